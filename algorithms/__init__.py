@@ -1,0 +1,1 @@
+"""Learning algorithms: pure functions over a training-state pytree."""

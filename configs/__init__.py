@@ -1,0 +1,1 @@
+"""Hydra configuration groups and their schemas: where algorithms and environments meet."""

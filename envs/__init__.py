@@ -1,0 +1,1 @@
+"""Environments: pure functions over a physics engine."""

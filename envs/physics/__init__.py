@@ -1,0 +1,1 @@
+"""Physics engines: one pair of pure functions, `init` and `step`, for every backend."""

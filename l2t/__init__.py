@@ -1,0 +1,1 @@
+"""Core of the framework: what every algorithm and every environment shares."""
