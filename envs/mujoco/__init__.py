@@ -1,0 +1,1 @@
+"""Gymnasium's MuJoCo tasks (v5 semantics) as pure functions."""

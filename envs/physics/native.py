@@ -1,0 +1,184 @@
+"""The CPU engine: C MuJoCo on a thread pool, called from inside jitted programs.
+
+The callback is a pure function: the full float64 integration state goes in and comes out, so that resets, checkpoints and
+`vmap` need no knowledge of it. JAX runs in float32; the float64 rows travel as a `uint32` view of their bits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+
+from envs.physics.base import ModelOverrides, PhysicsState, Reads
+from l2t.errors import DivergenceError
+
+_AFTER_CONSTRAINT = frozenset({"cacc", "cfrc_int", "cfrc_ext"})
+"""Fields that only `mj_rnePostConstraint` fills in; a batch does not call it."""
+
+
+class NativeEngine:
+    """C MuJoCo through `mujoco.batch`, float64, bit-identical to a loop over `mj_step`.
+
+    Args:
+        model: the compiled model. It is not modified.
+        reads: fields to return.
+        threads: worker threads; 0 uses every CPU.
+    """
+
+    name = "native"
+
+    def __init__(self, model: mujoco.MjModel, reads: Reads, threads: int = 0) -> None:
+        self.model = model
+        self.reads = reads
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._simulators: dict[tuple[int, tuple[str, ...]], _Simulator] = {}
+        probe = _Simulator(model, reads, 1, (), threads)
+        self._row_words = 2 * probe.batch.nstate
+        self._shapes = {name: values.shape[1:] for name, values in probe.fields.items()}
+
+    def init(
+        self, qpos: Any, qvel: Any, overrides: ModelOverrides | None = None, needed: Any = True
+    ) -> PhysicsState:
+        """The simulation at (qpos, qvel); see `PhysicsEngine.init`."""
+        call = partial(self._call, _Simulator.init, ())
+        return self._callback(
+            call, overrides, jnp.asarray(qpos), jnp.asarray(qvel), jnp.asarray(needed, bool)
+        )
+
+    def step(
+        self, state: PhysicsState, ctrl: Any, overrides: ModelOverrides | None = None, substeps: int = 1
+    ) -> PhysicsState:
+        """Hold `ctrl` for `substeps` physics steps; see `PhysicsEngine.step`."""
+        call = partial(self._call, _Simulator.step, (substeps,))
+        return self._callback(call, overrides, state.engine, jnp.asarray(ctrl))
+
+    def _callback(
+        self, call: Callable[..., Any], overrides: ModelOverrides | None, *operands: jax.Array
+    ) -> PhysicsState:
+        result = (
+            jax.ShapeDtypeStruct((self._row_words,), np.uint32),
+            {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in self._shapes.items()},
+            {name: jax.ShapeDtypeStruct(self._shapes[name], np.float32) for name in self.reads.precise},
+        )
+        row, fields, residuals = jax.pure_callback(
+            call, result, overrides or {}, *operands, vmap_method="broadcast_all"
+        )
+        return PhysicsState(engine=row, fields=fields, residuals=residuals)
+
+    def _call(
+        self, method: Callable[..., None], static: tuple[Any, ...], overrides: dict[str, Any], *operands: Any
+    ) -> Any:
+        """Host side of the callback. NumPy only: JAX calls in here can deadlock."""
+        arrays = [np.asarray(x) for x in operands]
+        values = {name: np.asarray(value) for name, value in overrides.items()}
+        lead = arrays[0].shape[:-1]
+        count = int(np.prod(lead, dtype=int))
+        flat = [x.reshape(count, *x.shape[len(lead) :]) for x in arrays]
+        values = {name: value.reshape(count, *value.shape[len(lead) :]) for name, value in values.items()}
+        with self._lock:
+            simulator = self._simulator(count, tuple(sorted(values)))
+            simulator.override(values)
+            method(simulator, *flat, *static)
+            row, fields, residuals = simulator.read()
+        return (
+            row.reshape(*lead, *row.shape[1:]),
+            {name: value.reshape(*lead, *value.shape[1:]) for name, value in fields.items()},
+            {name: value.reshape(*lead, *value.shape[1:]) for name, value in residuals.items()},
+        )
+
+    def _simulator(self, count: int, overridden: tuple[str, ...]) -> _Simulator:
+        key = (count, overridden)
+        if key not in self._simulators:
+            self._simulators[key] = _Simulator(self.model, self.reads, count, overridden, self._threads)
+        return self._simulators[key]
+
+
+class _Simulator:
+    """A `Batch` of fixed size and the buffers to talk to it. Holds caches only, never state between calls."""
+
+    def __init__(
+        self, model: mujoco.MjModel, reads: Reads, count: int, overridden: tuple[str, ...], threads: int
+    ) -> None:
+        self.reads = reads
+        self.count = count
+        self.after_constraint = tuple(name for name in reads.fields if name in _AFTER_CONSTRAINT)
+        # A persistent batch keeps an MjData per simulation, which mj_rnePostConstraint then completes.
+        self.batch = Batch(
+            model, nsim=count, nthread=min(threads, count) or 0, persistent=bool(self.after_constraint)
+        )
+        self.scratch = mujoco.MjData(model)
+        self.fields = {
+            name: np.zeros((count, *getattr(self.scratch, name).shape))
+            if name in self.after_constraint
+            else self.batch.bind(name)
+            for name in reads.fields
+        }
+        self.default_row = self.batch.state[0].copy()
+        self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self.overridden = {name: self.batch.expand(name) for name in overridden}
+        constants = set(mujoco.MjModel._setconst_inputs)
+        self.needs_set_const = any(name in constants or name.startswith("opt.") for name in overridden)
+
+    def override(self, values: dict[str, np.ndarray]) -> None:
+        """Write per-simulation model fields; recompute derived constants of the rows that changed."""
+        changed = np.zeros(self.count, bool)
+        for name, value in values.items():
+            target = self.overridden[name]
+            value = value.astype(target.dtype).reshape(target.shape)
+            changed |= (target != value).reshape(self.count, -1).any(axis=1)
+            target[...] = value
+        if self.needs_set_const and changed.any():
+            saved = self.batch.state.copy()
+            self.batch.set_const(np.flatnonzero(changed))
+            self.batch.state[...] = saved
+
+    def init(self, qpos: np.ndarray, qvel: np.ndarray, needed: np.ndarray) -> None:
+        """Forward at (qpos, qvel) from the model's default state, in the rows needed."""
+        ids = np.flatnonzero(needed)
+        self.batch.state[...] = self.default_row
+        self.qpos[...] = qpos
+        self.qvel[...] = qvel
+        for name in self.after_constraint:
+            self.fields[name][...] = 0.0
+        if len(ids):
+            self._guard(self.batch.forward, None if len(ids) == self.count else ids)
+
+    def step(self, row: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
+        """Continue from `row` for `substeps` steps."""
+        self.batch.state[...] = row.view(np.float64)
+        self.ctrl[...] = ctrl
+        self._guard(self.batch.step, None, substeps)
+        if self.after_constraint:
+            model = self.batch.model
+            for i in range(self.count):
+                data = self.batch.get_data(i, self.scratch)
+                mujoco.mj_rnePostConstraint(model, data)
+                for name in self.after_constraint:
+                    self.fields[name][i] = getattr(data, name)
+
+    def read(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Copies of the state rows, the fields in float32 and their rounding residuals."""
+        # The batch's arrays are live views: what leaves the callback must be copied.
+        row = self.batch.state.copy().view(np.uint32)
+        fields = {name: value.astype(np.float32) for name, value in self.fields.items()}
+        residuals = {
+            name: (self.fields[name] - fields[name]).astype(np.float32) for name in self.reads.precise
+        }
+        return row, fields, residuals
+
+    def _guard(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except SimulationError as error:
+            raise DivergenceError(
+                f"MuJoCo stopped: {error}. Lower the learning rate or check the environment."
+            ) from error

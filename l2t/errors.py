@@ -1,0 +1,25 @@
+"""Errors a user can act on: each message names the cause and the cure."""
+
+
+class L2TError(Exception):
+    """Base of every expected failure; entry points print its message without a traceback."""
+
+
+class ConfigurationError(L2TError):
+    """A configuration value is unknown, out of range or inconsistent."""
+
+
+class MissingDependencyError(L2TError):
+    """An optional package or device that the configuration asks for is absent."""
+
+
+class RunDirectoryError(L2TError):
+    """The run directory cannot be written, or is not one that this program wrote."""
+
+
+class CheckpointError(L2TError):
+    """A checkpoint is absent, corrupt, or belongs to another configuration."""
+
+
+class DivergenceError(L2TError):
+    """Training produced a number that is not finite."""

@@ -1,0 +1,94 @@
+"""The records that environments, roll-outs and algorithms exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+Observation = dict[str, Array]
+"""Observation groups by name, e.g. `{"teacher": s, "student": o}`; each model declares the group it sees."""
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """Static facts about an environment.
+
+    Attributes:
+        name: the task's name, as in the run directory.
+        observation_sizes: length of each observation group.
+        action_low, action_high: bounds of the task's own action space.
+        episode_length: time limit in steps.
+        reset_cost: what the average-reward formulation charges for a termination (a reset transition), in reward units.
+        timestep: seconds of simulated time per environment step.
+    """
+
+    name: str
+    observation_sizes: Mapping[str, int]
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    episode_length: int
+    reset_cost: float = 0.0
+    timestep: float = 1.0
+
+    @property
+    def action_size(self) -> int:
+        """Number of action coordinates."""
+        return len(self.action_low)
+
+
+@struct.dataclass
+class EnvironmentState:
+    """One environment instance after a reset or a step. Everything that decides its future is in here."""
+
+    observation: Observation
+    reward: Float[Array, ""]
+    terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""]
+    metrics: dict[str, Float[Array, ""]]
+    step: Int[Array, ""]
+    key: Key[Array, ""]
+    physics: PyTree = None
+    extras: PyTree = None
+
+
+class Environment(Protocol):
+    """A task, written for one instance and vmapped by its caller."""
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """Sizes, bounds and limits."""
+        ...
+
+    def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:
+        """Draw a start state. Where `needed` is False the caller discards the result, so that work may be skipped."""
+        ...
+
+    def step(self, state: EnvironmentState, action: Float[Array, " action"]) -> EnvironmentState:
+        """Advance one step. `action` is in the task's own units; a time limit only sets `truncated`."""
+        ...
+
+
+@struct.dataclass
+class Trajectory:
+    """T steps of N environments; every leaf has leading axes `[time, env]`.
+
+    Attributes:
+        observation: what the behaviour policy saw.
+        successor: the true next observation, taken before any automatic reset.
+        action, log_prob: the behaviour's action (policy units) and its log-density.
+        reward, terminated, truncated: outcome of the step; the two flags are never merged.
+        final_observation: observation after the last step (after any reset), leading axis `[env]`.
+    """
+
+    observation: Observation
+    successor: Observation
+    action: Float[Array, "time env action"]
+    log_prob: Float[Array, "time env"]
+    reward: Float[Array, "time env"]
+    terminated: Bool[Array, "time env"]
+    truncated: Bool[Array, "time env"]
+    final_observation: Observation
