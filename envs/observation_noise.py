@@ -50,8 +50,6 @@ class History:
         """A new episode's stack: its first observation, repeated."""
         return jnp.broadcast_to(observation, (self.length, *observation.shape))
 
-    def push(
-        self, stack: Float[Array, "length n"], observation: Float[Array, " n"]
-    ) -> Float[Array, "length n"]:
+    def push(self, stack: Float[Array, "length n"], observation: Float[Array, " n"]) -> Float[Array, "length n"]:
         """Add the newest, forget the oldest."""
         return jnp.concatenate([observation[None], stack[:-1]])

@@ -35,7 +35,9 @@ def check_range(
     if below or above or value != value:
         left = "-inf" if low is None else f"{low:g}"
         right = "inf" if high is None else f"{high:g}"
-        interval = f"{'(' if open_low or low is None else '['}{left}, {right}{')' if open_high or high is None else ']'}"
+        interval = (
+            f"{'(' if open_low or low is None else '['}{left}, {right}{')' if open_high or high is None else ']'}"
+        )
         raise ConfigurationError(f"{name}={value!r} is out of range; it must lie in {interval}.")
 
 

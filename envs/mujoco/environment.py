@@ -83,9 +83,7 @@ class MujocoEnvironment:
         key, noise_key = jax.random.split(key)
         exact = self.task.observe(physics, self.model)
         memory = self.history.fill(self.noise(noise_key, exact))
-        zeros = jax.tree.map(
-            jnp.zeros_like, self._metrics(Transition(physics, physics, jnp.zeros(self.model.nu)))
-        )
+        zeros = jax.tree.map(jnp.zeros_like, self._metrics(Transition(physics, physics, jnp.zeros(self.model.nu))))
         return EnvironmentState(
             observation=self._groups(exact, memory),
             reward=jnp.zeros(()),
@@ -122,9 +120,7 @@ class MujocoEnvironment:
     def _metrics(self, transition: Transition) -> dict[str, Float[Array, ""]]:
         return self.task.information(transition, self.model) | self.task.reward_terms(transition, self.model)
 
-    def _groups(
-        self, exact: Float[Array, " observation"], memory: Float[Array, "length observation"]
-    ) -> Observation:
+    def _groups(self, exact: Float[Array, " observation"], memory: Float[Array, "length observation"]) -> Observation:
         return {"teacher": exact, "student": memory.reshape(-1)}
 
     def _draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
@@ -140,15 +136,11 @@ def _model_field(model: mujoco.MjModel, name: str) -> np.ndarray:
     holder, attribute = (model.opt, name[4:]) if name.startswith("opt.") else (model, name)
     value = getattr(holder, attribute, None)
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-        raise ConfigurationError(
-            f"env.randomise names {name!r}, which is not a real-valued array field of MjModel."
-        )
+        raise ConfigurationError(f"env.randomise names {name!r}, which is not a real-valued array field of MjModel.")
     return value.astype(np.float32)
 
 
-def make_environment(
-    name: str, task: Task, engine_factory: EngineFactory, **options: Any
-) -> MujocoEnvironment:
+def make_environment(name: str, task: Task, engine_factory: EngineFactory, **options: Any) -> MujocoEnvironment:
     """Compile the task's model, start the engine on it and put the two together."""
     engine = engine_factory(load_model(task.xml), task.reads)
     return MujocoEnvironment(name, task, engine, **options)

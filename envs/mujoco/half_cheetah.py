@@ -24,9 +24,7 @@ class HalfCheetah:
     episode_length: int = 1000
     reads: Reads = Reads(("qpos", "qvel"), precise=("qpos",))
 
-    def start(
-        self, key: Key[Array, ""], model: mujoco.MjModel
-    ) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+    def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         """Rest pose, qpos + U(-s, s), qvel + N(0, s^2)."""
         return uniform_start(key, model, self.reset_noise_scale, normal_noise)
 

@@ -48,9 +48,7 @@ class Task(Protocol):
         """The `MjData` fields that the functions below use."""
         ...
 
-    def start(
-        self, key: Key[Array, ""], model: mujoco.MjModel
-    ) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+    def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         """Draw (qpos, qvel) from the start distribution."""
         ...
 

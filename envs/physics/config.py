@@ -39,9 +39,7 @@ class PhysicsConfig:
         check_count("physics.threads", self.threads, 0)
         check_count("physics.contacts", self.contacts)
         check_count("physics.constraints", self.constraints)
-        if self.engine == "warp" and not (
-            importlib.util.find_spec("warp") and importlib.util.find_spec("mujoco_warp")
-        ):
+        if self.engine == "warp" and not (importlib.util.find_spec("warp") and importlib.util.find_spec("mujoco_warp")):
             raise MissingDependencyError(
                 "physics=warp needs NVIDIA Warp: install it with `pip install 'l2t[cuda,warp]'`."
             )

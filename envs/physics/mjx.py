@@ -44,9 +44,7 @@ class MjxEngine:
         if impl == "warp":
             self._sizes |= {"naconmax": contacts, "njmax": constraints}
 
-    def init(
-        self, qpos: Any, qvel: Any, overrides: ModelOverrides | None = None, needed: Any = True
-    ) -> PhysicsState:
+    def init(self, qpos: Any, qvel: Any, overrides: ModelOverrides | None = None, needed: Any = True) -> PhysicsState:
         """The simulation at (qpos, qvel); `needed` saves nothing on a vector machine and is ignored."""
         del needed
         data = mjx.make_data(self.model, **self._sizes)

@@ -45,14 +45,10 @@ class NativeEngine:
         self._row_words = 2 * probe.batch.nstate
         self._shapes = {name: values.shape[1:] for name, values in probe.fields.items()}
 
-    def init(
-        self, qpos: Any, qvel: Any, overrides: ModelOverrides | None = None, needed: Any = True
-    ) -> PhysicsState:
+    def init(self, qpos: Any, qvel: Any, overrides: ModelOverrides | None = None, needed: Any = True) -> PhysicsState:
         """The simulation at (qpos, qvel); see `PhysicsEngine.init`."""
         call = partial(self._call, _Simulator.init, ())
-        return self._callback(
-            call, overrides, jnp.asarray(qpos), jnp.asarray(qvel), jnp.asarray(needed, bool)
-        )
+        return self._callback(call, overrides, jnp.asarray(qpos), jnp.asarray(qvel), jnp.asarray(needed, bool))
 
     def step(
         self, state: PhysicsState, ctrl: Any, overrides: ModelOverrides | None = None, substeps: int = 1
@@ -112,9 +108,7 @@ class _Simulator:
         self.count = count
         self.after_constraint = tuple(name for name in reads.fields if name in _AFTER_CONSTRAINT)
         # A persistent batch keeps an MjData per simulation, which mj_rnePostConstraint then completes.
-        self.batch = Batch(
-            model, nsim=count, nthread=min(threads, count) or 0, persistent=bool(self.after_constraint)
-        )
+        self.batch = Batch(model, nsim=count, nthread=min(threads, count) or 0, persistent=bool(self.after_constraint))
         self.scratch = mujoco.MjData(model)
         self.fields = {
             name: np.zeros((count, *getattr(self.scratch, name).shape))
@@ -170,9 +164,7 @@ class _Simulator:
         # The batch's arrays are live views: what leaves the callback must be copied.
         row = self.batch.state.copy().view(np.uint32)
         fields = {name: value.astype(np.float32) for name, value in self.fields.items()}
-        residuals = {
-            name: (self.fields[name] - fields[name]).astype(np.float32) for name in self.reads.precise
-        }
+        residuals = {name: (self.fields[name] - fields[name]).astype(np.float32) for name in self.reads.precise}
         return row, fields, residuals
 
     def _guard(self, call: Callable[..., None], *arguments: Any) -> None:
