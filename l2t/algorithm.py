@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Key, PyTree
 
-    from l2t.networks import NetworkConfig
+    from l2t.config import NetworkConfig
     from l2t.types import Environment, Observation
 
 Metrics = dict[str, Any]
