@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
-from envs.mujoco.task import Metrics, Transition, normal_noise, uniform_start
-from envs.physics.base import PhysicsState, Reads, displacement
+from envs.mujoco.task import Metrics, Transition, mean_velocity, normal_noise, uniform_start
+from envs.physics.base import PhysicsState, Reads
 
 
 @dataclass(frozen=True)
@@ -48,5 +48,4 @@ class HalfCheetah:
         return {"x_position": transition.after["qpos"][0], "x_velocity": self._x_velocity(transition, model)}
 
     def _x_velocity(self, transition: Transition, model: mujoco.MjModel) -> Float[Array, ""]:
-        dt = model.opt.timestep * self.substeps
-        return displacement(transition.before, transition.after, "qpos")[0] / dt
+        return mean_velocity(transition, "qpos", model, self.substeps)[0]

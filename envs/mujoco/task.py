@@ -1,4 +1,4 @@
-"""What defines a MuJoCo task: a model file, the fields it reads, and pure functions for start, observation, reward and end."""
+"""What defines a MuJoCo task: a model file, the fields it reads, and functions for start, observation, reward and end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from envs.physics.base import PhysicsState, Reads
+from envs.physics.base import PhysicsState, Reads, displacement
 
 Metrics = dict[str, Float[Array, ""]]
 
@@ -57,7 +57,7 @@ class Task(Protocol):
         ...
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
-        """Reward terms by name; the reward is their sum."""
+        """Reward terms by name, each `reward_...`; the reward is their sum."""
         ...
 
     def terminated(self, physics: PhysicsState, model: mujoco.MjModel) -> Bool[Array, ""]:
@@ -99,3 +99,14 @@ def uniform_start(
 def normal_noise(key: Key[Array, ""], size: int, scale: float) -> Float[Array, " size"]:
     """N(0, scale^2) per coordinate."""
     return scale * jax.random.normal(key, (size,), jnp.float32)
+
+
+def mean_velocity(transition: Transition, field: str, model: mujoco.MjModel, substeps: int) -> Array:
+    """Displacement of `field` over the environment step divided by its duration, (x' - x) / (n dt)."""
+    return displacement(transition.before, transition.after, field) / (model.opt.timestep * substeps)
+
+
+def within(value: Array, interval: tuple[float, float]) -> Bool[Array, "..."]:
+    """low < value < high, elementwise; false where `value` is not a number."""
+    low, high = interval
+    return (low < value) & (value < high)
