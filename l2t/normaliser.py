@@ -1,0 +1,38 @@
+"""Running mean and variance of observations."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+CLIP = 10.0
+"""Normalised observations are clipped to ±CLIP."""
+
+
+@struct.dataclass
+class Normaliser:
+    """Mean and variance of everything seen so far, per coordinate."""
+
+    mean: Float[Array, " n"]
+    variance: Float[Array, " n"]
+    count: Float[Array, ""]
+
+    @classmethod
+    def create(cls, size: int) -> Normaliser:
+        """Mean 0, variance 1, with the weight of almost no data."""
+        return cls(jnp.zeros(size), jnp.ones(size), jnp.asarray(1e-4, jnp.float32))
+
+    def update(self, batch: Float[Array, "*batch n"]) -> Normaliser:
+        """Merge a batch, by the parallel formula of Chan, Golub and LeVeque (1983)."""
+        batch = batch.reshape(-1, batch.shape[-1])
+        batch_mean, batch_variance = batch.mean(axis=0), batch.var(axis=0)
+        count = self.count + batch.shape[0]
+        weight = batch.shape[0] / count
+        shift = batch_mean - self.mean
+        variance = self.variance + weight * (batch_variance - self.variance) + weight * (1.0 - weight) * shift**2
+        return Normaliser(self.mean + weight * shift, variance, count)
+
+    def __call__(self, observation: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+        """(observation - mean) / std, clipped."""
+        return jnp.clip((observation - self.mean) / jnp.sqrt(self.variance + 1e-8), -CLIP, CLIP)

@@ -1,0 +1,82 @@
+"""Advantage operators, differential and discounted: pure functions of one batch of trajectories.
+
+Arrays have leading axes `[time, ...]`; trailing axes are independent trajectories.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def accumulate_trace(
+    delta: Float[Array, "time *batch"], decay: Float[Array, "time *batch"]
+) -> Float[Array, "time *batch"]:
+    """A_t = δ_t + decay_t A_{t+1}, with A_T = 0."""
+    if delta.shape != decay.shape:
+        raise ValueError(f"delta {delta.shape} and decay {decay.shape} must have one shape.")
+
+    def backwards(advantage: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        delta_t, decay_t = inputs
+        advantage = delta_t + decay_t * advantage
+        return advantage, advantage
+
+    return jax.lax.scan(backwards, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)[1]
+
+
+def differential_advantage(
+    reward: Float[Array, "time *batch"],
+    value: Float[Array, "time *batch"],
+    next_value: Float[Array, "time *batch"],
+    truncated: Bool[Array, "time *batch"],
+    reward_rate: Float[Array, ""],
+    trace_decay: float,
+) -> Float[Array, "time *batch"]:
+    """Generalised advantage in the average-reward setting.
+
+    δ_t = r_t - ρ + V(s_{t+1}) - V(s_t),  A_t = δ_t + λ A_{t+1}; nothing is discounted.
+
+    A termination is a transition to the next episode's first state: `next_value` is that state's value, the reward has
+    paid the reset cost, and the trace runs on. A time limit is no transition at all: `next_value` is the true successor's
+    value and the trace is cut.
+
+    Args:
+        reward: r_t, reset costs included.
+        value: V(s_t).
+        next_value: V(s_{t+1}) as described.
+        truncated: where the trace is cut.
+        reward_rate: ρ.
+        trace_decay: λ.
+
+    Source: Li, Wu and Lan, arXiv 2205.05800; the trace is that of Schulman et al., arXiv 1506.02438, without discount.
+    """
+    delta = reward - reward_rate + next_value - value
+    return accumulate_trace(delta, trace_decay * (1.0 - truncated.astype(delta.dtype)))
+
+
+def discounted_advantage(
+    reward: Float[Array, "time *batch"],
+    value: Float[Array, "time *batch"],
+    next_value: Float[Array, "time *batch"],
+    terminated: Bool[Array, "time *batch"],
+    truncated: Bool[Array, "time *batch"],
+    discount: float,
+    trace_decay: float,
+) -> Float[Array, "time *batch"]:
+    """Generalised advantage estimation.
+
+    δ_t = r_t + γ V(s_{t+1}) - V(s_t),  A_t = δ_t + γλ A_{t+1}. V is zero after a termination; a time limit bootstraps from
+    the true successor; both cut the trace.
+
+    Source: Schulman et al., arXiv 1506.02438.
+    """
+    alive = 1.0 - terminated.astype(value.dtype)
+    delta = reward + discount * alive * next_value - value
+    running = alive * (1.0 - truncated.astype(value.dtype))
+    return accumulate_trace(delta, discount * trace_decay * running)
+
+
+def explained_variance(prediction: Float[Array, " *batch"], target: Float[Array, " *batch"]) -> Float[Array, ""]:
+    """1 - Var(target - prediction) / Var(target)."""
+    return 1.0 - jnp.var(target - prediction) / (jnp.var(target) + 1e-8)
