@@ -1,4 +1,4 @@
-"""What defines a MuJoCo task: a model file, the fields it reads, and functions for start, observation, reward and end."""
+"""What defines a MuJoCo task: a model file, the fields it reads, functions for start, observation, reward and end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import mujoco
-import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.physics.base import PhysicsState, Reads, displacement
@@ -77,9 +76,9 @@ def load_model(xml: str) -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_path(str(path))
 
 
-def initial_state(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
-    """(qpos, qvel) of the model at rest, float32."""
-    return model.qpos0.astype(np.float32), np.zeros(model.nv, np.float32)
+def initial_state(model: mujoco.MjModel) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+    """(qpos, qvel) of the model at rest."""
+    return jnp.asarray(model.qpos0, jnp.float32), jnp.zeros(model.nv, jnp.float32)
 
 
 def uniform_noise(key: Key[Array, ""], size: int, scale: float) -> Float[Array, " size"]:

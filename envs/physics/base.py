@@ -70,7 +70,10 @@ class PhysicsEngine(Protocol):
         overrides: ModelOverrides | None = None,
         needed: Bool[Array, ""] | bool = True,
     ) -> PhysicsState:
-        """The simulation at (qpos, qvel), forward kinematics and dynamics computed. Rows not `needed` may hold anything."""
+        """The simulation at (qpos, qvel), kinematics and dynamics computed.
+
+        Where `needed` is False the caller discards the result, which may hold anything.
+        """
         ...
 
     def step(
@@ -80,7 +83,10 @@ class PhysicsEngine(Protocol):
         overrides: ModelOverrides | None = None,
         substeps: int = 1,
     ) -> PhysicsState:
-        """Hold `ctrl` for `substeps` physics steps. Derived fields are those of the last substep, as after `mj_step`."""
+        """Hold `ctrl` for `substeps` physics steps.
+
+        Derived fields are those of the last substep, as after `mj_step`.
+        """
         ...
 
 

@@ -21,8 +21,8 @@ class PhysicsConfig:
     """Choice of engine.
 
     Attributes:
-        engine: `native` (C MuJoCo on the CPU), `mjx` (MuJoCo XLA), `warp` (MuJoCo Warp) or `auto`: `mjx` where JAX sees a GPU,
-            `native` otherwise.
+        engine: `native` (C MuJoCo on the CPU), `mjx` (MuJoCo XLA), `warp` (MuJoCo Warp) or `auto`: `mjx` where JAX sees
+            a GPU, `native` otherwise.
         threads: CPU threads of `native`; 0 uses every CPU.
         contacts, constraints: buffer sizes per environment of `warp`.
         allow_cpu: run `mjx` without a GPU, for a smoke test.

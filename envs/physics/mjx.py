@@ -1,4 +1,4 @@
-"""The GPU engines: MuJoCo XLA (`mjx`) and its Warp back-end (`warp`). Float32, every operation inside the jitted program."""
+"""The GPU engines, float32 and inside the jitted program: MuJoCo XLA (`mjx`) and its Warp back-end (`warp`)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from envs.physics.base import ModelOverrides, PhysicsState, Reads
 class MjxEngine:
     """MuJoCo XLA.
 
-    MJX has no PGS solver, so a model that asks for PGS (Humanoid) runs with Newton. Overridden fields replace the model's
-    leaves; constants that `mj_setConst` would derive from them (`body_invweight0`, ...) keep the nominal model's values.
+    MJX has no PGS solver, so a model that asks for PGS (Humanoid) runs with Newton. Overridden fields replace the
+    model's leaves; constants that `mj_setConst` would derive from them (`body_invweight0`, ...) keep the nominal
+    model's values.
 
     Args:
         model: the compiled model. It is not modified.

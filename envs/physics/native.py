@@ -1,7 +1,7 @@
 """The CPU engine: C MuJoCo on a thread pool, called from inside jitted programs.
 
-The callback is a pure function: the full float64 integration state goes in and comes out, so that resets, checkpoints and
-`vmap` need no knowledge of it. JAX runs in float32; the float64 rows travel as a `uint32` view of their bits.
+The callback is a pure function: the full float64 integration state goes in and comes out, so that resets, checkpoints
+and `vmap` need no knowledge of it. JAX runs in float32; the float64 rows travel as a `uint32` view of their bits.
 """
 
 from __future__ import annotations
