@@ -253,7 +253,9 @@ class DistillationConfig:
         if not self.teacher_run or self.teacher_run == "???":
             raise ConfigurationError("algorithm.teacher_run is missing: name the run directory of a trained teacher.")
         if self.student.rl_coefficient > 0.0 or self.student.imitation == "asymmetric":
-            raise ConfigurationError("A frozen teacher has no advantages: use rl_coefficient=0 and imitation mse, nll or kl.")
+            raise ConfigurationError(
+                "A frozen teacher has no advantages: use rl_coefficient=0 and imitation mse, nll or kl."
+            )
 
     @property
     def name(self) -> str:

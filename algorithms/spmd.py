@@ -1,0 +1,184 @@
+"""SPMD: average-reward stochastic policy mirror descent, on-policy, with a Gaussian policy.
+
+Each iteration solves approximately, by gradient steps on a batch from π_k,
+
+    π_{k+1} = argmax_π  E_{s,a ~ π_k}[ π(a|s)/π_k(a|s) A_k(s,a) ] - (1/η_k) KL(π_k || π) - E[h^π(s)],   h^π = μ Σ π log π,
+
+with A_k a differential advantage: no discount, rewards relative to the reward rate ρ.
+
+Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Markov decision processes", arXiv 2205.05800.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from algorithms.config import SPMDConfig
+from l2t.actor_critic import ActorCritic, ActorCriticState
+from l2t.algorithm import Metrics
+from l2t.config import NetworkConfig
+from l2t.distributions import DiagonalGaussian
+from l2t.learner import Learned, adam, flatten_time, minimise, standardise
+from l2t.returns import differential_advantage, explained_variance
+from l2t.types import EnvironmentSpec, Observation, Trajectory
+
+_STEP_FACTOR = 1.5
+"""The adaptive schedule multiplies or divides η by this."""
+
+
+@struct.dataclass
+class SPMDState:
+    """Models, optimiser and the scalar estimates.
+
+    Attributes:
+        reward_rate: ρ.
+        value_scale: the critic predicts differential values divided by this.
+        step_size: η_k.
+        iteration: k, from 0.
+    """
+
+    models: ActorCriticState
+    optimiser: PyTree
+    reward_rate: Float[Array, ""]
+    value_scale: Float[Array, ""]
+    step_size: Float[Array, ""]
+    iteration: Int[Array, ""]
+
+
+class SPMD:
+    """The learner; see the module's docstring.
+
+    Args:
+        config: step sizes, schedule, estimators.
+        spec: the task, with its `reset_cost`.
+        network: sizes of actor and critic.
+    """
+
+    def __init__(self, config: SPMDConfig, spec: EnvironmentSpec, network: NetworkConfig) -> None:
+        self.config = config
+        self.reset_cost = spec.reset_cost
+        critic_group = config.critic_observation or config.observation
+        self.models = ActorCritic.create(spec, network, config.observation, critic_group)
+        self.optimiser = adam(config.learning_rate, config.max_grad_norm)
+
+    def init(self, key: Key[Array, ""]) -> SPMDState:
+        """Fresh models; the estimates start from the first batch."""
+        models = self.models.init(key)
+        return SPMDState(
+            models=models,
+            optimiser=self.optimiser.init(models.weights),
+            reward_rate=jnp.zeros(()),
+            value_scale=jnp.ones(()),
+            step_size=jnp.asarray(self.config.step_size, jnp.float32),
+            iteration=jnp.zeros((), jnp.int32),
+        )
+
+    def distribution(self, state: SPMDState, observation: Observation) -> DiagonalGaussian:
+        """π_k at a batch of observations."""
+        return self.models.distribution(state.models, observation)
+
+    def advantage(self, state: SPMDState, trajectory: Trajectory) -> Float[Array, "time env"]:
+        """Differential advantage of each action, with the reward rate and critic of `state`."""
+        return self._evaluate(state, trajectory, self._paid_reward(state, trajectory))[1]
+
+    def learn(self, state: SPMDState, trajectory: Trajectory, key: Key[Array, ""]) -> Learned:
+        """One mirror-descent step and one critic step on a batch from π_k."""
+        config = self.config
+        first = state.iteration == 0
+        reward = self._paid_reward(state, trajectory)
+        rate_step = jnp.where(first, 1.0, config.reward_rate_step)
+        state = state.replace(reward_rate=state.reward_rate + rate_step * (reward.mean() - state.reward_rate))
+        value, advantage = self._evaluate(state, trajectory, reward)
+
+        # Differential values are unique up to a constant; centring the target chooses it.
+        target = advantage + value
+        target = target - target.mean()
+        scale_step = jnp.where(first, 1.0, config.value_scale_step)
+        value_scale = state.value_scale + scale_step * (target.std() + 1e-6 - state.value_scale)
+
+        old = self.distribution(state, trajectory.observation)
+        batch = flatten_time(
+            self.models.features(state.models, trajectory)
+            | {
+                "action": trajectory.action,
+                "log_prob": trajectory.log_prob,
+                "old_mean": old.mean,
+                "advantage": advantage,
+                "target": target / value_scale,
+            }
+        )
+        step_size = self._scheduled(state)
+
+        def loss(weights: PyTree, batch: dict[str, Array]) -> tuple[Float[Array, ""], Metrics]:
+            policy = self.models.actor.apply(weights["actor"], batch["actor_features"])
+            ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
+            divergence = DiagonalGaussian(batch["old_mean"], old.log_std).kl(policy).mean()
+            actor = (
+                -(ratio * standardise(batch["advantage"])).mean()
+                + divergence / step_size
+                - config.entropy * policy.entropy().mean()
+            )
+            error = self.models.critic.apply(weights["critic"], batch["critic_features"]) - batch["target"]
+            critic = 0.5 * (error**2).mean()
+            return actor + config.critic_coefficient * critic, {"loss/actor": actor, "loss/critic": critic}
+
+        weights, optimiser, metrics = minimise(
+            loss, self.optimiser, state.models.weights, state.optimiser, batch, key, config.epochs, config.minibatches
+        )
+        models = state.models.with_weights(weights)
+        divergence = old.kl(self.models.distribution(models, trajectory.observation)).mean()
+        metrics |= {
+            "train/kl": divergence,
+            "train/step_size": step_size,
+            "train/entropy": old.entropy().mean(),
+            "train/reward_rate": state.reward_rate,
+            "train/value_scale": value_scale,
+            "train/explained_variance": explained_variance(value, target),
+        }
+        state = SPMDState(
+            models=self.models.observe(models, trajectory),
+            optimiser=optimiser,
+            reward_rate=state.reward_rate,
+            value_scale=value_scale,
+            step_size=self._adapted(state.step_size, divergence),
+            iteration=state.iteration + 1,
+        )
+        return Learned(state, advantage, metrics)
+
+    def _paid_reward(self, state: SPMDState, trajectory: Trajectory) -> Float[Array, "time env"]:
+        """r - h^π - reset cost of the transitions that were terminations."""
+        reward = trajectory.reward - self.reset_cost * trajectory.terminated
+        if self.config.entropy > 0.0:
+            reward = reward + self.config.entropy * self.distribution(state, trajectory.observation).entropy()
+        return reward
+
+    def _evaluate(
+        self, state: SPMDState, trajectory: Trajectory, reward: Float[Array, "time env"]
+    ) -> tuple[Float[Array, "time env"], Float[Array, "time env"]]:
+        value, successor, shown = (state.value_scale * v for v in self.models.values(state.models, trajectory))
+        next_value = jnp.where(trajectory.terminated, shown, successor)
+        # An end by both clock and fall is a fall: the process goes on from the new start, but the trace may stop there.
+        advantage = differential_advantage(
+            reward, value, next_value, trajectory.truncated, state.reward_rate, self.config.trace_decay
+        )
+        return value, advantage
+
+    def _scheduled(self, state: SPMDState) -> Float[Array, ""]:
+        """η_k for this iteration."""
+        if self.config.step_schedule == "sqrt":
+            return self.config.step_size / jnp.sqrt(state.iteration + 1.0)
+        return state.step_size
+
+    def _adapted(self, step_size: Float[Array, ""], divergence: Float[Array, ""]) -> Float[Array, ""]:
+        """η_{k+1}: smaller after an iteration that moved too far, larger after one that moved too little."""
+        config = self.config
+        if config.step_schedule != "adaptive":
+            return step_size
+        factor = jnp.where(
+            divergence > _STEP_FACTOR * config.target_kl,
+            1.0 / _STEP_FACTOR,
+            jnp.where(divergence < config.target_kl / _STEP_FACTOR, _STEP_FACTOR, 1.0),
+        )
+        return jnp.clip(step_size * factor, config.min_step_size, config.max_step_size)
