@@ -20,7 +20,7 @@ class ActorCriticConfig:
     """What on-policy actor-critic learners share.
 
     Attributes:
-        observation: group the actor sees; training on `student` is reinforcement learning without privileged information.
+        observation: group the actor sees; `student` is reinforcement learning without privileged information.
         critic_observation: group the critic sees; empty means the actor's. `teacher` with a `student` actor is the
             asymmetric actor-critic.
         num_steps: roll-out length T; a batch holds T x num_envs transitions.
@@ -238,17 +238,20 @@ class DistillationConfig:
     Attributes:
         teacher_run: run directory of the teacher.
         method: `behaviour_cloning` (the teacher drives) or `dagger` (the student drives, the teacher labels).
+        exploration: standard deviation of the labels, and so of the driver's actions, in policy units.
         num_steps: roll-out length.
         student: the student's losses and optimiser.
     """
 
     teacher_run: str
     method: str = "dagger"
+    exploration: float = 0.2
     num_steps: int = 64
     student: StudentConfig = field(default_factory=StudentConfig)
 
     def __post_init__(self) -> None:
         check_choice("algorithm.method", self.method, ("behaviour_cloning", "dagger"))
+        check_range("algorithm.exploration", self.exploration, 0.0, open_low=True)
         check_count("algorithm.num_steps", self.num_steps)
         if not self.teacher_run or self.teacher_run == "???":
             raise ConfigurationError("algorithm.teacher_run is missing: name the run directory of a trained teacher.")
@@ -272,7 +275,7 @@ class DistillationConfig:
         _check_batch(self.num_steps * context.num_envs, self.student.minibatches)
         return LearnToTeach(
             environment=context.environment,
-            teacher=FrozenTeacher(context.load_policy(self.teacher_run, "teacher"), spec.action_size),
+            teacher=FrozenTeacher(context.load_policy(self.teacher_run, "teacher"), spec.action_size, self.exploration),
             student=Student(self.student, spec, context.network),
             num_envs=context.num_envs,
             num_steps=self.num_steps,

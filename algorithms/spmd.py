@@ -2,7 +2,8 @@
 
 Each iteration solves approximately, by gradient steps on a batch from π_k,
 
-    π_{k+1} = argmax_π  E_{s,a ~ π_k}[ π(a|s)/π_k(a|s) A_k(s,a) ] - (1/η_k) KL(π_k || π) - E[h^π(s)],   h^π = μ Σ π log π,
+    π_{k+1} = argmax_π  E_{s,a ~ π_k}[ π(a|s)/π_k(a|s) A_k(s,a) ] - (1/η_k) KL(π_k || π) - E[h^π(s)],
+    h^π = μ Σ π log π,
 
 with A_k a differential advantage: no discount, rewards relative to the reward rate ρ.
 

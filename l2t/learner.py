@@ -56,7 +56,7 @@ def sample_behaviour(distribution: Callable[[Observation], DiagonalGaussian]) ->
 
 
 def adam(learning_rate: float, max_grad_norm: float) -> optax.GradientTransformation:
-    """Adam behind a bound on the gradient's norm. Flattened: dozens of small arrays would cost more than the arithmetic."""
+    """Adam behind a bound on the gradient's norm, on one flat vector: many small arrays would cost more."""
     return optax.flatten(optax.chain(optax.clip_by_global_norm(max_grad_norm), optax.adam(learning_rate, eps=1e-5)))
 
 
