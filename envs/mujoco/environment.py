@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -48,7 +49,7 @@ class MujocoEnvironment:
         """The compiled model, as the engine runs it."""
         return self.engine.model
 
-    @property
+    @cached_property
     def spec(self) -> EnvironmentSpec:
         """Sizes, bounds and limits."""
         low, high = self.model.actuator_ctrlrange.T
@@ -83,13 +84,14 @@ class MujocoEnvironment:
         key, noise_key = jax.random.split(key)
         exact = self.task.observe(physics, self.model)
         memory = self.history.fill(self.noise(noise_key, exact))
-        zeros = jax.tree.map(jnp.zeros_like, self._metrics(Transition(physics, physics, jnp.zeros(self.model.nu))))
+        nothing = Transition(physics, physics, jnp.zeros(self.model.nu))
+        metrics = self.task.information(nothing, self.model) | self.task.reward_terms(nothing, self.model)
         return EnvironmentState(
             observation=self._groups(exact, memory),
             reward=jnp.zeros(()),
             terminated=jnp.asarray(False),
             truncated=jnp.asarray(False),
-            metrics=zeros,
+            metrics=jax.tree.map(jnp.zeros_like, metrics),
             step=jnp.zeros((), jnp.int32),
             key=key,
             physics=physics,
@@ -103,22 +105,19 @@ class MujocoEnvironment:
         key, noise_key = jax.random.split(state.key)
         exact = self.task.observe(physics, self.model)
         memory = self.history.push(state.extras["history"], self.noise(noise_key, exact))
-        metrics = self._metrics(transition)
+        terms = self.task.reward_terms(transition, self.model)
         step = state.step + 1
         return EnvironmentState(
             observation=self._groups(exact, memory),
-            reward=jnp.asarray(sum(value for name, value in metrics.items() if name.startswith("reward_"))),
+            reward=jnp.asarray(sum(terms.values()), jnp.float32),
             terminated=self.task.terminated(physics, self.model),
             truncated=step >= self.task.episode_length,
-            metrics=metrics,
+            metrics=self.task.information(transition, self.model) | terms,
             step=step,
             key=key,
             physics=physics,
             extras={"overrides": state.extras["overrides"], "history": memory},
         )
-
-    def _metrics(self, transition: Transition) -> dict[str, Float[Array, ""]]:
-        return self.task.information(transition, self.model) | self.task.reward_terms(transition, self.model)
 
     def _groups(self, exact: Float[Array, " observation"], memory: Float[Array, "length observation"]) -> Observation:
         return {"teacher": exact, "student": memory.reshape(-1)}
