@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from envs.mujoco.task import Task, Transition, load_model
+from envs.mujoco.task import Metrics, Task, Transition, load_model
 from envs.observation_noise import History, ObservationNoise
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine
 from l2t.errors import ConfigurationError
@@ -91,7 +91,7 @@ class MujocoEnvironment:
             reward=jnp.zeros(()),
             terminated=jnp.asarray(False),
             truncated=jnp.asarray(False),
-            metrics=jax.tree.map(jnp.zeros_like, metrics),
+            metrics={name: jnp.zeros(()) for name in metrics},
             step=jnp.zeros((), jnp.int32),
             key=key,
             physics=physics,
@@ -112,7 +112,7 @@ class MujocoEnvironment:
             reward=jnp.asarray(sum(terms.values()), jnp.float32),
             terminated=self.task.terminated(physics, self.model),
             truncated=step >= self.task.episode_length,
-            metrics=self.task.information(transition, self.model) | terms,
+            metrics=_strong(self.task.information(transition, self.model) | terms),
             step=step,
             key=key,
             physics=physics,
@@ -129,6 +129,11 @@ class MujocoEnvironment:
             factor = jax.random.uniform(jax.random.fold_in(key, index), (), jnp.float32, low, high)
             overrides[name] = factor * nominal
         return overrides
+
+
+def _strong(metrics: Metrics) -> Metrics:
+    """Without weak types, which would retrace the programs that carry the state."""
+    return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
 
 
 def _model_field(model: mujoco.MjModel, name: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -73,7 +74,15 @@ def load_model(xml: str) -> mujoco.MjModel:
     import gymnasium
 
     path = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / xml
-    return mujoco.MjModel.from_xml_path(str(path))
+    handler = mujoco.get_mju_user_warning()
+    # HalfCheetah's file uses a deprecated attribute, which is not the user's business.
+    mujoco.set_mju_user_warning(
+        lambda message: None if "deprecated" in message else warnings.warn(message, stacklevel=2)
+    )
+    try:
+        return mujoco.MjModel.from_xml_path(str(path))
+    finally:
+        mujoco.set_mju_user_warning(handler)
 
 
 def initial_state(model: mujoco.MjModel) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:

@@ -6,6 +6,8 @@ and `vmap` need no knowledge of it. JAX runs in float32; the float64 rows travel
 
 from __future__ import annotations
 
+import copy
+import math
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -46,49 +48,52 @@ class NativeEngine:
         self._shapes = {name: values.shape[1:] for name, values in probe.fields.items()}
 
     def init(self, qpos: Any, qvel: Any, overrides: ModelOverrides | None = None, needed: Any = True) -> PhysicsState:
-        """The simulation at (qpos, qvel); see `PhysicsEngine.init`."""
-        call = partial(self._call, _Simulator.init, ())
-        return self._callback(call, overrides, jnp.asarray(qpos), jnp.asarray(qvel), jnp.asarray(needed, bool))
+        """The simulation at (qpos, qvel); see `PhysicsEngine.init`. Where not `needed`, zeros."""
+        operands = (jnp.asarray(qpos), jnp.asarray(qvel), jnp.asarray(needed, bool))
+        return self._callback(_Simulator.init, (), overrides, *operands)
 
     def step(
         self, state: PhysicsState, ctrl: Any, overrides: ModelOverrides | None = None, substeps: int = 1
     ) -> PhysicsState:
         """Hold `ctrl` for `substeps` physics steps; see `PhysicsEngine.step`."""
-        call = partial(self._call, _Simulator.step, (substeps,))
-        return self._callback(call, overrides, state.engine, jnp.asarray(ctrl))
+        return self._callback(_Simulator.step, (substeps,), overrides, state.engine, jnp.asarray(ctrl))
 
     def _callback(
-        self, call: Callable[..., Any], overrides: ModelOverrides | None, *operands: jax.Array
+        self, method: _Method, static: tuple[Any, ...], overrides: ModelOverrides | None, *operands: jax.Array
     ) -> PhysicsState:
         result = (
             jax.ShapeDtypeStruct((self._row_words,), np.uint32),
             {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in self._shapes.items()},
             {name: jax.ShapeDtypeStruct(self._shapes[name], np.float32) for name in self.reads.precise},
         )
+        call = partial(self._call, method, static)
         row, fields, residuals = jax.pure_callback(
             call, result, overrides or {}, *operands, vmap_method="broadcast_all"
         )
         return PhysicsState(engine=row, fields=fields, residuals=residuals)
 
-    def _call(
-        self, method: Callable[..., None], static: tuple[Any, ...], overrides: dict[str, Any], *operands: Any
-    ) -> Any:
+    def _call(self, method: _Method, static: tuple[Any, ...], overrides: dict[str, Any], *operands: Any) -> Any:
         """Host side of the callback. NumPy only: JAX calls in here can deadlock."""
-        arrays = [np.asarray(x) for x in operands]
-        values = {name: np.asarray(value) for name, value in overrides.items()}
-        lead = arrays[0].shape[:-1]
-        count = int(np.prod(lead, dtype=int))
-        flat = [x.reshape(count, *x.shape[len(lead) :]) for x in arrays]
-        values = {name: value.reshape(count, *value.shape[len(lead) :]) for name, value in values.items()}
+        # Every operand has the batch axes of the callers' vmaps in front; the first has one axis of its own.
+        lead = np.shape(operands[0])[:-1]
+        count = math.prod(lead)
+
+        def flat(x: Any) -> np.ndarray:
+            array = np.asarray(x)
+            return array.reshape(count, *array.shape[len(lead) :])
+
         with self._lock:
-            simulator = self._simulator(count, tuple(sorted(values)))
-            simulator.override(values)
-            method(simulator, *flat, *static)
+            simulator = self._simulator(count, tuple(sorted(overrides)))
+            method(simulator, {name: flat(value) for name, value in overrides.items()}, *map(flat, operands), *static)
             row, fields, residuals = simulator.read()
+
+        def unflat(array: np.ndarray) -> np.ndarray:
+            return array.reshape(*lead, *array.shape[1:])
+
         return (
-            row.reshape(*lead, *row.shape[1:]),
-            {name: value.reshape(*lead, *value.shape[1:]) for name, value in fields.items()},
-            {name: value.reshape(*lead, *value.shape[1:]) for name, value in residuals.items()},
+            unflat(row),
+            {name: unflat(value) for name, value in fields.items()},
+            {name: unflat(value) for name, value in residuals.items()},
         )
 
     def _simulator(self, count: int, overridden: tuple[str, ...]) -> _Simulator:
@@ -108,56 +113,48 @@ class _Simulator:
         self.count = count
         self.after_constraint = tuple(name for name in reads.fields if name in _AFTER_CONSTRAINT)
         # A persistent batch keeps an MjData per simulation, which mj_rnePostConstraint then completes.
-        self.batch = Batch(model, nsim=count, nthread=min(threads, count) or 0, persistent=bool(self.after_constraint))
-        self.scratch = mujoco.MjData(model)
+        self.batch = Batch(model, nsim=count, nthread=min(threads, count), persistent=bool(self.after_constraint))
+        self.model, self.scratch = copy.copy(model), mujoco.MjData(model)
         self.fields = {
             name: np.zeros((count, *getattr(self.scratch, name).shape))
             if name in self.after_constraint
             else self.batch.bind(name)
             for name in reads.fields
         }
+        self.blank = np.zeros(count, bool)
         self.default_row = self.batch.state[0].copy()
         self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self.overridden = {name: self.batch.expand(name) for name in overridden}
-        constants = set(mujoco.MjModel._setconst_inputs)
-        self.needs_set_const = any(name in constants or name.startswith("opt.") for name in overridden)
+        # No field of MjOption enters mj_setConst.
+        self.needs_set_const = not set(mujoco.MjModel._setconst_inputs).isdisjoint(overridden)
 
-    def override(self, values: dict[str, np.ndarray]) -> None:
-        """Write per-simulation model fields; recompute derived constants of the rows that changed."""
-        changed = np.zeros(self.count, bool)
-        for name, value in values.items():
-            target = self.overridden[name]
-            value = value.astype(target.dtype).reshape(target.shape)
-            changed |= (target != value).reshape(self.count, -1).any(axis=1)
-            target[...] = value
-        if self.needs_set_const and changed.any():
-            saved = self.batch.state.copy()
-            self.batch.set_const(np.flatnonzero(changed))
-            self.batch.state[...] = saved
-
-    def init(self, qpos: np.ndarray, qvel: np.ndarray, needed: np.ndarray) -> None:
+    def init(self, overrides: dict[str, np.ndarray], qpos: np.ndarray, qvel: np.ndarray, needed: np.ndarray) -> None:
         """Forward at (qpos, qvel) from the model's default state, in the rows needed."""
-        ids = np.flatnonzero(needed)
+        # Overrides of the other rows stay as they are, or the next step would have to derive their constants again.
+        self._override(overrides, needed)
         self.batch.state[...] = self.default_row
         self.qpos[...] = qpos
         self.qvel[...] = qvel
+        self.blank = ~needed
         for name in self.after_constraint:
             self.fields[name][...] = 0.0
-        if len(ids):
-            self._guard(self.batch.forward, None if len(ids) == self.count else ids)
+        if needed.any():
+            self._guard(self.batch.forward, needed)
 
-    def step(self, row: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
+    def step(self, overrides: dict[str, np.ndarray], row: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
         """Continue from `row` for `substeps` steps."""
+        self._override(overrides, np.ones(self.count, bool))
         self.batch.state[...] = row.view(np.float64)
         self.ctrl[...] = ctrl
+        self.blank = np.zeros(self.count, bool)
         self._guard(self.batch.step, None, substeps)
         if self.after_constraint:
-            model = self.batch.model
             for i in range(self.count):
-                data = self.batch.get_data(i, self.scratch)
-                mujoco.mj_rnePostConstraint(model, data)
+                if self.overridden:
+                    self.batch.get_model(i, self.model)
+                mujoco.mj_rnePostConstraint(self.model, self.batch.get_data(i, self.scratch))
                 for name in self.after_constraint:
-                    self.fields[name][i] = getattr(data, name)
+                    self.fields[name][i] = getattr(self.scratch, name)
 
     def read(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Copies of the state rows, the fields in float32 and their rounding residuals."""
@@ -165,7 +162,22 @@ class _Simulator:
         row = self.batch.state.copy().view(np.uint32)
         fields = {name: value.astype(np.float32) for name, value in self.fields.items()}
         residuals = {name: (self.fields[name] - fields[name]).astype(np.float32) for name in self.reads.precise}
+        if self.blank.any():
+            for value in (row, *fields.values(), *residuals.values()):
+                value[self.blank] = 0
         return row, fields, residuals
+
+    def _override(self, values: dict[str, np.ndarray], rows: np.ndarray) -> None:
+        """Write per-simulation model fields; recompute the derived constants of those that changed."""
+        changed = np.zeros(self.count, bool)
+        for name, value in values.items():
+            target = self.overridden[name]
+            value = value.astype(target.dtype)
+            differs = (target != value).reshape(self.count, -1).any(axis=1) & rows
+            target[differs] = value[differs]
+            changed |= differs
+        if self.needs_set_const and changed.any():
+            self.batch.set_const(changed)
 
     def _guard(self, call: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -174,3 +186,6 @@ class _Simulator:
             raise DivergenceError(
                 f"MuJoCo stopped: {error}. Lower the learning rate or check the environment."
             ) from error
+
+
+_Method = Callable[..., None]
