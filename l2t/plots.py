@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f5a3c", "#7a7f87")
 """Okabe and Ito's palette, told apart under every common colour blindness; its yellow, invisible on white, left out."""
 
+POINTS = 300
+"""What a chart on a page can show of a long run."""
+
 INK, GRID = "#24292f", "#d9dee3"
 DASHES: dict[str, Any] = {"student": "-", "teacher": (0, (4, 1.6)), "": "-"}
 OTHER_DASH = (0, (1, 1.2))
@@ -147,7 +150,7 @@ def save_png(figure: Figure, path: Path) -> Path:
     return path
 
 
-def thin(series: Series, points: int = 300) -> Curve:
+def thin(series: Series, points: int = POINTS) -> Curve:
     """At most `points` points: bucket means, with the bucket's extremes as a band, so that no spike is lost."""
     count = len(series.steps)
     if count <= points:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from l2t.pages import charts, count, duration, figure, folded, number, page, section, table, tiles, write_atomically
-from l2t.plots import Line, Panel, draw, thin, to_svg
+from l2t.plots import POINTS, Line, Panel, draw, thin, to_svg
 from l2t.runs import Run, flatten, read_run
 from l2t.statistics import Curve, Series, bootstrap_interval, curve_with_band
 
@@ -25,7 +26,7 @@ TITLES = {
     "episode_length_mean": ("Episode length in evaluation", "steps per episode"),
     "train/episode_return": ("Return in training", "return per episode"),
     "train/episode_length": ("Episode length in training", "steps per episode"),
-    "perf/steps_per_second": ("Speed", "environment steps per second"),
+    "perf/steps_per_second": ("Speed", "steps per second"),
 }
 WIDE, SMALL = (4.6, 3.0), (3.7, 2.2)
 EVALUATION = ("return_mean", "average_reward", "episode_length_mean")
@@ -72,7 +73,7 @@ def render_page(run: Run) -> str:
             else section(
                 "Evaluation", '<p class="quiet">No evaluation has been made yet.</p>', charts(videos, wide=True)
             ),
-            section("Training", charts([_chart(run, metric) for metric in [*training, *speed]])),
+            section("Training", _thin_note(run), charts([_chart(run, metric) for metric in [*training, *speed]])),
             section("Losses", charts([_chart(run, metric) for metric in losses])),
             section("More", folded(f"{len(other)} other metrics", charts([_chart(run, m) for m in other])))
             if other
@@ -137,6 +138,12 @@ def _band_note(run: Run) -> str:
         else f"Lines are interquartile means over {seeds} seeds; bands are 95 % bootstrap intervals."
     )
     return f'<p class="quiet small">{band} Policies are evaluated with their mean actions.</p>'
+
+
+def _thin_note(run: Run) -> str:
+    if len(run.rows) <= POINTS or run.config.get("num_seeds", 1) > 1:
+        return ""
+    return '<p class="quiet small">Lines average neighbouring log points; the band spans their extremes.</p>'
 
 
 def _seed_curve(series: Sequence[Series]) -> Curve:
@@ -222,7 +229,8 @@ def _configuration(run: Run) -> str:
         for name, group in run.config.items()
         if isinstance(group, dict) and group
     ]
-    return table(["key", "value"], top, text_columns=(0, 1)) + "".join(groups)
+    command = shlex.join(["python", "scripts/train.py", *run.overrides])
+    return f"<pre>{escape(command)}</pre>" + table(["key", "value"], top, text_columns=(0, 1)) + "".join(groups)
 
 
 def _pairs(config: dict) -> list[list[str]]:

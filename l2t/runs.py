@@ -35,12 +35,14 @@ class Run:
         rows: the lines of `metrics.jsonl`, oldest first, without those that a resumed run wrote again.
         result: `result.json`, empty before the first one is written.
         config: the composed configuration as plain containers, empty when it is missing.
+        overrides: what the command line changed in it.
     """
 
     path: Path
     rows: tuple[Row, ...]
     result: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
 
     @property
     def algorithm(self) -> str:
@@ -107,12 +109,13 @@ def read_run(path: Path) -> Run:
     if not _is_run(path):
         hint = f" It contains {len(inside)} of them, such as {inside[0]}." if (inside := find_runs(path)) else ""
         raise RunDirectoryError(f"{path} is not a run directory: no metrics.jsonl or result.json in it.{hint}")
-    metrics, config = path / "metrics.jsonl", path / ".hydra" / "config.yaml"
+    metrics, hydra = path / "metrics.jsonl", path / ".hydra"
     return Run(
         path=path,
         rows=tuple(read_metrics(metrics)) if metrics.is_file() else (),
         result=_read_result(path / "result.json"),
-        config=_read_config(config) if config.is_file() else {},
+        config=_read_config(hydra / "config.yaml"),
+        overrides=_read_overrides(hydra / "overrides.yaml"),
     )
 
 
@@ -178,17 +181,17 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differing_options(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Configuration keys whose values differ between runs of the same algorithm on the same environment."""
+def differing_options(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """For each algorithm, the configuration keys whose values differ between its runs on one environment."""
     kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for run in runs:
-        kinds.setdefault((run.env, run.algorithm), []).append(flatten(run.config))
-    keys: dict[str, None] = {}
-    for configs in kinds.values():
+        kinds.setdefault((run.algorithm, run.env), []).append(flatten(run.config))
+    keys: dict[str, dict[str, None]] = {run.algorithm: {} for run in runs}
+    for (algorithm, _), configs in kinds.items():
         for key in dict.fromkeys(key for config in configs for key in config):
             if _is_option(key) and len({repr(config.get(key)) for config in configs}) > 1:
-                keys[key] = None
-    return tuple(keys)
+                keys[algorithm][key] = None
+    return {algorithm: tuple(found) for algorithm, found in keys.items()}
 
 
 def group_runs(runs: Sequence[Run], options: Sequence[str] | None = None) -> dict[tuple[str, str], list[Run]]:
@@ -197,9 +200,10 @@ def group_runs(runs: Sequence[Run], options: Sequence[str] | None = None) -> dic
     The label is the algorithm followed by the options that tell its runs apart, such as `learn_to_teach
     student_stack=8`. `options` are the configuration keys to use; by default those that differ.
     """
-    keys = differing_options(runs) if options is None else tuple(options)
+    differing = differing_options(runs)
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
+        keys = differing[run.algorithm] if options is None else tuple(options)
         flat = flatten(run.config)
         shown = [f"{_short(key, keys)}={_brief(flat[key])}" for key in keys if key in flat]
         groups.setdefault((run.env, " ".join([run.algorithm, *shown])), []).append(run)
@@ -229,6 +233,8 @@ def _read_result(path: Path) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -238,6 +244,15 @@ def _read_config(path: Path) -> dict[str, Any]:
     except OmegaConfBaseException:  # resolvers such as ${now:} and ${hydra:} exist only while a run starts
         plain = OmegaConf.to_container(config, resolve=False)
     return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}
+
+
+def _read_overrides(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    from omegaconf import ListConfig, OmegaConf
+
+    overrides = OmegaConf.load(path)
+    return tuple(map(str, overrides)) if isinstance(overrides, ListConfig) else ()
 
 
 def _name(section: Any) -> str | None:

@@ -35,6 +35,8 @@ def write_run(
     (folder / ".hydra").mkdir(parents=True)
     config = _config(algorithm, env, seed, num_seeds, total_steps, overrides or {})
     (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    changed = [f"algorithm={algorithm}", f"env={env}", f"seed={seed}"]
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(changed))
     rows = [
         row
         for index in range(1, points + 1)
