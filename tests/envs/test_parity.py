@@ -123,6 +123,7 @@ def test_start_distribution_is_gymnasiums(task):
         else:
             # Some 300 comparisons over all tasks, so the level of each must be small.
             assert stats.ks_2samp(ours, theirs).pvalue > 1e-6, f"coordinate {index}"
+            assert ours.std() == pytest.approx(theirs.std(), rel=0.12), f"coordinate {index}"
 
 
 def with_radius(start: np.ndarray, nq: int) -> np.ndarray:
