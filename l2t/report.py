@@ -29,6 +29,7 @@ TITLES = {
     "perf/steps_per_second": ("Speed", "steps per second"),
 }
 WIDE, SMALL = (4.6, 3.0), (3.7, 2.2)
+ACRONYMS = {"kl": "KL", "rl": "RL", "rms": "RMS", "r2": "R²"}
 EVALUATION = ("return_mean", "average_reward", "episode_length_mean")
 
 
@@ -53,7 +54,7 @@ def render_page(run: Run) -> str:
     evaluation = [
         _evaluation_chart(run, name, WIDE if videos and name == "return_mean" else SMALL) for name in EVALUATION
     ]
-    rest = [metric for metric in run.metrics if metric not in shown]
+    rest = sorted((metric for metric in run.metrics if metric not in shown), key=lambda metric: metric not in TITLES)
     training = [metric for metric in rest if metric.startswith("train/")]
     losses = [metric for metric in rest if metric.startswith("loss/")]
     speed = [metric for metric in rest if metric.startswith("perf/")]
@@ -159,7 +160,8 @@ def _with_spread(curve: Curve, spread: Sequence[Series]) -> Curve:
 
 
 def _words(metric: str) -> str:
-    words = metric.split("/", 1)[-1].replace("_", " ").replace("/", ", ")
+    name = metric.split("/", 1)[-1].replace("/", ", ")
+    words = " ".join(ACRONYMS.get(word, word) for word in name.split("_"))
     return words[:1].upper() + words[1:]
 
 

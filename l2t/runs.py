@@ -67,7 +67,8 @@ class Run:
     @property
     def env_steps(self) -> int:
         """Environment steps taken so far, per seed."""
-        return int(self.result.get("env_steps", max((int(row["step"]) for row in self.rows), default=0)))
+        # A killed run's result dates from its last evaluation, its metrics from its last moment.
+        return max(int(self.result.get("env_steps", 0)), *(int(row["step"]) for row in self.rows[-1:]), 0)
 
     @property
     def roles(self) -> tuple[str, ...]:

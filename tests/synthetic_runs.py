@@ -78,7 +78,7 @@ def _config(
         "num_envs": 64,
         "total_steps": total_steps,
         "eval_every": 100_000,
-        "run_dir": "${hydra:runtime.output_dir}",
+        "run_dir": None,
         "resume": None,
     }
     for key, value in overrides.items():

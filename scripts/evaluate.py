@@ -1,0 +1,213 @@
+"""Evaluate a trained run on fresh episodes, with its newest checkpoint and mean actions.
+
+python scripts/evaluate.py runs/a --episodes 100
+python scripts/evaluate.py runs/a --role student --set env.student_noise=0.2
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.command_line import exit_code
+
+if TYPE_CHECKING:
+    from jaxtyping import PyTree
+
+    from configs.build import Run
+    from l2t.types import Environment
+
+NAMES = ("return_mean", "return_std", "average_reward", "episode_length_mean")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    return exit_code(lambda: _show(evaluate_run(**_arguments(options)), as_json=options.json))
+
+
+def evaluate_run(
+    run_dir: Path,
+    *,
+    episodes: int = 100,
+    seed: int = 0,
+    role: str | None = None,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Play `episodes` episodes with every role of a run, or with one.
+
+    Args:
+        run_dir: the run directory.
+        episodes: how many, for each role and training seed.
+        seed: of start states and observation noise; every role meets the same ones.
+        role: who acts; by default every role in turn.
+        overrides: `key=value` changes to the environment or its physics, such as `env.student_noise=0.2`.
+
+    Returns:
+        What was evaluated, and `seeds`: for each training seed `{role: {return_mean, return_std, ...}}`.
+
+    Raises:
+        RunDirectoryError, CheckpointError: there is nothing to load.
+        ConfigurationError: a role, key or value is not possible.
+    """
+    from l2t.config import check_choice, check_count
+    from l2t.runs import read_run
+
+    check_count("--episodes", episodes)
+    check_count("--seed", seed, 0)
+    record = read_run(run_dir)
+    environment_config = _changed_environment(run_dir, overrides) if overrides else None
+
+    import jax
+
+    from configs.build import load_run
+    from l2t.runtime import configure
+
+    configure()
+    run = load_run(run_dir)
+    if role is not None:
+        check_choice("--role", role, run.algorithm.roles)
+    environment = environment_config() if environment_config else run.environment
+    _check_sizes(run.environment, environment)
+    play = jax.jit(_evaluator(run, environment, (role,) if role else run.algorithm.roles, episodes))
+    states = [run.state, *(load_run(run_dir, index).state for index in range(1, run.config.num_seeds))]
+    return {
+        "run": str(run_dir),
+        "algorithm": record.algorithm,
+        "env": record.env,
+        "overrides": list(overrides),
+        "seed": seed,
+        "episodes": episodes,
+        "seeds": [_plain(play(state, jax.random.key(seed))) for state in states],
+    }
+
+
+def _evaluator(run: Run, environment: Environment, roles: Sequence[str], episodes: int) -> Callable[..., dict]:
+    from l2t.evaluation import evaluate
+
+    def play(state: PyTree, key: Any) -> dict[str, Any]:
+        return {role: evaluate(environment, run.algorithm.policy(state, role), key, episodes) for role in roles}
+
+    return play
+
+
+def _changed_environment(run_dir: Path, overrides: Sequence[str]) -> Callable[[], Environment]:
+    """Check the overrides before anything heavy is imported; the environment is built when it is called."""
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from configs.build import experiment_config
+    from l2t.errors import ConfigurationError, RunDirectoryError
+
+    path = run_dir / ".hydra" / "config.yaml"
+    if not path.is_file():
+        raise RunDirectoryError(f"{run_dir} is not a run directory: it has no .hydra/config.yaml.")
+    config = OmegaConf.load(path)
+    for override in overrides:
+        key, separator, _ = override.partition("=")
+        if not separator or not key.startswith(("env.", "physics.")):
+            raise ConfigurationError(
+                f"--set {override}: give KEY=VALUE with a key of the environment or its physics, "
+                "such as env.student_noise=0.2. What was learnt cannot be changed afterwards."
+            )
+    try:
+        merged = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(f"--set {' '.join(overrides)}: {str(error).splitlines()[0]}") from error
+    assert isinstance(merged, DictConfig)
+    checked = experiment_config(merged)
+    return lambda: checked.env.build(checked.physics)
+
+
+def _check_sizes(trained: Environment, changed: Environment) -> None:
+    from l2t.errors import ConfigurationError
+
+    before, after = dict(trained.spec.observation_sizes), dict(changed.spec.observation_sizes)
+    if before != after:
+        raise ConfigurationError(
+            f"The networks were trained on observations of sizes {before}; --set makes them {after}."
+        )
+
+
+def _plain(evaluation: dict[str, Any]) -> dict[str, dict[str, float]]:
+    return {role: {name: value.item() for name, value in numbers.items()} for role, numbers in evaluation.items()}
+
+
+def _show(result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        print(json.dumps(result))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from l2t.pages import number
+
+    changed = f", {' '.join(result['overrides'])}" if result["overrides"] else ""
+    title = f"{result['algorithm']} on {result['env']}{changed}: {result['episodes']} episodes"
+    table = Table(title=title, title_justify="left")
+    several = len(result["seeds"]) > 1
+    for header in (["seed"] if several else []) + ["role"]:
+        table.add_column(header)
+    for header in ("return", "std", "reward per step", "episode length"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for index, evaluation in enumerate(result["seeds"]):
+        for role, numbers in evaluation.items():
+            cells = [number(numbers[name]) for name in NAMES]
+            table.add_row(*([str(index)] if several else []), role, *cells)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    for line in _closing_lines(result["seeds"]):
+        console.print(line, markup=False, highlight=False)
+
+
+def _closing_lines(seeds: Sequence[dict[str, dict[str, float]]]) -> list[str]:
+    from l2t.pages import number
+    from l2t.statistics import bootstrap_interval
+
+    lines = []
+    for role in seeds[0] if len(seeds) > 1 else ():
+        interval = bootstrap_interval([evaluation[role]["return_mean"] for evaluation in seeds])
+        ends = f"{number(interval.low)} to {number(interval.high)}"
+        lines.append(f"{role}: interquartile mean over seeds {number(interval.estimate)} (95 %: {ends})")
+    if {"student", "teacher"} <= set(seeds[0]):
+        ratios = [
+            e["student"]["return_mean"] / e["teacher"]["return_mean"] for e in seeds if e["teacher"]["return_mean"] > 0
+        ]
+        if ratios:
+            lines.append(f"student / teacher: {sum(ratios) / len(ratios):.1%}")
+    return lines
+
+
+def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("run_dir", "episodes", "seed", "role", "overrides")
+    return {name: getattr(options, name) for name in names}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("run_dir", type=Path, help="the run directory that training printed")
+    parser.add_argument("--episodes", type=int, default=100, help="episodes for each role (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
+    parser.add_argument("--role", help="who acts, such as student (default: every role in turn)")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the environment, such as env.student_noise=0.2",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
