@@ -1,0 +1,183 @@
+"""From a composed configuration to checked dataclasses, and from those to an environment and an algorithm."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from configs.schema import KEYS, ExperimentConfig
+from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
+
+if TYPE_CHECKING:
+    from l2t.algorithm import Algorithm, FrozenPolicy
+    from l2t.types import Environment
+
+
+def experiment_config(config: DictConfig) -> ExperimentConfig:
+    """Check a composed configuration and turn it into dataclasses. Imports neither JAX nor MuJoCo.
+
+    Raises:
+        ConfigurationError: a key or value is wrong; the message lists what is possible.
+        L2TError: whatever a configuration dataclass raises.
+    """
+    _check_keys("", [str(key) for key in config], KEYS)
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
+    values = {}
+    for name in config:
+        node = config[name]
+        if isinstance(node, DictConfig):
+            _check_fields(str(name), node)
+            values[name] = _instantiate(str(name), node)
+        else:
+            values[name] = node
+    try:
+        return ExperimentConfig(**values)
+    except TypeError as error:
+        raise ConfigurationError(f"The configuration is incomplete: {error}.") from error
+
+
+def build(config: ExperimentConfig) -> tuple[Environment, Algorithm]:
+    """Construct the environment and the algorithm that trains in it. Imports JAX."""
+    from l2t.algorithm import BuildContext
+
+    environment = config.env.build(config.physics)
+    context = BuildContext(
+        environment=environment,
+        num_envs=config.num_envs,
+        total_steps=config.total_steps,
+        network=config.network,
+        load_policy=load_policy,
+    )
+    return environment, config.algorithm.build(context)
+
+
+class Run(NamedTuple):
+    """A training run read back from its directory."""
+
+    config: ExperimentConfig
+    environment: Environment
+    algorithm: Algorithm
+    state: Any
+
+
+def read_config(run_dir: str | Path) -> ExperimentConfig:
+    """The configuration that a run was started with."""
+    path = Path(run_dir) / ".hydra" / "config.yaml"
+    if not path.is_file():
+        raise RunDirectoryError(f"{run_dir} is not a run directory: it has no .hydra/config.yaml.")
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(config, DictConfig):
+        raise RunDirectoryError(f"{path} is not the configuration of a training run.")
+    return experiment_config(config)
+
+
+def load_run(run_dir: str | Path, seed_index: int = 0) -> Run:
+    """Rebuild a run and restore its newest checkpoint.
+
+    Args:
+        run_dir: a run directory.
+        seed_index: which of a batch of seeds (`num_seeds` > 1) to take.
+
+    Raises:
+        RunDirectoryError: it is not a run directory.
+        CheckpointError: there is no readable checkpoint in it.
+    """
+    import jax
+
+    from l2t.checkpoint import Checkpoints
+
+    config = read_config(run_dir)
+    if not 0 <= seed_index < config.num_seeds:
+        raise ConfigurationError(f"seed_index={seed_index} does not exist; the run has {config.num_seeds} seed(s).")
+    environment, algorithm = build(config)
+    key = jax.random.key(0)
+    like = jax.eval_shape(algorithm.init, key)
+    if config.num_seeds > 1:
+        like = jax.eval_shape(jax.vmap(algorithm.init), jax.random.split(key, config.num_seeds))
+    state, _ = Checkpoints(Path(run_dir) / "checkpoints").restore(like, config.identity)
+    if config.num_seeds > 1:
+        state = jax.tree.map(lambda leaf: leaf[seed_index], state)
+    return Run(config, environment, algorithm, state)
+
+
+def load_policy(run_dir: str | Path, role: str, seed_index: int = 0) -> FrozenPolicy:
+    """The deterministic policy of a role of a finished run, frozen."""
+    import json
+
+    from l2t.algorithm import FrozenPolicy
+    from l2t.config import check_choice
+
+    run = load_run(run_dir, seed_index)
+    check_choice("role", role, run.algorithm.roles)
+    result = Path(run_dir) / "result.json"
+    env_steps = json.loads(result.read_text())["env_steps"] if result.is_file() else 0
+
+    def apply(parameters: Any, observation: Any, key: Any) -> Any:
+        return run.algorithm.policy(parameters, role)(observation, key)
+
+    return FrozenPolicy(apply, run.state, env_steps)
+
+
+def _instantiate(name: str, node: DictConfig) -> Any:
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause = _root_cause(error)
+        if isinstance(cause, L2TError):
+            raise cause from None
+        raise ConfigurationError(f"{name} cannot be built: {_first_line(cause)}") from error
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(f"{name} cannot be read: {_first_line(error)}") from error
+
+
+def _check_fields(path: str, node: DictConfig) -> None:
+    """Compare the keys of a node, and of the nodes below it, with the dataclass that its `_target_` names."""
+    for key in node:
+        child = node[key]
+        if isinstance(child, DictConfig):
+            _check_fields(f"{path}.{key}", child)
+    target = node.get("_target_")
+    if not isinstance(target, str):
+        return
+    module, _, attribute = target.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path}._target_={target} cannot be imported: {error}. Is the package that defines it installed?"
+        ) from error
+    if dataclasses.is_dataclass(cls):
+        names = [field.name for field in dataclasses.fields(cls) if field.init]
+        _check_keys(f"{path}.", [str(key) for key in node if not str(key).startswith("_")], names)
+
+
+def _check_keys(prefix: str, given: list[str], known: Any) -> None:
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {prefix}{close[0]}?" if close else ""
+            choices = ", ".join(prefix + name for name in sorted(known))
+            raise ConfigurationError(f"{prefix}{key} is not a known key; choose one of: {choices}.{hint}")
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,113 @@
+"""The configuration of a training run as a checked dataclass. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+from l2t.config import NetworkConfig, check_count
+from l2t.errors import ConfigurationError
+from l2t.tracking.config import TrackingConfig
+
+if TYPE_CHECKING:
+    from l2t.algorithm import AlgorithmConfig
+    from l2t.types import Environment
+
+
+class EnvironmentConfig(Protocol):
+    """A checked frozen dataclass; a YAML of the group `env` names it as `_target_`."""
+
+    @property
+    def name(self) -> str:
+        """The task's name in run directories and tables."""
+        ...
+
+    def build(self, physics: Any) -> Environment:
+        """Construct the environment on a physics engine."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything a training run depends on.
+
+    Attributes:
+        algorithm, env, physics, network, tracking: one dataclass per configuration group.
+        seed: seed of every random number in training.
+        num_seeds: independent runs batched into one program.
+        num_envs: parallel environments of each run.
+        total_steps: environment steps of each run.
+        eval_every, eval_episodes: environment steps between evaluations, and episodes in each.
+        checkpoint_every, keep_checkpoints: environment steps between checkpoints, and how many of the newest stay.
+        run_dir: where to write; `None` makes a dated directory under `runs/`.
+        resume: run directory that is continued.
+        report, video: write `report.html`, render a video, at the end.
+    """
+
+    algorithm: AlgorithmConfig
+    env: EnvironmentConfig
+    physics: Any
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    seed: int = 0
+    num_seeds: int = 1
+    num_envs: int = 64
+    total_steps: int = 2_000_000
+    eval_every: int = 100_000
+    eval_episodes: int = 10
+    checkpoint_every: int = 250_000
+    keep_checkpoints: int = 3
+    run_dir: str | None = None
+    resume: str | None = None
+    report: bool = True
+    video: bool = True
+
+    def __post_init__(self) -> None:
+        for name, low in _COUNTS.items():
+            value = getattr(self, name)
+            if isinstance(value, float) and value.is_integer():  # 2e6 is how people write two million
+                object.__setattr__(self, name, value := int(value))
+            check_count(name, value, low)
+        if self.seed >= 2**32:
+            raise ConfigurationError(f"seed={self.seed} is too large; it must be below 2**32.")
+        for name in ("report", "video"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{name}={getattr(self, name)!r} must be true or false.")
+        for name in ("algorithm", "env"):
+            built = getattr(self, name)
+            if not callable(getattr(built, "build", None)) or not isinstance(getattr(built, "name", None), str):
+                raise ConfigurationError(
+                    f"The _target_ of {name!r} gave a {type(built).__name__}; it needs a `name` and a `build` method."
+                )
+        for name, kind in (("network", NetworkConfig), ("tracking", TrackingConfig)):
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigurationError(
+                    f"{name} must be a {kind.__name__}, not a {type(getattr(self, name)).__name__}."
+                )
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a checkpoint must share with the run that reads it; schedules and budgets may differ."""
+        return {
+            "algorithm": self.algorithm.name,
+            "env": self.env.name,
+            "network": repr(self.network),
+            "seed": str(self.seed),
+            "num_seeds": str(self.num_seeds),
+            "num_envs": str(self.num_envs),
+        }
+
+
+_COUNTS = {
+    "seed": 0,
+    "num_seeds": 1,
+    "num_envs": 1,
+    "total_steps": 1,
+    "eval_every": 1,
+    "eval_episodes": 1,
+    "checkpoint_every": 1,
+    "keep_checkpoints": 1,
+}
+
+KEYS = tuple(f.name for f in fields(ExperimentConfig))
+"""Top-level keys of `train.yaml`."""

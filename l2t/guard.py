@@ -1,0 +1,49 @@
+"""Noticing that training has diverged, and saying where."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from l2t.errors import DivergenceError, L2TError
+
+GUARDED = ("loss/", "train/")
+"""Prefixes of the metrics that must stay finite."""
+
+
+def check_finite(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) -> None:
+    """Raise `DivergenceError` when a guarded metric is not finite; it names the metric and the iteration."""
+    for row in rows:
+        for name, value in row.items():
+            if name.startswith(GUARDED) and not math.isfinite(value):
+                seed = f", seed {row['seed']}" if "seed" in row else ""
+                raise DivergenceError(
+                    f"{name} became {value} in iteration {iteration} (environment step {step:,}{seed}). "
+                    "Lower the learning rate or the step size."
+                )
+
+
+@contextmanager
+def device_errors(step: int) -> Iterator[None]:
+    """Give errors that come out of a running program their own meaning back.
+
+    An exception inside a callback reaches Python as a `JaxRuntimeError` whose text ends with the original one.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        text = str(error)
+        physics = re.search(r"^(?:\w+\.)*(?:DivergenceError|FatalError|SimulationError): (.*)", text, re.M | re.S)
+        if physics:
+            raise DivergenceError(f"{physics[1].strip()} (after environment step {step:,})") from None
+        if "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
+            raise L2TError(
+                "The device ran out of memory: lower num_envs, num_seeds or the networks' size. "
+                f"({text.splitlines()[0]})"
+            ) from error
+        raise

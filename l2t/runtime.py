@@ -1,0 +1,56 @@
+"""Process-wide JAX settings, made once before anything is compiled."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import jax
+
+PACKAGES = ("l2t", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "mujoco", "mujoco-mjx", "gymnasium", "numpy")
+
+
+def configure() -> dict[str, str]:
+    """Set JAX up and return the versions and settings that a result depends on."""
+    cache = cache_directory()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a read-only home: compile again each time
+        pass
+    else:
+        if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+            jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # The native engine is called back from inside programs; asynchronous dispatch can deadlock there (jax#25861).
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    # GPUs multiply matrices in TF32 unless told otherwise.
+    if _matmul_precision() is None:
+        jax.config.update("jax_default_matmul_precision", "highest")
+    return versions()
+
+
+def cache_directory() -> Path:
+    """Where compiled programs are kept between processes."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "l2t" / "jax"
+
+
+def versions() -> dict[str, str]:
+    """Package versions, device and numeric settings."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    device = jax.devices()[0]
+    kind = platform.processor() or platform.machine() if device.platform == "cpu" else device.device_kind
+    found["device"] = f"{device.platform} ({kind}, {jax.device_count()} device(s), {os.cpu_count()} CPUs)"
+    found["matmul_precision"] = str(_matmul_precision())
+    return found
+
+
+def _matmul_precision() -> str | None:
+    return getattr(jax.config, "jax_default_matmul_precision", None)

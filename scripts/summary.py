@@ -1,0 +1,33 @@
+"""The table that ends a training run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def summary_table(result: dict[str, Any], run_dir: str, console: Console | None = None) -> None:
+    """Print returns per role, the student's share of the teacher's, steps, speed and where the files are."""
+    console = console or Console(highlight=False)
+    table = Table(title=f"{result['algorithm']} on {result['env']}, seed {result['seed']}: {result['status']}")
+    for heading in ("role", "return", "± over episodes", "reward per step", "episode length", "environment steps"):
+        table.add_column(heading, justify="left" if heading == "role" else "right")
+    evaluation = result["evaluation"]
+    for role, numbers in evaluation.items():
+        table.add_row(
+            role,
+            f"{numbers['return_mean']:,.1f}",
+            f"{numbers['return_std']:,.1f}",
+            f"{numbers['average_reward']:,.3f}",
+            f"{numbers['episode_length_mean']:,.0f}",
+            f"{result['role_steps'].get(role, 0):,}",
+        )
+    console.print(table)
+    if {"student", "teacher"} <= set(evaluation) and evaluation["teacher"]["return_mean"]:
+        share = evaluation["student"]["return_mean"] / evaluation["teacher"]["return_mean"]
+        console.print(f"student / teacher: {share:.3f}")
+    minutes, seconds = divmod(round(result["wall_seconds"]), 60)
+    console.print(f"{result['steps_per_second']:,.0f} environment steps/s, {minutes} min {seconds} s")
+    console.print(f"run directory: {run_dir}", markup=False, soft_wrap=True)

@@ -1,0 +1,155 @@
+"""Train: `python scripts/train.py algorithm=l2t env=half_cheetah seed=0`, also installed as `l2t-train`.
+
+Every key of `configs/train.yaml` can be given as `key=value`; `-m seed=0,1,2` trains one after the other, `resume=<run
+directory>` continues a run. `--help` lists all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from configs.build import build, experiment_config
+from configs.command_line import prepare
+from configs.schema import ExperimentConfig
+from l2t.errors import L2TError
+from l2t.run_directory import RunDirectory, describe
+
+
+def main() -> None:
+    """Entry point: check the command line, then let Hydra run the job or the jobs."""
+    try:
+        sys.argv[1:] = prepare(sys.argv[1:])
+    except L2TError as error:
+        _fail(error)
+    # With this Hydra hands errors to us instead of printing them in its own way.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://configs", config_name="train")(_job)()
+    except (L2TError, HydraException) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            _fail(L2TError(describe(error, Path(str(error.filename or "the run directory")))))
+        raise
+
+
+def run(config: ExperimentConfig, path: Path) -> dict[str, Any]:
+    """Train as `config` says, in the run directory `path`.
+
+    Args:
+        config: the checked configuration.
+        path: the run directory.
+
+    Returns:
+        What `result.json` holds.
+    """
+    from l2t import runtime
+    from l2t.checkpoint import Checkpoints
+    from l2t.evaluation import make_evaluator
+    from l2t.tracking.base import Trackers
+    from l2t.tracking.console import ConsoleTracker
+    from l2t.tracking.jsonl import JsonlTracker
+    from l2t.tracking.wandb import WandbTracker
+    from l2t.trainer import TrainerSettings, train
+
+    runtime.configure()
+    directory = RunDirectory(path)
+    host = Checkpoints(directory.checkpoints).host() if config.resume else {}
+    _, algorithm = build(config)
+    print(f"{config.algorithm.name} on {config.env.name}, seed {config.seed}, in {path}", flush=True)
+    console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
+    wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
+    trackers = Trackers(JsonlTracker(directory), wandb, console)
+    status = "failed"
+    try:
+        result = train(
+            TrainerSettings(
+                algorithm=config.algorithm.name,
+                env=config.env.name,
+                total_steps=config.total_steps,
+                eval_every=config.eval_every,
+                checkpoint_every=config.checkpoint_every,
+                identity=config.identity,
+                seed=config.seed,
+                num_seeds=config.num_seeds,
+                keep_checkpoints=config.keep_checkpoints,
+                resume=config.resume is not None,
+                labels={"wandb_run_id": wandb.run_id},
+            ),
+            algorithm,
+            directory,
+            trackers,
+            make_evaluator(algorithm, config.eval_episodes),
+        )
+        status = result["status"]
+    finally:
+        trackers.finish(status)
+    return result
+
+
+def _job(config: DictConfig) -> None:
+    """One run; Hydra calls it with the composed configuration."""
+    path = Path(HydraConfig.get().runtime.output_dir)
+    experiment = experiment_config(config)
+    result = run(experiment, path)
+    if result["status"] == "interrupted":
+        print(f"Interrupted at step {result['env_steps']:,}. Continue with resume={_shown(path)}")
+        sys.exit(128 + result["signal"])
+    _finish(experiment, path, result)
+
+
+def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> None:
+    """Video, report and the table at the end. The run is complete: nothing here may make it fail."""
+    from scripts.summary import summary_table
+
+    if config.video:
+        _attempt("video", lambda: _render(path, result))
+    if config.report:
+        _attempt("report", lambda: _write_report(path))
+    summary_table(result, _shown(path))
+
+
+def _render(path: Path, result: dict[str, Any]) -> None:
+    from scripts.render import render_run
+
+    for role in result["evaluation"]:
+        render_run(path, role, 10.0)
+
+
+def _write_report(path: Path) -> None:
+    from l2t.report import write_report
+
+    write_report(path)
+
+
+def _attempt(what: str, action: Any) -> None:
+    try:
+        action()
+    except Exception as error:
+        print(f"No {what}: {str(error).strip() or type(error).__name__}", file=sys.stderr)
+
+
+def _shown(path: Path) -> str:
+    """The path as one would type it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _fail(error: Exception) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
