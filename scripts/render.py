@@ -1,0 +1,226 @@
+"""Film a policy: of a trained run, or one that does nothing or acts at random.
+
+python scripts/render.py runs/a --role student --seconds 20
+python scripts/render.py --env hopper --policy random --out hopper.gif
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.command_line import exit_code
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from l2t.algorithm import Policy
+    from l2t.types import Environment
+
+FRAMES_AT_ONCE = 100
+"""Frames rendered before they are written: 20 seconds of film would fill half a gigabyte."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.run_dir is None) == (options.env is None):
+        parser.error("give either a run directory, or --env with --policy")
+    return exit_code(lambda: _command(options))
+
+
+def render_run(
+    run_dir: Path, role: str, seconds: float = 20.0, out: Path | None = None, *, seed: int = 0
+) -> Path | None:
+    """Film a role of a run, acting from its newest checkpoint.
+
+    Args:
+        run_dir: the run directory.
+        role: who acts.
+        seconds: of simulated time, which is also how long the film runs.
+        out: an `.mp4` or `.gif`; by default `videos/<role>.mp4` in the run directory, where reports look for it.
+        seed: of start states and noise.
+
+    Returns:
+        The file, or None without an OpenGL back-end; a line on standard error then says so.
+
+    Raises:
+        RunDirectoryError, CheckpointError: there is nothing to load.
+        ConfigurationError: the role is unknown, or the environment cannot be drawn.
+    """
+    out = out or run_dir / "videos" / f"{role}.mp4"
+    _check(out, seconds)
+    from l2t.config import check_choice
+    from l2t.runs import read_run
+
+    read_run(run_dir)
+    if not _can_render():
+        return None
+
+    from configs.build import load_run
+    from l2t.runtime import configure
+
+    configure()
+    run = load_run(run_dir)
+    check_choice("--role", role, run.algorithm.roles)
+    caption = role
+    noise = getattr(run.config.env, "student_noise", None)
+    if role == "student" and noise is not None:
+        caption = f"{role}, noise {noise:g}"
+    return _film(run.environment, run.algorithm.policy(run.state, role), caption, seconds, out, seed)
+
+
+def render_environment(env: str, policy: str, seconds: float, out: Path, *, seed: int = 0) -> Path | None:
+    """Film an environment of `configs/env` under a policy that is `zero` or `random`; None without OpenGL."""
+    _check(out, seconds)
+    from configs.build import experiment_config
+    from configs.command_line import compose_config
+
+    config = experiment_config(compose_config([f"env={env}"]))
+    if not _can_render():
+        return None
+
+    import jax
+    import jax.numpy as jnp
+
+    from l2t.runtime import configure
+
+    configure()
+    environment = config.env.build(config.physics)
+    size = environment.spec.action_size
+    policies: dict[str, Policy] = {
+        "zero": lambda observation, key: jnp.zeros((1, size)),
+        "random": lambda observation, key: jax.random.uniform(key, (1, size), minval=-1.0, maxval=1.0),
+    }
+    return _film(environment, policies[policy], f"{env}, {policy}", seconds, out, seed)
+
+
+@dataclass(frozen=True)
+class Take:
+    """What is filmed, one row for each environment step: joint positions, velocities and the return so far."""
+
+    qpos: np.ndarray
+    qvel: np.ndarray | None
+    returns: np.ndarray
+
+
+def play(environment: Environment, policy: Policy, steps: int, seed: int = 0) -> Take:
+    """Act for `steps` steps, over as many episodes as they take.
+
+    Raises:
+        ConfigurationError: the environment has no joint positions, as one without physics.
+    """
+    import jax
+    import numpy as np
+
+    from l2t.errors import ConfigurationError
+    from l2t.vector import VectorEnvironment
+
+    vector = VectorEnvironment(environment, 1)
+    start_key, policy_key = jax.random.split(jax.random.key(seed))
+    start = vector.init(start_key, staggered=False)
+    fields = getattr(start.environment.physics, "fields", {})
+    if "qpos" not in fields:
+        raise ConfigurationError(
+            f"{environment.spec.name} cannot be filmed: its states have no joint positions (qpos)."
+        )
+
+    def step(state: Any, key: Any) -> tuple[Any, tuple[Any, ...]]:
+        fields, running = state.environment.physics.fields, state.statistics.running_return
+        shown = (fields["qpos"][0], fields["qvel"][0] if "qvel" in fields else None, running[0])
+        state, _ = vector.step(state, policy(state.environment.observation, key))
+        return state, shown
+
+    keys = jax.random.split(policy_key, steps)
+    qpos, qvel, returns = jax.device_get(jax.jit(lambda state: jax.lax.scan(step, state, keys)[1])(start))
+    return Take(np.asarray(qpos), None if qvel is None else np.asarray(qvel), np.asarray(returns))
+
+
+def frame_stride(timestep: float, fastest: float) -> int:
+    """Show every how many-th step so that no more than `fastest` frames fill a second."""
+    return max(1, math.ceil(1.0 / (timestep * fastest) - 1e-6))
+
+
+def _film(environment: Environment, policy: Policy, caption: str, seconds: float, out: Path, seed: int) -> Path:
+    from envs.rendering import render_frames
+    from l2t.film import FASTEST, open_film, write_on
+
+    timestep = environment.spec.timestep
+    stride = frame_stride(timestep, FASTEST[out.suffix])
+    take = play(environment, policy, max(2, round(seconds / timestep)), seed)
+    shown = range(0, len(take.qpos), stride)
+    with open_film(out, fps=1.0 / (timestep * stride)) as append:
+        for first in range(0, len(shown), FRAMES_AT_ONCE):
+            rows = list(shown[first : first + FRAMES_AT_ONCE])
+            frames = render_frames(environment, take.qpos[rows], None if take.qvel is None else take.qvel[rows])
+            for row, frame in zip(rows, frames, strict=True):
+                append(write_on(frame, f"{caption}   {row * timestep:.1f} s   return {take.returns[row]:,.0f}"))
+    return out
+
+
+def _check(out: Path, seconds: float) -> None:
+    from l2t.config import check_range
+    from l2t.film import check_film
+
+    check_range("--seconds", seconds, 0.0, 3600.0, open_low=True)
+    check_film(out)
+
+
+def _can_render() -> bool:
+    from envs.rendering import rendering_available
+
+    problem = rendering_available()
+    if problem is not None:
+        print(f"No video: {problem}", file=sys.stderr)
+    return problem is None
+
+
+def _command(options: argparse.Namespace) -> None:
+    if options.run_dir is not None:
+        role = options.role or _first_role(options.run_dir)
+        _announce(render_run(options.run_dir, role, options.seconds, options.out, seed=options.seed))
+        return
+    out = options.out or Path(f"{options.env}-{options.policy}.mp4")
+    _announce(render_environment(options.env, options.policy, options.seconds, out, seed=options.seed))
+
+
+def _announce(path: Path | None) -> None:
+    if path is not None:
+        print(path)
+
+
+def _first_role(run_dir: Path) -> str:
+    """The student where there is one: it is the policy that leaves the simulation."""
+    from l2t.runs import read_run
+
+    return (*read_run(run_dir).roles, "student")[0]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("run_dir", nargs="?", type=Path, help="a run directory")
+    parser.add_argument("--role", help="who acts in the run, such as student (default: the student, where there is one)")
+    parser.add_argument("--env", help="film an environment of configs/env without a run")
+    parser.add_argument(
+        "--policy", default="zero", choices=("zero", "random"), help="who acts without a run (default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="of simulated time (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="an .mp4 or .gif (default: videos/<role>.mp4 in the run directory, or <env>-<policy>.mp4)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
