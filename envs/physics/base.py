@@ -13,6 +13,10 @@ ModelOverrides = dict[str, Array]
 """Model fields that differ from environment to environment, named as in `MjModel` (`opt.` prefix for options)."""
 
 
+AFTER_CONSTRAINT = frozenset({"cacc", "cfrc_int", "cfrc_ext"})
+"""Fields that only `mj_rnePostConstraint` fills in; a step does not call it, so engines do after the last substep."""
+
+
 @struct.dataclass
 class PhysicsState:
     """A simulation: what the engine needs to continue, and the derived fields that the environment reads.
@@ -49,7 +53,7 @@ class Reads:
     """The `MjData` fields an environment reads.
 
     Attributes:
-        fields: names as in `MjData`. `cfrc_ext` is computed by `mj_rnePostConstraint` after the last substep.
+        fields: names as in `MjData`; those of `AFTER_CONSTRAINT` are zero after a reset, as in Gymnasium.
         precise: those of `fields` whose displacement over a step is needed in high precision.
     """
 

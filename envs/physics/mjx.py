@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import mujoco
 from mujoco import mjx
 
-from envs.physics.base import ModelOverrides, PhysicsState, Reads
+from envs.physics.base import AFTER_CONSTRAINT, ModelOverrides, PhysicsState, Reads
+from l2t.errors import ConfigurationError
 
 
 class MjxEngine:
@@ -25,6 +26,9 @@ class MjxEngine:
         reads: fields to return; residuals are always absent, float32 is all there is.
         impl: `jax`, or `warp` for NVIDIA's kernels.
         contacts, constraints: Warp's buffer sizes per environment. An overflow would drop contacts.
+
+    Raises:
+        ConfigurationError: Warp was asked for a field that it does not compute.
     """
 
     def __init__(
@@ -35,6 +39,12 @@ class MjxEngine:
         contacts: int = 64,
         constraints: int = 256,
     ) -> None:
+        missing = AFTER_CONSTRAINT.intersection(reads.fields)
+        if impl == "warp" and missing:
+            raise ConfigurationError(
+                f"physics=warp does not compute {', '.join(sorted(missing))}, which this environment reads; "
+                "use physics=mjx."
+            )
         self.name = "mjx" if impl == "jax" else impl
         self.model = copy.copy(model)
         if self.model.opt.solver == mujoco.mjtSolver.mjSOL_PGS:
@@ -50,9 +60,7 @@ class MjxEngine:
         del needed
         data = mjx.make_data(self.model, **self._sizes)
         data = data.replace(qpos=jnp.asarray(qpos), qvel=jnp.asarray(qvel))
-        data = mjx.forward(self._overridden(overrides), data)
-        # As in C after a reset: forward dynamics alone does not compute the external contact forces.
-        return self._state(data.replace(cfrc_ext=jnp.zeros_like(data.cfrc_ext)))
+        return self._state(mjx.forward(self._overridden(overrides), data), after_constraint=False)
 
     def step(
         self, state: PhysicsState, ctrl: Any, overrides: ModelOverrides | None = None, substeps: int = 1
@@ -61,18 +69,19 @@ class MjxEngine:
         model = self._overridden(overrides)
         data = state.engine.replace(ctrl=jnp.asarray(ctrl))
         data = jax.lax.fori_loop(0, substeps, lambda _, d: mjx.step(model, d), data)
-        if "cfrc_ext" in self.reads.fields:
+        if not AFTER_CONSTRAINT.isdisjoint(self.reads.fields):
             data = mjx.rne_postconstraint(model, data)
-        return self._state(data)
+        return self._state(data, after_constraint=True)
 
     def _overridden(self, overrides: ModelOverrides | None) -> Any:
         model = self._mjx_model
         return model.tree_replace(dict(overrides)) if overrides else model
 
-    def _state(self, data: Any) -> PhysicsState:
-        # Some fields live on the implementation's own record rather than on `Data`.
-        fields = {
-            name: getattr(data, name) if hasattr(data, name) else getattr(data._impl, name)
-            for name in self.reads.fields
-        }
+    def _state(self, data: Any, after_constraint: bool) -> PhysicsState:
+        fields = {}
+        for name in self.reads.fields:
+            # Some fields live on the implementation's own record rather than on `Data`.
+            value = getattr(data if hasattr(data, name) else data._impl, name)
+            # As in C after a reset: forward dynamics alone leaves these zero.
+            fields[name] = value if after_constraint or name not in AFTER_CONSTRAINT else jnp.zeros_like(value)
         return PhysicsState(engine=data, fields=fields, residuals={})

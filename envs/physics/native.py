@@ -19,11 +19,8 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
 
-from envs.physics.base import ModelOverrides, PhysicsState, Reads
+from envs.physics.base import AFTER_CONSTRAINT, ModelOverrides, PhysicsState, Reads
 from l2t.errors import DivergenceError
-
-_AFTER_CONSTRAINT = frozenset({"cacc", "cfrc_int", "cfrc_ext"})
-"""Fields that only `mj_rnePostConstraint` fills in; a batch does not call it."""
 
 
 class NativeEngine:
@@ -111,7 +108,7 @@ class _Simulator:
     ) -> None:
         self.reads = reads
         self.count = count
-        self.after_constraint = tuple(name for name in reads.fields if name in _AFTER_CONSTRAINT)
+        self.after_constraint = tuple(name for name in reads.fields if name in AFTER_CONSTRAINT)
         # A persistent batch keeps an MjData per simulation, which mj_rnePostConstraint then completes.
         self.batch = Batch(model, nsim=count, nthread=min(threads, count), persistent=bool(self.after_constraint))
         self.model, self.scratch = copy.copy(model), mujoco.MjData(model)
