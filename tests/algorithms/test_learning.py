@@ -1,0 +1,148 @@
+"""Every algorithm on probe environments whose answers are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
+from l2t.algorithm import BuildContext
+from l2t.config import NetworkConfig
+from l2t.evaluation import evaluate
+from tests.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end, two_state_cycle
+
+FAST = {"num_steps": 16, "epochs": 4, "minibatches": 4, "learning_rate": 3e-3}
+
+
+def _no_policies(run: str, role: str) -> Any:
+    raise AssertionError("no algorithm here loads a policy")
+
+
+def _train(config: Any, probe: Probe, iterations: int, num_envs: int = 16, seed: int = 0) -> tuple[Any, Any, Any]:
+    context = BuildContext(probe, num_envs, 10_000, NetworkConfig((16,)), _no_policies)
+    algorithm = config.build(context)
+    state = jax.jit(algorithm.init)(jax.random.key(seed))
+    iterate = jax.jit(algorithm.iterate)
+    metrics = {}
+    for _ in range(iterations):
+        state, metrics = iterate(state)
+    return algorithm, state, metrics
+
+
+def _actions(algorithm: Any, state: Any, role: str, observation: Any) -> np.ndarray:
+    """Deterministic actions in the probe's units, [-2, 2]."""
+    policy = algorithm.policy(state, role)
+    return 2.0 * np.asarray(policy({role: jnp.asarray(observation)}, jax.random.key(0)))[:, 0]
+
+
+def test_spmd_finds_the_reward_rate_of_a_constant_reward() -> None:
+    _, state, _ = _train(SPMDConfig(**FAST), constant_reward(1.5), 3)
+    assert float(state.learner.reward_rate) == pytest.approx(1.5, abs=1e-5)
+
+
+def test_spmd_learns_the_reward_rate_and_the_bias_of_a_two_state_cycle() -> None:
+    algorithm, state, _ = _train(SPMDConfig(**FAST), two_state_cycle(), 150)
+    learner = state.learner
+    assert float(learner.reward_rate) == pytest.approx(1.0, abs=0.05)
+    critic = algorithm.learner.models.critic
+    value = learner.value_scale * critic.value(learner.models.critic, {"teacher": jnp.array([[0.0], [1.0]])})
+    assert float(value[1] - value[0]) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("config", [SPMDConfig(**FAST), PPOConfig(**FAST)], ids=["spmd", "ppo"])
+def test_the_policy_follows_its_signals(config: Any) -> None:
+    algorithm, state, _ = _train(config, signal_following(), 150)
+    signals = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0]], np.float32)
+    np.testing.assert_allclose(
+        _actions(algorithm, state, "teacher", signals), signals[:, 0] + 0.5 * signals[:, 1], atol=0.12
+    )
+
+
+@pytest.mark.parametrize("config", [SPMDConfig(**FAST), PPOConfig(**FAST)], ids=["spmd", "ppo"])
+def test_credit_reaches_an_action_that_is_paid_later(config: Any) -> None:
+    algorithm, state, _ = _train(config, delayed_credit(), 120)
+    assert _actions(algorithm, state, "teacher", [[0.5]])[0] == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize(("reset_cost", "ends"), [(0.0, True), (3.0, False)])
+def test_the_reset_cost_decides_whether_an_end_is_worth_it(reset_cost: float, ends: bool) -> None:
+    """Ending at once has ρ = 1 - cost against 0 for living."""
+    algorithm, state, metrics = _train(SPMDConfig(**FAST), tempting_end(reset_cost), 100)
+    assert (_actions(algorithm, state, "teacher", [[1.0]])[0] > 0.0) == ends
+    assert float(metrics["train/reward_rate"]) == pytest.approx(1.0 if ends else 0.0, abs=0.15)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "sqrt", "adaptive"])
+def test_every_step_schedule_improves_the_policy(schedule: str) -> None:
+    probe = signal_following()
+    algorithm, state, metrics = _train(SPMDConfig(step_schedule=schedule, **FAST), probe, 60)
+    score = evaluate(probe, algorithm.policy(state, "teacher"), jax.random.key(9), 64)
+    # Doing nothing scores -E[(x + y/2)²] = -5/12 a step.
+    assert float(score["average_reward"]) > -0.15
+    step_size = float(metrics["train/step_size"])
+    assert step_size == pytest.approx({"constant": 1.0, "sqrt": 60**-0.5}.get(schedule, step_size))
+
+
+def test_the_adaptive_step_keeps_the_divergence_near_its_target() -> None:
+    config = SPMDConfig(target_kl=0.01, **FAST)
+    algorithm, state, _ = _train(config, signal_following(), 40)
+    iterate = jax.jit(algorithm.iterate)
+    divergences = []
+    for _ in range(30):
+        state, metrics = iterate(state)
+        divergences.append(float(metrics["train/kl"]))
+    assert 0.003 < np.mean(divergences) < 0.03
+
+
+@pytest.mark.parametrize("imitation", ["mse", "nll", "kl", "asymmetric"])
+def test_the_student_learns_the_best_guess_from_what_it_sees(imitation: str) -> None:
+    """The teacher plays x + ½y; the student sees x alone and y has mean zero, so its best guess is x."""
+    config = LearnToTeachConfig(
+        teacher=SPMDConfig(**FAST),
+        student=StudentConfig(imitation=imitation, epochs=4, minibatches=4, learning_rate=3e-3),
+    )
+    algorithm, state, metrics = _train(config, signal_following(), 150)
+    x = np.array([[-0.8], [0.0], [0.6]], np.float32)
+    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.15)
+    assert int(metrics["env_steps/student"]) == 0
+    assert int(metrics["env_steps/teacher"]) == 150 * 16 * 16
+
+
+def test_the_policy_gradient_term_alone_teaches_the_student() -> None:
+    config = LearnToTeachConfig(
+        teacher=SPMDConfig(**FAST),
+        student=StudentConfig(
+            imitation_coefficient=0.0, rl_coefficient=1.0, epochs=4, minibatches=4, learning_rate=3e-3
+        ),
+    )
+    algorithm, state, _ = _train(config, signal_following(), 150)
+    x = np.array([[-0.7], [0.7]], np.float32)
+    low, high = _actions(algorithm, state, "student", x)
+    assert low < -0.3
+    assert high > 0.3
+
+
+def test_the_student_never_changes_the_teacher() -> None:
+    """Whatever the student's losses, the teacher's state after ten iterations is the same, bit for bit."""
+    states = []
+    for student in (StudentConfig(), StudentConfig(imitation="nll", rl_coefficient=1.0, learning_rate=1e-2)):
+        student = StudentConfig(**{**student.__dict__, "minibatches": 4})
+        config = LearnToTeachConfig(teacher=SPMDConfig(**FAST), student=student)
+        _, state, _ = _train(config, signal_following(), 10)
+        states.append(state.teacher)
+    for one, other in zip(*(jax.tree.leaves(s) for s in states), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_student_drives_its_share_and_the_teacher_learns_from_the_rest() -> None:
+    config = LearnToTeachConfig(
+        teacher=SPMDConfig(**FAST), student=StudentConfig(epochs=4, minibatches=4), student_share=0.25
+    )
+    algorithm, _, metrics = _train(config, signal_following(), 4)
+    assert algorithm.student_envs == 4
+    assert int(metrics["env_steps/student"]) == 4 * 16 * 4
+    assert int(metrics["env_steps/teacher"]) == 4 * 16 * 12
