@@ -27,10 +27,15 @@ def report(options: argparse.Namespace) -> None:
     from rich.table import Table
 
     from l2t.comparison import compare, score_rows, write_comparison
-    from l2t.runs import read_runs
+    from l2t.config import check_choice
+    from l2t.runs import flatten, read_runs
 
+    runs = read_runs(options.runs)
     keys = {"differences": None, "algorithm": ()}.get(options.group_by[0], options.group_by)
-    comparison = compare(read_runs(options.runs), metric=options.metric, options=keys)
+    known = {key for run in runs for key in flatten(run.config)}
+    for key in keys or ():
+        check_choice("--group-by", key, known)
+    comparison = compare(runs, metric=options.metric, options=keys)
     written = write_comparison(comparison, options.out)
     table = Table(title=f"Final evaluation: {options.metric}", title_justify="left")
     for header in ("environment", "label", "role"):

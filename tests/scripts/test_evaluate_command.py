@@ -1,0 +1,92 @@
+import json
+
+import jax
+import pytest
+
+from scripts.evaluate import evaluate_run, main
+from tests.scripts.checkpointed_run import write_checkpointed_run
+from tests.synthetic_runs import write_run
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    return write_checkpointed_run(tmp_path_factory.mktemp("run") / "a", "env=inverted_pendulum")
+
+
+def test_every_role_is_evaluated_from_the_checkpoint(run_dir):
+    from configs.build import load_run
+    from l2t.evaluation import make_evaluator
+
+    run = load_run(run_dir)
+    expected = make_evaluator(run.algorithm, 4)(run.state, jax.random.key(3))
+    (found,) = evaluate_run(run_dir, episodes=4, seed=3)["seeds"]
+    assert set(found) == {"teacher", "student"}
+    for role, numbers in found.items():
+        assert numbers["return_mean"] == pytest.approx(float(expected[role]["return_mean"]), rel=1e-5)
+        assert numbers["episodes"] == 4
+
+
+def test_the_environment_can_be_changed_for_the_evaluation(run_dir):
+    arguments = {"episodes": 2, "role": "student"}
+    plain = evaluate_run(run_dir, **arguments)["seeds"]
+    assert evaluate_run(run_dir, **arguments, overrides=["env.student_noise=0.4"])["seeds"] == plain
+    noisy = evaluate_run(run_dir, **arguments, overrides=["env.student_noise=5"])["seeds"]
+    assert set(noisy[0]) == {"student"}
+    assert noisy != plain
+
+
+def test_json_holds_the_whole_evaluation(run_dir, capsys):
+    assert main([str(run_dir), "--episodes", "2", "--role", "teacher", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["env"], found["episodes"]) == ("inverted_pendulum", 2)
+    assert found["seeds"][0]["teacher"]["return_mean"] > 0
+
+
+def test_the_table_shows_roles_and_their_ratio(run_dir, capsys):
+    assert main([str(run_dir), "--episodes", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "teacher" in shown
+    assert "student / teacher:" in shown
+    assert "2 episodes" in shown
+
+
+def test_each_seed_of_a_batch_is_evaluated(tmp_path, capsys):
+    path = write_checkpointed_run(tmp_path / "a", "env=inverted_pendulum", "num_seeds=2", "algorithm=ppo")
+    assert len(evaluate_run(path, episodes=2)["seeds"]) == 2
+    assert main([str(path), "--episodes", "2"]) == 0
+    assert "interquartile mean over seeds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--role", "expert"], "--role='expert' is not known; choose one of: student, teacher"),
+        (["--episodes", "0"], "--episodes=0 is too small"),
+        (["--set", "env.student_nois=1"], "Did you mean env.student_noise?"),
+        (["--set", "seed=1"], "give KEY=VALUE with a key of the environment"),
+        (["--set", "env.student_noise"], "give KEY=VALUE"),
+        (["--set", "env.student_noise=-1"], "out of range"),
+        (["--set", "env.student_stack=4"], "were trained on observations of sizes"),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_message(run_dir, capsys, arguments, message):
+    assert main([str(run_dir), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_run_without_a_checkpoint_is_one_clear_message(tmp_path, capsys):
+    path = write_checkpointed_run(tmp_path / "a", "env=inverted_pendulum", "algorithm=ppo")
+    for file in sorted((path / "checkpoints").rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    assert main([str(path)]) == 1
+    assert "no checkpoint" in capsys.readouterr().err
+
+
+def test_a_run_without_a_configuration_is_one_clear_message(tmp_path, capsys):
+    path = write_run(tmp_path / "a")
+    (path / ".hydra" / "config.yaml").unlink()
+    assert main([str(path)]) == 1
+    assert "no .hydra/config.yaml" in capsys.readouterr().err
