@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import importlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.fields import check_fields, check_keys
 from configs.schema import KEYS, ExperimentConfig
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
@@ -28,7 +27,7 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
         ConfigurationError: a key or value is wrong; the message lists what is possible.
         L2TError: whatever a configuration dataclass raises.
     """
-    _check_keys("", [str(key) for key in config], KEYS)
+    check_keys("", [str(key) for key in config], KEYS)
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
@@ -36,14 +35,14 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
     for name in config:
         node = config[name]
         if isinstance(node, DictConfig):
-            _check_fields(str(name), node)
+            check_fields(str(name), node)
             values[name] = _instantiate(str(name), node)
         else:
             values[name] = node
-    try:
-        return ExperimentConfig(**values)
-    except TypeError as error:
-        raise ConfigurationError(f"The configuration is incomplete: {error}.") from error
+    for name in ("algorithm", "env", "physics"):
+        if name not in values:
+            raise ConfigurationError(f"The configuration has no {name}: give {name}=... on the command line.")
+    return ExperimentConfig(**values)
 
 
 def build(config: ExperimentConfig) -> tuple[Environment, Algorithm]:
@@ -137,40 +136,18 @@ def _instantiate(name: str, node: DictConfig) -> Any:
     except InstantiationException as error:
         cause = _root_cause(error)
         if isinstance(cause, L2TError):
-            raise cause from None
+            raise _at(error, name, cause) from None
         raise ConfigurationError(f"{name} cannot be built: {_first_line(cause)}") from error
     except OmegaConfBaseException as error:
         raise ConfigurationError(f"{name} cannot be read: {_first_line(error)}") from error
 
 
-def _check_fields(path: str, node: DictConfig) -> None:
-    """Compare the keys of a node, and of the nodes below it, with the dataclass that its `_target_` names."""
-    for key in node:
-        child = node[key]
-        if isinstance(child, DictConfig):
-            _check_fields(f"{path}.{key}", child)
-    target = node.get("_target_")
-    if not isinstance(target, str):
-        return
-    module, _, attribute = target.rpartition(".")
-    try:
-        cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"{path}._target_={target} cannot be imported: {error}. Is the package that defines it installed?"
-        ) from error
-    if dataclasses.is_dataclass(cls):
-        names = [field.name for field in dataclasses.fields(cls) if field.init]
-        _check_keys(f"{path}.", [str(key) for key in node if not str(key).startswith("_")], names)
-
-
-def _check_keys(prefix: str, given: list[str], known: Any) -> None:
-    for key in given:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {prefix}{close[0]}?" if close else ""
-            choices = ", ".join(prefix + name for name in sorted(known))
-            raise ConfigurationError(f"{prefix}{key} is not a known key; choose one of: {choices}.{hint}")
+def _at(error: InstantiationException, name: str, cause: L2TError) -> L2TError:
+    """The cause with the full key: a dataclass does not know that it stands inside another one."""
+    found = re.search(r"full_key: (\S+)", str(error))
+    if found and str(cause).startswith(f"{name}.") and not str(cause).startswith(f"{found[1]}."):
+        return type(cause)(str(cause).replace(f"{name}.", f"{found[1]}.", 1))
+    return cause
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -18,14 +18,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from configs.build import experiment_config
-from configs.messages import explain
+from configs.messages import check_group_value, explain, is_group
 from l2t.errors import ConfigurationError, RunDirectoryError
-from l2t.run_directory import check_new, check_resumable, check_writable
+from l2t.run_directory import check_new, check_resumable, check_writable, writing
 
 OPEN = ("env.parameters.", "env.randomise.")
 """Mappings that take keys of the user's own; Hydra would ask for a `+` in front of each."""
-
-_ROOT = Path(__file__).parent
 
 
 def prepare(arguments: Sequence[str]) -> list[str]:
@@ -59,7 +57,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     for candidate in _combinations(overrides) if parsed.multirun else [overrides]:
         experiment_config(compose_config(candidate, parsed.config_name or "train"))
     if resume is None:
-        _check_place(_values(overrides), parsed.multirun)
+        _claim_place(_values(overrides), parsed.multirun)
     return [*flags, *overrides]
 
 
@@ -69,10 +67,12 @@ def compose_config(overrides: Sequence[str], config_name: str = "train") -> Dict
     Raises:
         ConfigurationError: Hydra refuses; the message lists what is possible.
     """
+    for override in overrides:
+        check_group_value(_parse(override))
     with initialize_config_module("configs", version_base="1.3"):
         try:
             return compose(config_name, overrides=list(overrides))
-        except HydraException as error:
+        except (HydraException, ValueError) as error:
             raise explain(error, overrides, lambda tried: compose(config_name, overrides=list(tried))) from error
 
 
@@ -84,8 +84,8 @@ def shorthand(override: str) -> str:
     prefix, key, value = match.groups()
     if not prefix and key.startswith(OPEN):
         return f"++{override}"
-    is_group = "." in key and (_ROOT / key.replace(".", "/")).is_dir()
-    return f"{prefix}{key.replace('.', '/')}{value or ''}" if is_group else override
+    group = key.replace(".", "/")
+    return f"{prefix}{group}{value or ''}" if "." in key and is_group(group) else override
 
 
 def resume_overrides(run_dir: Path, new: Sequence[str]) -> list[str]:
@@ -134,17 +134,19 @@ def _combinations(overrides: Sequence[str]) -> list[list[str]]:
     return combinations
 
 
-def _check_place(values: dict[str, object], multirun: bool) -> None:
+def _claim_place(values: dict[str, object], multirun: bool) -> None:
     chosen = values.get("hydra.sweep.dir" if multirun else "hydra.run.dir")
     if chosen is None:
         check_writable(Path("runs"))
     elif "${" not in str(chosen):
         check_new(Path(str(chosen)))
+        with writing(Path(str(chosen))):
+            Path(str(chosen)).mkdir(parents=True, exist_ok=True)
 
 
 def _parse(override: str) -> Override:
     try:
-        return OverridesParser.create().parse_override(override)
+        return OverridesParser.create().parse_overrides([override])[0]
     except HydraException as error:
         raise explain(error, [override]) from error
 

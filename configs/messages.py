@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,8 +15,24 @@ from l2t.errors import ConfigurationError
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
+_ROOT = Path(__file__).parent
 
-def explain(error: HydraException, overrides: Sequence[str], compose: Compose | None = None) -> ConfigurationError:
+
+def is_group(key: str) -> bool:
+    """Whether `key`, spelled with slashes, is a group of configurations."""
+    return re.fullmatch(r"\w+(/\w+)*", key) is not None and (_ROOT / key).is_dir()
+
+
+def check_group_value(override: Override) -> None:
+    """Raise when a group is given something that cannot be the name of a configuration; Hydra would not say which."""
+    key = override.key_or_group
+    if override.is_delete() or override.is_sweep_override() or not is_group(key):
+        return
+    if not isinstance(override.value(), str | list):
+        raise unknown(f"{key}={override.get_value_element_as_str()}", "", _choices(key), key)
+
+
+def explain(error: Exception, overrides: Sequence[str], compose: Compose | None = None) -> ConfigurationError:
     """What went wrong and what is possible.
 
     Args:
@@ -25,53 +43,63 @@ def explain(error: HydraException, overrides: Sequence[str], compose: Compose | 
     text = str(error).strip()
     if isinstance(error, OverrideParseException):
         return ConfigurationError(
-            f"{error.override!r} cannot be read; write key=value, and quote a value with special characters as "
-            f"\"key='value'\"."
+            f"{error.override!r} cannot be read; write key=value, and quote a value that holds special characters: "
+            "\"key='value'\"."
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        return _unknown(f"{group}={choice}" if group else choice, choice, error.options or (), group)
+        return unknown(f"{group}={choice}" if group else choice, choice, error.options or (), group)
     sweep = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)'", text)
     if sweep:
         return ConfigurationError(f"{sweep[1]} holds several values: add -m to run each of them, or pick one.")
-    missing = re.search(r"Could not override '(?:.*?@)?([^'@]+)'", text)
-    if missing and compose:
+    missing = re.search(r"Could not override '([^'@]+)'", text)
+    if missing and compose and not missing[1].startswith("hydra."):
         return _unknown_key(missing[1], overrides, compose)
-    return ConfigurationError(" ".join(line.strip() for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line))
+    lines = [line.strip() for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line]
+    return ConfigurationError(" ".join(lines) or type(error).__name__)
 
 
 def _unknown_key(key: str, overrides: Sequence[str], compose: Compose) -> ConfigurationError:
     """List the keys beside one that does not exist."""
-    groups = [text for text in overrides if _name(text) != key and _is_group(text)]
+    names = [text.partition("=")[0].lstrip("+~") for text in overrides]
     try:
-        node = compose(groups)
+        root = compose([text for text, name in zip(overrides, names, strict=True) if is_group(name) and name != key])
     except HydraException:
-        node = compose([])
+        root = compose([])
     parts = re.split(r"[./]", key)
-    path: list[str] = []
-    while parts and OmegaConf.is_dict(node) and parts[0] in node:
+    node, path = root, list[str]()
+    while parts and isinstance(node, DictConfig) and parts[0] in node:
         path.append(parts.pop(0))
         node = node[path[-1]]
-    prefix = ".".join(path) + "." if path else ""
-    if not OmegaConf.is_dict(node):
-        return ConfigurationError(f"{key} does not exist: {prefix[:-1]} is a single value.")
+    inside = ".".join(path)
+    if not parts or not isinstance(node, DictConfig):
+        return ConfigurationError(f"{key} cannot be set: {inside} is a single value.")
+    prefix = inside + "." if inside else ""
     choices = [prefix + str(name) for name in node if name != "_target_"]
-    return _unknown(f"{prefix}{parts[0] if parts else ''}", key, choices, "")
+    return unknown(prefix + parts[0], prefix + parts[0], choices, elsewhere=list(_leaves(root, "")))
 
 
-def _unknown(shown: str, value: str, choices: Sequence[str], group: str) -> ConfigurationError:
-    close = difflib.get_close_matches(value, choices, n=1)
-    hint = ""
-    if close:
-        hint = f" Did you mean {group + '=' if group else ''}{close[0]}?"
-    listed = ", ".join(sorted(choices)) or "nothing here"
-    return ConfigurationError(f"{shown} is not known; choose one of: {listed}.{hint}")
+def unknown(
+    shown: str, value: str, choices: Sequence[str], group: str = "", elsewhere: Sequence[str] = ()
+) -> ConfigurationError:
+    """List the choices, and guess which one was meant: a sibling, or else a key of the same name somewhere else."""
+    guesses = [f"{group}={choice}" if group else choice for choice in difflib.get_close_matches(value, choices, 1, 0.8)]
+    if not guesses:
+        last = value.rpartition(".")[2]
+        near = difflib.get_close_matches(last, [name.rpartition(".")[2] for name in elsewhere], 1, 0.8)
+        guesses = [name for name in elsewhere if name.rpartition(".")[2] in near]
+    hint = f" Did you mean {' or '.join(guesses)}?" if guesses else ""
+    return ConfigurationError(f"{shown} is not known; choose one of: {', '.join(sorted(choices)) or 'nothing'}.{hint}")
 
 
-def _name(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
+def _leaves(node: DictConfig, prefix: str) -> Iterator[str]:
+    for name in node:
+        key = f"{prefix}{name}"
+        if OmegaConf.is_missing(node, name) or not isinstance(value := node[name], DictConfig):
+            yield key
+        else:
+            yield from _leaves(value, f"{key}.")
 
 
-def _is_group(override: str) -> bool:
-    name = _name(override)
-    return "/" in name or name in ("algorithm", "env", "physics", "network", "tracking", "experiment")
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (_ROOT / group).glob("*.yaml"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from configs.build import build, experiment_config
@@ -103,7 +105,14 @@ def _job(config: DictConfig) -> None:
     """One run; Hydra calls it with the composed configuration."""
     path = Path(HydraConfig.get().runtime.output_dir)
     experiment = experiment_config(config)
-    result = run(experiment, path)
+    try:
+        result = run(experiment, path)
+    except L2TError as error:
+        if not experiment.resume and {child.name for child in path.iterdir()} <= {".hydra"}:
+            shutil.rmtree(path)  # it never started
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # the other jobs go on
+        _fail(error)
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['env_steps']:,}. Continue with resume={_shown(path)}")
         sys.exit(128 + result["signal"])
