@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -64,18 +65,51 @@ def write_on(frame: Frame, text: str) -> Frame:
 
 
 def _writer(path: Path, fps: float) -> Any:
-    import imageio.v2 as imageio
-
     if path.suffix == ".gif":
+        import imageio.v2 as imageio
+
         return imageio.get_writer(path, mode="I", duration=1000.0 / fps, loop=0)
-    return imageio.get_writer(
-        path,
-        fps=fps,
-        codec="libx264",
-        pixelformat="yuv420p",  # browsers play no other
-        macro_block_size=2,
-        quality=None,
-        # The index comes first, so that a page can start to play before it has the whole file.
-        output_params=["-crf", "24", "-movflags", "+faststart"],
-        ffmpeg_log_level="error",
-    )
+    return _Mp4(path, fps)
+
+
+class _Mp4:
+    """H.264 through the `ffmpeg` that imageio-ffmpeg ships.
+
+    Its own writer forks with a hook in Python, which can deadlock beside JAX's threads; a plain child process cannot.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path = path
+        self.fps = fps
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def append_data(self, frame: Frame) -> None:
+        """Encode one more frame; the first one sets the size."""
+        self.process = self.process or self._start(*frame.shape[:2])
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(np.ascontiguousarray(frame, np.uint8).data)
+        except BrokenPipeError:
+            self.close()  # says why
+            raise
+
+    def close(self) -> None:
+        """Finish the file."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        _, errors = process.communicate()
+        if process.returncode:
+            reason = errors.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"]
+            raise OSError(f"ffmpeg failed ({reason[-1]})")
+
+    def _start(self, height: int, width: int) -> subprocess.Popen[bytes]:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{self.fps:.6f}", "-i", "-"]
+        # Browsers play no other pixel format, and it needs even sizes. The index comes first, so that a page can start
+        # to play before it has the whole file.
+        even = "crop=trunc(iw/2)*2:trunc(ih/2)*2"
+        coded = ["-vcodec", "libx264", "-pix_fmt", "yuv420p", "-vf", even, "-crf", "24", "-movflags", "+faststart"]
+        command = [get_ffmpeg_exe(), "-y", "-loglevel", "error", *given, "-an", *coded, str(self.path)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -4,54 +4,69 @@ import pytest
 
 from l2t.errors import ConfigurationError, RunDirectoryError
 from l2t.film import open_film, write_on
+from tests.films import read_mp4
 
 
 def frames(count=30, height=90, width=122):
-    return [np.full((height, width, 3), 8 * index, np.uint8) for index in range(count)]
+    return [np.full((height, width, 3), 8 * (index % 32), np.uint8) for index in range(count)]
 
 
-@pytest.mark.parametrize("kind", ["mp4", "gif"])
-def test_a_film_plays_back_with_its_frames_and_its_speed(tmp_path, kind):
-    path = tmp_path / "videos" / f"a.{kind}"
-    with open_film(path, fps=20.0) as append:
-        for frame in frames():
+def write(path, frames, fps=20.0):
+    with open_film(path, fps) as append:
+        for frame in frames:
             append(frame)
+    return path
+
+
+def test_an_mp4_has_every_frame_the_speed_asked_for_and_the_format_that_browsers_play(tmp_path):
+    film = read_mp4(write(tmp_path / "videos" / "a.mp4", frames(), fps=41.6667))
+    assert film.frames.shape == (30, 90, 122, 3)
+    np.testing.assert_allclose(film.frames.mean(axis=(1, 2, 3)), 8.0 * np.arange(30), atol=4)
+    assert film.fps == pytest.approx(41.67, abs=0.01)
+    assert "h264" in film.description
+    assert "yuv420p" in film.description
+
+
+def test_a_gif_has_every_frame_and_the_speed_asked_for(tmp_path):
+    path = write(tmp_path / "a.gif", frames())
     with imageio.get_reader(path) as reader:
-        shown = [np.asarray(frame) for frame in reader]
-        data = reader.get_meta_data()
-    assert len(shown) == 30
-    assert shown[0].shape[:2] == (90, 122)
-    assert shown[-1].mean() == pytest.approx(8 * 29, abs=4)
-    if kind == "mp4":
-        assert (data["codec"], data["fps"]) == ("h264", 20.0)
-        assert data["pix_fmt"].startswith("yuv420p")
-    else:
-        assert data["duration"] == 50
+        assert [np.asarray(frame).shape[:2] for frame in reader] == [(90, 122)] * 30
+        assert reader.get_meta_data()["duration"] == 50
+
+
+def test_a_film_of_odd_size_loses_one_row_and_one_column(tmp_path):
+    assert read_mp4(write(tmp_path / "a.mp4", frames(height=91, width=121))).frames.shape == (30, 90, 120, 3)
 
 
 def test_a_film_that_fails_half_way_leaves_nothing_behind(tmp_path):
-    def fail():
-        with open_film(tmp_path / "a.mp4", fps=20.0) as append:
-            append(frames(1)[0])
-            raise KeyError("the simulation broke")
+    def broken():
+        yield from frames(1)
+        raise KeyError("the simulation broke")
 
     with pytest.raises(KeyError):
-        fail()
+        write(tmp_path / "a.mp4", broken())
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_encoder_that_fails_says_why_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    encoder = tmp_path / "ffmpeg"
+    encoder.write_text("#!/bin/sh\necho 'unknown encoder libx264' >&2\nexit 3\n")
+    encoder.chmod(0o755)
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: str(encoder))
+    with pytest.raises(RunDirectoryError, match="unknown encoder libx264"):
+        write(tmp_path / "a.mp4", frames(200, 360, 480))
+    assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]
+
+
 def test_an_unknown_file_type_is_refused_with_the_choices(tmp_path):
-    with (
-        pytest.raises(ConfigurationError, match=r"must end in one of: \.mp4, \.gif"),
-        open_film(tmp_path / "a.avi", 20.0),
-    ):
-        pass
+    with pytest.raises(ConfigurationError, match=r"must end in one of: \.mp4, \.gif"):
+        write(tmp_path / "a.avi", frames())
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(RunDirectoryError, match="cannot be written"), open_film(tmp_path / "taken" / "a.mp4", 20.0):
-        pass
+    with pytest.raises(RunDirectoryError, match="cannot be written"):
+        write(tmp_path / "taken" / "a.mp4", frames())
 
 
 def test_text_is_written_at_the_lower_edge_only():

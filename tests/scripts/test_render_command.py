@@ -1,0 +1,110 @@
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from scripts.render import frame_stride, main, render_run
+from tests.films import read_mp4
+from tests.scripts.checkpointed_run import write_checkpointed_run
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    return write_checkpointed_run(tmp_path_factory.mktemp("run") / "a", "env=inverted_pendulum", "algorithm=l2t")
+
+
+@pytest.fixture
+def camera(monkeypatch):
+    """A renderer that needs no OpenGL: grey frames, and a record of the joint positions it was shown."""
+    fake = types.ModuleType("envs.rendering")
+    seen: list[np.ndarray] = []
+
+    def render_frames(environment, qpos, qvel=None, width=480, height=360):
+        seen.append(qpos)
+        return np.full((len(qpos), height, width, 3), 90, np.uint8)
+
+    monkeypatch.setattr(fake, "render_frames", render_frames, raising=False)
+    monkeypatch.setattr(fake, "rendering_available", lambda: None, raising=False)
+    monkeypatch.setitem(sys.modules, "envs.rendering", fake)
+    return seen
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    fake = types.ModuleType("envs.rendering")
+    monkeypatch.setattr(fake, "rendering_available", lambda: "there is no OpenGL; set MUJOCO_GL=egl.", raising=False)
+    monkeypatch.setitem(sys.modules, "envs.rendering", fake)
+
+
+def test_a_film_of_a_run_lasts_as_long_as_the_simulation_and_lies_where_reports_look(run_dir, camera):
+    path = render_run(run_dir, "student", 4.0)
+    assert path == run_dir / "videos" / "student.mp4"
+    film = read_mp4(path)
+    assert film.fps == 25.0  # the task's time step is 0.04 s
+    assert len(film.frames) == 100
+    assert sum(map(len, camera)) == 100
+
+
+def test_the_policy_moves_and_the_caption_changes(run_dir, camera):
+    path = render_run(run_dir, "teacher", 1.0)
+    qpos = np.concatenate(camera)
+    assert np.ptp(qpos, axis=0).max() > 1e-4
+    frames = read_mp4(path).frames
+    assert np.abs(frames[0].astype(int) - frames[-1]).max() > 50
+    assert np.abs(frames[0][:300].astype(int) - frames[-1][:300]).max() < 10
+
+
+def test_another_seed_starts_elsewhere_and_the_same_one_does_not(run_dir, camera, tmp_path):
+    for seed in (0, 0, 1):
+        render_run(run_dir, "student", 0.2, tmp_path / "a.gif", seed=seed)
+    np.testing.assert_array_equal(camera[0], camera[1])
+    assert not np.array_equal(camera[0], camera[2])
+
+
+def test_an_environment_is_filmed_without_a_run(camera, tmp_path, capsys):
+    out = tmp_path / "a.gif"
+    assert main(["--env", "inverted_pendulum", "--policy", "random", "--seconds", "0.5", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert out.stat().st_size > 0
+
+
+def test_without_opengl_there_is_a_notice_and_no_film(run_dir, blind, capsys, tmp_path):
+    assert render_run(run_dir, "student", 1.0, tmp_path / "a.mp4") is None
+    assert capsys.readouterr().err == "No video: there is no OpenGL; set MUJOCO_GL=egl.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--role", "expert"], "choose one of: student, teacher"),
+        (["--out", "a.avi"], "must end in one of"),
+        (["--seconds", "0"], "out of range"),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_message(run_dir, camera, capsys, arguments, message):
+    assert main([str(run_dir), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_an_unknown_environment_is_one_clear_message(camera, capsys):
+    assert main(["--env", "hoper"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "hopper" in error
+
+
+@pytest.mark.parametrize("arguments", [[], ["runs/a", "--env", "hopper"]])
+def test_a_run_and_an_environment_exclude_each_other(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "give either a run directory, or --env" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("timestep", "stride"), [(0.05, 1), (1 / 60, 1), (0.008, 3), (0.0005, 34), (0.01, 2)])
+def test_no_more_frames_are_shown_than_a_screen_can(timestep, stride):
+    assert frame_stride(timestep, 60.0) == stride
