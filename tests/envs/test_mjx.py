@@ -11,6 +11,7 @@ import copy
 import functools
 
 import jax
+import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
@@ -87,6 +88,26 @@ def test_one_step_equals_c_mujoco(task):
     assert set(mjx_after.metrics) == set(after.metrics)
     agree = np.mean(np.asarray(mjx_after.terminated) == np.asarray(after.terminated))
     assert agree == 1.0 or task not in EVERY_STATE
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "inverted_double_pendulum",
+        "pusher",
+        "reacher",
+        "swimmer",
+        "walker2d",
+        pytest.param("humanoid_standup", marks=pytest.mark.slow),
+    ],
+)
+def test_every_other_task_traces_with_the_same_state_types_from_step_to_step(task):
+    env = MujocoConfig(task).build(MJX)
+    start = jax.eval_shape(env.reset, jax.random.key(0))
+    after = jax.eval_shape(env.step, start, jnp.zeros(env.model.nu))
+    facts = [[(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(state)] for state in (start, after)]
+    assert jax.tree.structure(start) == jax.tree.structure(after)
+    assert facts[0] == facts[1]
 
 
 def test_the_solver_that_mjx_lacks_is_replaced_in_its_own_copy_of_the_model():
