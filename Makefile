@@ -1,5 +1,6 @@
 # make train   the main job: Learn-to-Teach on HalfCheetah, into runs/ (ARGS="env=hopper seed=1" changes it)
 # make test    everything a change must keep true
+# make bench   speed, beside Stable-Baselines3 in a virtual environment of its own (.venv-bench)
 # make lint    formatting, lints, types, import rules
 # Each creates .venv when it is missing and installs only what changed.
 
@@ -8,13 +9,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: train test test-slow lint format constraints clean
+.PHONY: train test bench test-slow lint format constraints clean
 
 train: $(VENV)/.installed
 	$(BIN)/python scripts/train.py $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.installed .venv-bench/.installed
+	$(BIN)/python scripts/benchmark.py --sb3-python .venv-bench/bin/python $(ARGS)
+
+# An environment of its own: Stable-Baselines3 brings PyTorch.
+.venv-bench/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet 'stable-baselines3>=2.7' 'gymnasium[mujoco]' 'mujoco==3.17.0'
+	@touch $@
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow $(ARGS)
@@ -38,7 +48,7 @@ constraints:
 	rm -rf .venv-constraints
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
