@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from configs.fields import check_fields, check_keys
 from configs.schema import KEYS, ExperimentConfig
@@ -76,7 +77,7 @@ def read_config(run_dir: str | Path) -> ExperimentConfig:
         raise RunDirectoryError(f"{run_dir} is not a run directory: it has no .hydra/config.yaml.")
     try:
         config = OmegaConf.load(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, YAMLError) as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}.") from error
     if not isinstance(config, DictConfig):
         raise RunDirectoryError(f"{path} is not the configuration of a training run.")

@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from configs.build import experiment_config
 from configs.messages import check_group_value, explain, is_group
@@ -113,7 +114,7 @@ def _recorded(path: Path, section: str) -> list[str]:
             listed = OmegaConf.select(stored, "hydra.overrides.hydra") or []
             return [str(override) for override in listed if str(override).startswith("hydra.searchpath=")]
         return [str(override) for override in stored]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, YAMLError) as error:
         raise RunDirectoryError(f"{path} cannot be read ({error}), so the run cannot be resumed.") from error
 
 

@@ -1,0 +1,178 @@
+import dataclasses
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+import configs
+from configs.build import build, experiment_config, load_policy, load_run
+from configs.command_line import compose_config
+from configs.schema import KEYS, ExperimentConfig
+from l2t.errors import ConfigurationError, MissingDependencyError, RunDirectoryError
+
+ROOT = Path(configs.__file__).parent
+NEEDS = {"algorithm=distillation": ["algorithm.teacher_run=somewhere"]}
+GROUPS = ("algorithm", "algorithm/teacher", "algorithm/student", "env", "physics", "network", "tracking", "experiment")
+CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in sorted((ROOT / group).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_yaml_composes_and_instantiates(choice):
+    composed = compose_config([choice, *NEEDS.get(choice, [])])
+    if choice == "physics=warp" and importlib.util.find_spec("warp") is None:
+        with pytest.raises(MissingDependencyError, match="pip install"):
+            experiment_config(composed)
+    else:
+        assert isinstance(experiment_config(composed), ExperimentConfig)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_yaml_spells_out_every_field_so_that_the_command_line_can_set_it(choice):
+    composed = compose_config([choice, *NEEDS.get(choice, [])])
+    for node in _nodes(composed):
+        module, _, name = node["_target_"].rpartition(".")
+        cls = getattr(__import__(module, fromlist=[name]), name)
+        assert {field.name for field in dataclasses.fields(cls)} == set(node) - {"_target_"}
+
+
+def _nodes(node):
+    children = [node[key] for key in node if OmegaConf.is_dict(node[key])]
+    below = [found for child in children for found in _nodes(child)]
+    return [node, *below] if "_target_" in node else below
+
+
+def test_the_root_has_exactly_the_keys_of_the_schema():
+    assert set(compose_config([])) == set(KEYS)
+
+
+def test_the_defaults_of_the_root_are_those_of_the_schema():
+    config = experiment_config(compose_config([]))
+    for field in dataclasses.fields(ExperimentConfig):
+        if field.default is not dataclasses.MISSING:
+            assert getattr(config, field.name) == field.default
+    assert (config.algorithm.name, config.env.name, config.physics.engine) == ("l2t", "half_cheetah", "auto")
+
+
+def test_every_task_has_a_configuration_of_its_own_name():
+    from envs.config import MUJOCO_TASKS
+
+    for task in MUJOCO_TASKS:
+        assert experiment_config(compose_config([f"env={task}"])).env.name == task
+
+
+def test_the_teachers_of_learn_to_teach_are_the_algorithms_themselves():
+    for name in ("spmd", "ppo"):
+        alone = experiment_config(compose_config([f"algorithm={name}"])).algorithm
+        teacher = experiment_config(compose_config([f"algorithm/teacher={name}"])).algorithm.teacher
+        assert teacher == alone
+
+
+@pytest.mark.parametrize("algorithm", ["l2t", "spmd", "ppo"])
+def test_a_configuration_builds_an_algorithm_that_trains(algorithm):
+    import jax
+
+    overrides = [f"algorithm={algorithm}", "env=inverted_pendulum", "physics=native", "num_envs=4"]
+    environment, built = build(experiment_config(compose_config(overrides)))
+    before = jax.eval_shape(built.init, jax.random.key(0))
+    after, metrics = jax.eval_shape(built.iterate, before)
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    assert [leaf.shape for leaf in jax.tree.leaves(before)] == [leaf.shape for leaf in jax.tree.leaves(after)]
+    assert {f"env_steps/{role}" for role in built.roles} <= set(metrics)
+    assert environment.spec.name == "inverted_pendulum"
+
+
+def test_composing_and_checking_imports_neither_jax_nor_mujoco():
+    code = (
+        "import sys; from configs.command_line import prepare; prepare(['env=hopper']);"
+        "heavy = {'jax', 'flax', 'mujoco', 'wandb', 'orbax', 'gymnasium'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "value"), [(["total_steps=2e6"], 2_000_000), (["total_steps=3_000"], 3_000), (["total_steps=7"], 7)]
+)
+def test_steps_may_be_written_as_people_write_them(overrides, value):
+    assert experiment_config(compose_config(overrides)).total_steps == value
+
+
+def test_a_package_of_a_stranger_plugs_in_by_its_target(tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text(
+        "from dataclasses import dataclass\n"
+        "@dataclass(frozen=True)\n"
+        "class MyConfig:\n"
+        "    speed: float = 1.0\n"
+        "    name: str = 'mine'\n"
+        "    def build(self, context): return self\n"
+    )
+    (tmp_path / "configs" / "algorithm").mkdir(parents=True)
+    (tmp_path / "configs" / "algorithm" / "mine.yaml").write_text("_target_: stranger.MyConfig\nspeed: 2.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from configs.command_line import prepare
+
+    arguments = prepare(["--config-dir", str(tmp_path / "configs"), "algorithm=mine", "algorithm.speed=3"])
+    config = experiment_config(compose_config(arguments))
+    assert config.algorithm.speed == 3
+    with pytest.raises(ConfigurationError, match=r"algorithm\.sped is not known.*algorithm\.speed"):
+        prepare(["--config-dir", str(tmp_path / "configs"), "algorithm=mine", "+algorithm.sped=3"])
+
+
+def test_a_target_that_builds_nothing_trainable_is_refused():
+    overrides = ["algorithm=spmd", "algorithm._target_=builtins.dict"]
+    with pytest.raises(ConfigurationError, match="gave a dict; it needs a `name` and a `build` method"):
+        experiment_config(compose_config(overrides))
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    from scripts.train import run
+
+    path = tmp_path_factory.mktemp("run")
+    overrides = [
+        "algorithm=spmd",
+        "env=inverted_pendulum",
+        "physics=native",
+        "num_envs=4",
+        "tracking.wandb.mode=disabled",
+    ]
+    overrides += [
+        "algorithm.num_steps=8",
+        "algorithm.minibatches=2",
+        "total_steps=64",
+        "eval_episodes=2",
+        "num_seeds=2",
+    ]
+    composed = compose_config(overrides)
+    (path / ".hydra").mkdir()
+    (path / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(composed))
+    run(experiment_config(composed), path)
+    return path
+
+
+def test_a_run_is_read_back_from_its_directory(finished_run):
+    import jax.numpy as jnp
+
+    loaded = load_run(finished_run, seed_index=1)
+    assert int(loaded.state.env_steps) == 64
+    policy = load_policy(finished_run, "teacher", seed_index=1)
+    other = load_policy(finished_run, "teacher", seed_index=0)
+    observation = {"teacher": jnp.ones((3, 4)), "student": jnp.ones((3, 4))}
+    actions = policy.apply(policy.parameters, observation, None)
+    assert actions.shape == (3, 1)
+    assert policy.env_steps == 64
+    assert not jnp.array_equal(actions, other.apply(other.parameters, observation, None))
+
+
+def test_a_role_or_seed_that_does_not_exist_is_refused(finished_run):
+    with pytest.raises(ConfigurationError, match="role='student' is not known; choose one of: teacher"):
+        load_policy(finished_run, "student")
+    with pytest.raises(ConfigurationError, match=r"has 2 seed\(s\)"):
+        load_run(finished_run, seed_index=2)
+
+
+def test_a_directory_without_a_configuration_is_no_run(tmp_path):
+    with pytest.raises(RunDirectoryError, match="is not a run directory"):
+        load_run(tmp_path)
