@@ -138,7 +138,7 @@ class _Loop:
             with writing(self.directory.path):
                 self.directory.path.mkdir(parents=True, exist_ok=True)
             with device_errors(0):
-                self.state = jax.tree.map(_own, jax.jit(init)(key))
+                self.state = jax.tree.map(_own, _run_once(init, key))
         self.write_result("running")
         if self.env_steps < self.settings.total_steps:
             self.iterate = compile_iteration(iterate, self.state)
@@ -265,6 +265,14 @@ def compile_iteration(iterate: Callable[[PyTree], Any], state: PyTree) -> Callab
                 f"{old.dtype}{list(old.shape)} becomes {new.dtype}{list(new.shape)}."
             )
     return lowered.compile()
+
+
+def _run_once(function: Callable[[Any], PyTree], argument: Any) -> PyTree:
+    """Call a function that will not be called again: compiling it fast matters more than running it fast."""
+    options: dict[str, str | bool] = {}
+    if jax.default_backend() == "cpu":
+        options["xla_backend_optimization_level"] = "0"
+    return jax.jit(function).lower(argument).compile(compiler_options=options)(argument)
 
 
 def _own(leaf: Array) -> Array:
