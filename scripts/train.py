@@ -120,14 +120,15 @@ def _job(config: DictConfig) -> None:
 
 
 def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> None:
-    """Video, report and the table at the end. The run is complete: nothing here may make it fail."""
+    """The table at the end, video and report. The run is complete: nothing here may make it fail."""
     from scripts.summary import summary_table
 
+    summary_table(result, _shown(path))
     if config.video:
+        print("Rendering a video of each role (video=false leaves it out) ...", flush=True)
         _attempt("video", lambda: _render(path, result))
     if config.report:
         _attempt("report", lambda: _write_report(path))
-    summary_table(result, _shown(path))
 
 
 def _render(path: Path, result: dict[str, Any]) -> None:
@@ -140,7 +141,7 @@ def _render(path: Path, result: dict[str, Any]) -> None:
 def _write_report(path: Path) -> None:
     from l2t.report import write_report
 
-    write_report(path)
+    print(f"Report: {_shown(write_report(path))}")
 
 
 def _attempt(what: str, action: Any) -> None:
