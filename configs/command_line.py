@@ -39,7 +39,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         ConfigurationError: a key or value is wrong.
         RunDirectoryError: the run directory is taken, or `resume` names something that is none.
     """
-    parsed = get_args_parser().parse_args(list(arguments))
+    parsed = get_args_parser().parse_intermixed_args(list(arguments))
     flags = _flags(arguments, parsed.overrides)
     overrides = [shorthand(override) for override in parsed.overrides]
     if parsed.config_dir is not None:

@@ -96,9 +96,11 @@ class Checkpoints:
             raise self._damaged(step, "its checksum does not match")
         return _rebuild(like, leaves), record["host"]
 
-    def host(self) -> dict[str, Any]:
-        """The newest checkpoint's host-side counters alone."""
-        return self._newest_record()[1]["host"]
+    def host(self, identity: Mapping[str, str]) -> dict[str, Any]:
+        """The newest checkpoint's host-side counters alone; raises as `restore` does."""
+        record = self._newest_record()[1]
+        _check_identity(record["identity"], identity, self.path)
+        return record["host"]
 
     def _newest_record(self) -> tuple[int, dict[str, Any]]:
         steps = self.steps()

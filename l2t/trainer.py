@@ -76,12 +76,10 @@ def train(
             while loop.env_steps < settings.total_steps and stop.signum is None:
                 loop.advance()
             return loop.stop(stop.signum)
-        except KeyboardInterrupt:
-            loop.write_result("interrupted")
-            raise
-        except BaseException:
+        except BaseException as error:
             with suppress(L2TError):  # a full disk: the first error is the one to show
-                loop.write_result("failed")
+                if loop.started or not settings.resume:
+                    loop.write_result("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
 
 
@@ -103,6 +101,7 @@ class _Loop:
         self.checkpoints = Checkpoints(directory.checkpoints, settings.keep_checkpoints)
         self.batched = settings.num_seeds > 1
         self.evaluate = jax.jit(jax.vmap(evaluate, in_axes=(0, None)) if self.batched else evaluate)
+        self.started = False  # until then a resumed directory stays as it is
         self.iteration = 0
         self.evaluation: dict[str, Any] = {}
         self.role_steps: dict[str, int] = {}
@@ -132,13 +131,14 @@ class _Loop:
             self.state, host = self.checkpoints.restore(jax.eval_shape(init, key), self.settings.identity)
             self.iteration, self.wall_offset = host["iteration"], host["wall_seconds"]
             self.evaluation, self.role_steps = host["evaluation"], host["role_steps"]
-            self.directory.rewind_metrics(self.env_steps)
             self.tracker.notice(f"Resuming at step {self.env_steps:,}.")
         else:
             with writing(self.directory.path):
                 self.directory.path.mkdir(parents=True, exist_ok=True)
             with device_errors(0):
                 self.state = jax.tree.map(_own, _run_once(init, key))
+        self.started = True
+        self.directory.rewind_metrics(self.env_steps)
         self.write_result("running")
         if self.env_steps < self.settings.total_steps:
             self.iterate = compile_iteration(iterate, self.state)

@@ -68,7 +68,7 @@ def run(config: ExperimentConfig, path: Path) -> dict[str, Any]:
 
     runtime.configure()
     directory = RunDirectory(path)
-    host = Checkpoints(directory.checkpoints).host() if config.resume else {}
+    host = Checkpoints(directory.checkpoints).host(config.identity) if config.resume else {}
     _, algorithm = build(config)
     print(f"{config.algorithm.name} on {config.env.name}, seed {config.seed}, in {path}", flush=True)
     console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from l2t.types import EnvironmentSpec
+from l2t.types import EnvironmentSpec, EnvironmentState
 
 
 @dataclass(frozen=True)
 class ToyEnvironment:
-    """Only its spec is ever read."""
+    """A position that an action moves; the reward is where it is. Ten steps an episode."""
 
     @property
     def spec(self) -> EnvironmentSpec:
-        return EnvironmentSpec("toy", {"teacher": 2}, (-1.0,), (1.0,), 10)
+        return EnvironmentSpec("toy", {"teacher": 1, "student": 1}, (-1.0,), (1.0,), 10)
 
-    def reset(self, key: Any, needed: Any = True) -> Any:
-        raise NotImplementedError
+    def reset(self, key: Any, needed: Any = True) -> EnvironmentState:
+        return self._state(jax.random.uniform(key), jnp.zeros((), jnp.int32), key)
 
-    def step(self, state: Any, action: Any) -> Any:
-        raise NotImplementedError
+    def step(self, state: EnvironmentState, action: Any) -> EnvironmentState:
+        return self._state(state.observation["teacher"][0] + action[0], state.step + 1, state.key)
+
+    def _state(self, position: Any, step: Any, key: Any) -> EnvironmentState:
+        observation = {"teacher": position[None], "student": position[None]}
+        return EnvironmentState(observation, position, jnp.asarray(False), step >= 10, {}, step, key)
+
+
+@dataclass(frozen=True)
+class ToyConfig:
+    """What a stranger's environment package would offer."""
+
+    name: str = "toy"
+
+    def build(self, physics: Any) -> ToyEnvironment:
+        return ToyEnvironment()
+
+
+@dataclass(frozen=True)
+class DriftConfig:
+    """What a stranger's algorithm package would offer. `pause` slows an iteration down, in seconds."""
+
+    diverge_at: int = 0
+    pause: float = 0.0
+    name: str = "drift"
+
+    def build(self, context: Any) -> Drift:
+        return Drift(diverge_at=self.diverge_at, pause=self.pause, environment=context.environment)
 
 
 @dataclass(frozen=True)
@@ -33,11 +60,13 @@ class Drift:
     Attributes:
         diverge_at: iteration whose loss is not finite; 0 for never.
         fail_at: iteration in which a callback raises as the physics would; 0 for never.
+        pause: seconds that an iteration takes at least.
         width: length of `x`.
     """
 
     diverge_at: int = 0
     fail_at: int = 0
+    pause: float = 0.0
     width: int = 3
     environment: Any = ToyEnvironment()
     roles: tuple[str, ...] = ("teacher", "student")
@@ -60,6 +89,8 @@ class Drift:
                 *(x, k),
                 vmap_method="sequential",
             )
+        if self.pause:
+            x = jax.pure_callback(lambda x: _sleep(self.pause, x), jax.ShapeDtypeStruct(x.shape, x.dtype), x)
         loss = jnp.where(k == self.diverge_at, jnp.nan, x.mean())
         metrics = {
             "loss/actor": loss,
@@ -70,7 +101,12 @@ class Drift:
         return state | {"x": x, "k": k, "key": key, "scale": state["scale"] * 0.99}, metrics
 
     def policy(self, state: Any, role: str) -> Any:
-        return lambda observation, key: state["x"]
+        return lambda observation, key: jnp.full((observation["teacher"].shape[0], 1), jnp.tanh(state["x"].mean()))
+
+
+def _sleep(seconds: float, x: Any) -> Any:
+    time.sleep(seconds)
+    return x
 
 
 def _explode(x: Any) -> Any:
