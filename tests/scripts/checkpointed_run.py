@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -21,7 +22,9 @@ def write_checkpointed_run(folder: Path, *overrides: str) -> Path:
     _, algorithm = build(config)
     init, key = algorithm.init, jax.random.key(config.seed)
     if config.num_seeds > 1:
-        init, key = jax.vmap(init), jax.random.split(key, config.num_seeds)
+        # One seed after the other: several batched QR decompositions at once can starve XLA's thread pool of two.
+        key = jax.random.split(key, config.num_seeds)
+        init = partial(jax.lax.map, init)
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(composed))
     (folder / ".hydra" / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
