@@ -52,10 +52,11 @@ def open_film(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
 
 def write_on(frame: Frame, text: str) -> Frame:
     """The frame with a line of text at its lower left, readable on any background."""
+    from matplotlib import get_data_path
     from PIL import Image, ImageDraw, ImageFont
 
     image = Image.fromarray(frame)
-    font = ImageFont.load_default(size=max(11, frame.shape[0] // 24))
+    font = ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", max(10, frame.shape[0] // 26))
     margin = frame.shape[0] // 36
     place = (margin, frame.shape[0] - margin)
     ImageDraw.Draw(image).text(

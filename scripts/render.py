@@ -7,6 +7,7 @@ python scripts/render.py --env hopper --policy random --out hopper.gif
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
 from collections.abc import Sequence
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from l2t.algorithm import Policy
     from l2t.types import Environment
-
-FRAMES_AT_ONCE = 100
-"""Frames rendered before they are written: 20 seconds of film would fill half a gigabyte."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -148,20 +146,29 @@ def frame_stride(timestep: float, fastest: float) -> int:
 
 
 def _film(environment: Environment, policy: Policy, caption: str, seconds: float, out: Path, seed: int) -> Path:
-    from envs.rendering import render_frames
+    from envs.rendering import Renderer
     from l2t.film import FASTEST, open_film, write_on
 
     timestep = environment.spec.timestep
     stride = frame_stride(timestep, FASTEST[out.suffix])
     take = play(environment, policy, max(2, round(seconds / timestep)), seed)
-    shown = range(0, len(take.qpos), stride)
-    with open_film(out, fps=1.0 / (timestep * stride)) as append:
-        for first in range(0, len(shown), FRAMES_AT_ONCE):
-            rows = list(shown[first : first + FRAMES_AT_ONCE])
-            frames = render_frames(environment, take.qpos[rows], None if take.qvel is None else take.qvel[rows])
-            for row, frame in zip(rows, frames, strict=True):
-                append(write_on(frame, f"{caption}   {row * timestep:.1f} s   return {take.returns[row]:,.0f}"))
+    with (
+        contextlib.closing(Renderer(_model(environment))) as renderer,
+        open_film(out, 1.0 / (timestep * stride)) as add,
+    ):
+        for row in range(0, len(take.qpos), stride):
+            picture = renderer.frame(take.qpos[row], None if take.qvel is None else take.qvel[row])
+            add(write_on(picture, f"{caption}   {row * timestep:.1f} s   return {take.returns[row]:,.0f}"))
     return out
+
+
+def _model(environment: Environment) -> Any:
+    from l2t.errors import ConfigurationError
+
+    model = getattr(environment, "model", None)
+    if model is None:
+        raise ConfigurationError(f"{environment.spec.name} cannot be filmed: it has no MuJoCo model to draw.")
+    return model
 
 
 def _check(out: Path, seconds: float) -> None:
@@ -207,7 +214,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("run_dir", nargs="?", type=Path, help="a run directory")
-    parser.add_argument("--role", help="who acts in the run, such as student (default: the student, where there is one)")
+    parser.add_argument(
+        "--role", help="who acts in the run, such as student (default: the student, where there is one)"
+    )
     parser.add_argument("--env", help="film an environment of configs/env without a run")
     parser.add_argument(
         "--policy", default="zero", choices=("zero", "random"), help="who acts without a run (default: %(default)s)"
