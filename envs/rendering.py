@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import functools
 import importlib
@@ -76,6 +77,8 @@ class Renderer:
 
     def __init__(self, model: mujoco.MjModel, width: int = 480, height: int = 360) -> None:
         self._gl: Any = _context(width, height)
+        # A context that outlives the OpenGL library complains at exit.
+        atexit.register(self.close)
         self._model = copy.copy(model)
         self._model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
         self._model.vis.global_.offheight = max(height, model.vis.global_.offheight)
@@ -128,6 +131,7 @@ class Renderer:
             self._context.free()
             self._gl.free()
             self._gl = None
+            atexit.unregister(self.close)
 
     def _look_at_robot(self) -> None:
         model, data = self._model, self._data

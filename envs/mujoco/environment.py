@@ -68,7 +68,7 @@ class MujocoEnvironment:
         """Draw a start state from the task's distribution."""
         start_key, override_key, key = jax.random.split(key, 3)
         qpos, qvel = self.task.start(start_key, self.model)
-        return self.reset_to(key, qpos, qvel, self._draw_overrides(override_key), needed)
+        return self.reset_to(key, qpos, qvel, self.draw_overrides(override_key), needed)
 
     def reset_to(
         self,
@@ -119,16 +119,17 @@ class MujocoEnvironment:
             extras={"overrides": state.extras["overrides"], "history": memory},
         )
 
-    def _groups(self, exact: Float[Array, " observation"], memory: Float[Array, "length observation"]) -> Observation:
-        return {"teacher": exact, "student": memory.reshape(-1)}
-
-    def _draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
+    def draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
+        """Model fields for one episode: each nominal value times a factor of its own."""
         overrides = {}
         for index, (name, (low, high)) in enumerate(sorted(self.randomise.items())):
             nominal = _model_field(self.model, name)
             factor = jax.random.uniform(jax.random.fold_in(key, index), (), jnp.float32, low, high)
             overrides[name] = factor * nominal
         return overrides
+
+    def _groups(self, exact: Float[Array, " observation"], memory: Float[Array, "length observation"]) -> Observation:
+        return {"teacher": exact, "student": memory.reshape(-1)}
 
 
 def _strong(metrics: Metrics) -> Metrics:
