@@ -30,6 +30,7 @@ TITLES = {
 }
 WIDE, SMALL = (4.6, 3.0), (3.7, 2.2)
 ACRONYMS = {"kl": "KL", "rl": "RL", "rms": "RMS", "r2": "R²"}
+PLACES = ("run_dir", "resume")
 EVALUATION = ("return_mean", "average_reward", "episode_length_mean")
 
 
@@ -225,13 +226,19 @@ def _configuration(run: Run) -> str:
     if not run.config:
         return '<p class="quiet">No composed configuration was found beside this run.</p>'
     flat = flatten(run.config)
-    top = [[key, json.dumps(value)] for key, value in flat.items() if "." not in key and value is not None]
+    top = [
+        [key, json.dumps(value)]
+        for key, value in flat.items()
+        if "." not in key and value is not None and key not in PLACES
+    ]
     groups = [
         folded(name, table(["key", "value"], _pairs({name: group}), text_columns=(0, 1)))
         for name, group in run.config.items()
         if isinstance(group, dict) and group
     ]
-    command = shlex.join(["python", "scripts/train.py", *run.overrides])
+    # Where the run was written is nobody else's business, and a second run must go elsewhere anyway.
+    overrides = [override for override in run.overrides if not override.startswith(PLACES)]
+    command = shlex.join(["python", "scripts/train.py", *overrides])
     return f"<pre>{escape(command)}</pre>" + table(["key", "value"], top, text_columns=(0, 1)) + "".join(groups)
 
 

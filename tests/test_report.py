@@ -110,6 +110,15 @@ def test_several_seeds_get_an_interval(tmp_path):
     assert "95 % interval" in text
 
 
+def test_the_command_can_be_repeated_elsewhere(tmp_path):
+    path = write_run(tmp_path / "a", env="hopper", overrides={"run_dir": "/home/someone/runs/a"})
+    overrides = path / ".hydra" / "overrides.yaml"
+    overrides.write_text(overrides.read_text() + "- run_dir=/home/someone/runs/a\n")
+    text = report_of(path).text
+    assert "python scripts/train.py algorithm=learn_to_teach env=hopper seed=0" in text
+    assert "someone" not in text
+
+
 def test_a_small_video_is_embedded_and_a_large_one_linked(tmp_path, monkeypatch):
     path = write_run(tmp_path / "a")
     (path / "videos").mkdir()
