@@ -35,7 +35,7 @@ class ActorCriticConfig:
     num_steps: int = 64
     epochs: int = 8
     minibatches: int = 8
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     max_grad_norm: float = 0.5
     trace_decay: float = 0.95
     critic_coefficient: float = 0.5
@@ -64,14 +64,15 @@ class SPMDConfig(ActorCriticConfig):
         value_scale_step: step of the critic's running scale.
     """
 
+    trace_decay: float = 0.9
     step_size: float = 1.0
     step_schedule: str = "adaptive"
     min_step_size: float = 1e-3
     max_step_size: float = 10.0
-    target_kl: float = 0.015
+    target_kl: float = 0.05
     entropy: float = 0.0
     reward_rate_step: float = 0.1
-    value_scale_step: float = 0.01
+    value_scale_step: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
