@@ -1,0 +1,258 @@
+"""Any Gymnasium environment with a continuous, bounded action space as an environment of this project."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from envs.observation_noise import History, ObservationNoise
+from l2t.errors import ConfigurationError
+from l2t.types import EnvironmentSpec, EnvironmentState, Observation
+
+INSTANCES_KEPT = 8
+"""Instances kept on the host, as a multiple of the largest batch; those unused for longest are given up."""
+
+
+class GymnasiumEnvironment:
+    """A stranger's environment, stepped in Python from inside jitted programs.
+
+    Its state lives on the host and cannot be copied, so the state that travels through the program holds a *token*: a
+    hash of the reset's seed and of every action since. The host keeps each instance under its token; a step takes it
+    out, acts, and puts it back under the next token. So the callback is pure as far as a program can tell: it may be
+    vmapped over environments and seeds, and two roles that start from one reset get an instance each.
+
+    Limits:
+    - Not resumable bitwise. A run that continues from a checkpoint finds its tokens unknown; those episodes are
+      truncated and begin anew. The same happens to whoever steps an earlier state a second time.
+    - An ended episode stays as it is until it is reset: further steps return its last observation and no reward.
+    - As fast as Python: instances are stepped one after the other.
+
+    Args:
+        identifier: id as in `gymnasium.make`; `module:id` imports the module first.
+        noise, history: what the `student` group sees; `teacher` is the flattened observation.
+        reset_cost: see `EnvironmentSpec`.
+        episode_length: time limit; None for the one that the id is registered with.
+        parameters: keyword arguments of `gymnasium.make`.
+
+    Raises:
+        ConfigurationError: the id is unknown, or the environment cannot be trained on.
+    """
+
+    def __init__(
+        self,
+        identifier: str,
+        noise: ObservationNoise = ObservationNoise(),  # noqa: B008  (frozen)
+        history: History = History(),  # noqa: B008
+        reset_cost: float = 0.0,
+        episode_length: int | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        def make() -> gymnasium.Env:
+            options = {"max_episode_steps": episode_length, "disable_env_checker": True} | dict(parameters or {})
+            return gymnasium.make(identifier, **options)
+
+        try:
+            first = make()
+        except (gymnasium.error.Error, ImportError, TypeError) as error:
+            raise ConfigurationError(f"env.id={identifier!r} cannot be made: {error}") from error
+        self.noise = noise
+        self.history = history
+        self.spec = _specification(identifier, first, history, reset_cost, episode_length)
+        self._host = _Host(make, first)
+
+    def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:
+        """Begin an episode with a seed drawn from `key`."""
+        seed_key, noise_key, key = jax.random.split(key, 3)
+        seed = jax.random.bits(seed_key, (2,), jnp.uint32)
+        token, exact = jax.pure_callback(
+            self._host.reset,
+            (jax.ShapeDtypeStruct((2,), np.uint32), self._observation_shape()),
+            seed,
+            jnp.asarray(needed, bool),
+            vmap_method="broadcast_all",
+        )
+        memory = self.history.fill(self.noise(noise_key, exact))
+        return EnvironmentState(
+            observation=_groups(exact, memory),
+            reward=jnp.zeros(()),
+            terminated=jnp.asarray(False),
+            truncated=jnp.asarray(False),
+            metrics={"reward_task": jnp.zeros(())},
+            step=jnp.zeros((), jnp.int32),
+            key=key,
+            physics={"seed": seed, "token": token},
+            extras={"history": memory},
+        )
+
+    def step(self, state: EnvironmentState, action: Float[Array, " action"]) -> EnvironmentState:
+        """Advance one step; `action` is in the environment's own range."""
+        step = state.step + 1
+        last = step >= self.spec.episode_length
+        flag, number = jax.ShapeDtypeStruct((), np.bool_), jax.ShapeDtypeStruct((), np.float32)
+        token, exact, reward, terminated, truncated = jax.pure_callback(
+            self._host.step,
+            (jax.ShapeDtypeStruct((2,), np.uint32), self._observation_shape(), number, flag, flag),
+            state.physics["token"],
+            state.physics["seed"],
+            jnp.asarray(action, jnp.float32),
+            last,
+            vmap_method="broadcast_all",
+        )
+        key, noise_key = jax.random.split(state.key)
+        memory = self.history.push(state.extras["history"], self.noise(noise_key, exact))
+        return EnvironmentState(
+            observation=_groups(exact, memory),
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated | last,
+            metrics={"reward_task": reward},
+            step=step,
+            key=key,
+            physics={"seed": state.physics["seed"], "token": token},
+            extras={"history": memory},
+        )
+
+    def _observation_shape(self) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((self.spec.observation_sizes["teacher"],), np.float32)
+
+
+def _groups(exact: Float[Array, " n"], memory: Float[Array, "length n"]) -> Observation:
+    return {"teacher": exact, "student": memory.reshape(-1)}
+
+
+def _specification(
+    identifier: str, env: gymnasium.Env, history: History, reset_cost: float, episode_length: int | None
+) -> EnvironmentSpec:
+    space = env.action_space
+    if identifier.split(":")[-1].startswith("l2t/") or env.metadata.get("jax", False):
+        # JAX inside a callback of JAX can deadlock.
+        raise ConfigurationError(f"env.id={identifier!r} is written in JAX; use env=half_cheetah and the like instead.")
+    if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded():
+        raise ConfigurationError(f"env.id={identifier!r} has the action space {space}; it must be a bounded Box.")
+    size = gymnasium.spaces.flatdim(env.observation_space)
+    limit = episode_length or (env.spec.max_episode_steps if env.spec else None)
+    if limit is None:
+        raise ConfigurationError(f"env.id={identifier!r} has no time limit; give env.episode_length.")
+    return EnvironmentSpec(
+        name=identifier,
+        observation_sizes={"teacher": size, "student": size * history.length},
+        action_low=tuple(space.low.reshape(-1).tolist()),
+        action_high=tuple(space.high.reshape(-1).tolist()),
+        episode_length=limit,
+        reset_cost=reset_cost,
+        timestep=float(getattr(env.unwrapped, "dt", 1.0)),
+    )
+
+
+@dataclass
+class _Instance:
+    """An episode on the host. Without an environment it has ended."""
+
+    env: gymnasium.Env | None
+    observation: np.ndarray
+    terminated: bool = False
+    truncated: bool = False
+
+
+class _Host:
+    """The instances by token. Called back from programs, so NumPy only: JAX calls in here can deadlock."""
+
+    def __init__(self, make: Callable[[], gymnasium.Env], first: gymnasium.Env) -> None:
+        self._make = make
+        self._idle = [first]
+        self._space = first.observation_space
+        self._action = first.action_space
+        self._size = gymnasium.spaces.flatdim(first.observation_space)
+        self._kept: OrderedDict[bytes, list[_Instance]] = OrderedDict()
+        self._capacity = 0
+        self._lock = threading.Lock()
+
+    def reset(self, seed: Any, needed: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Token and first observation of each row; zeros where not needed."""
+        seed, needed = np.asarray(seed), np.asarray(needed)
+        token, observation = np.zeros_like(seed), np.zeros((*needed.shape, self._size), np.float32)
+        with self._lock:
+            self._make_room(needed.size)
+            for row in np.ndindex(needed.shape):
+                if needed[row]:
+                    instance = self._begin(seed[row])
+                    observation[row] = instance.observation
+                    token[row] = self._put(_digest(seed[row]), instance)
+        return token, observation
+
+    def step(self, token: Any, seed: Any, action: Any, last: Any) -> tuple[np.ndarray, ...]:
+        """Next token, observation, reward and the two flags of each row."""
+        token, seed, action, last = (np.asarray(x) for x in (token, seed, action, last))
+        after, observation = np.zeros_like(token), np.zeros((*last.shape, self._size), np.float32)
+        reward, terminated, truncated = np.zeros(last.shape, np.float32), np.zeros_like(last), np.zeros_like(last)
+        with self._lock:
+            self._make_room(last.size)
+            for row in np.ndindex(last.shape):
+                instance = self._take(token[row])
+                if instance is None and token[row].tobytes() == _digest(seed[row]):
+                    instance = self._begin(seed[row])
+                if instance is None:
+                    instance = self._begin(np.frombuffer(_digest(token[row], action[row]), np.uint32))
+                    self._end(instance, False, True)
+                elif instance.env is not None:
+                    reward[row] = self._act(instance, action[row], bool(last[row]))
+                observation[row] = instance.observation
+                terminated[row], truncated[row] = instance.terminated, instance.truncated
+                after[row] = self._put(_digest(token[row], action[row]), instance)
+        return after, observation, reward, terminated, truncated
+
+    def _begin(self, seed: np.ndarray) -> _Instance:
+        env = self._idle.pop() if self._idle else self._make()
+        # Some environments take 31 bits only.
+        observation, _ = env.reset(seed=int(seed[0] >> 1))
+        return _Instance(env, self._flat(observation))
+
+    def _act(self, instance: _Instance, action: np.ndarray, last: bool) -> float:
+        assert instance.env is not None
+        shape, kind = self._action.shape, self._action.dtype
+        observation, reward, terminated, truncated, _ = instance.env.step(action.reshape(shape).astype(kind))
+        instance.observation = self._flat(observation)
+        if terminated or truncated or last:
+            self._end(instance, bool(terminated), bool(truncated))
+        return float(reward)
+
+    def _end(self, instance: _Instance, terminated: bool, truncated: bool) -> None:
+        assert instance.env is not None
+        self._idle.append(instance.env)
+        instance.env, instance.terminated, instance.truncated = None, terminated, truncated
+
+    def _flat(self, observation: Any) -> np.ndarray:
+        return np.array(gymnasium.spaces.flatten(self._space, observation), np.float32)
+
+    def _take(self, token: np.ndarray) -> _Instance | None:
+        instances = self._kept.get(token.tobytes())
+        if not instances:
+            return None
+        instance = instances.pop()
+        if not instances:
+            del self._kept[token.tobytes()]
+        return instance
+
+    def _put(self, token: bytes, instance: _Instance) -> np.ndarray:
+        self._kept.setdefault(token, []).append(instance)
+        return np.frombuffer(token, np.uint32)
+
+    def _make_room(self, batch: int) -> None:
+        self._capacity = max(self._capacity, INSTANCES_KEPT * batch)
+        while self._kept and len(self._kept) + batch > self._capacity:
+            _, forgotten = self._kept.popitem(last=False)
+            self._idle += [instance.env for instance in forgotten if instance.env is not None]
+
+
+def _digest(*parts: np.ndarray) -> bytes:
+    return blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).digest()
