@@ -77,8 +77,10 @@ class SPMDConfig(ActorCriticConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("algorithm.min_step_size", self.min_step_size, 0.0, self.max_step_size, open_low=True)
-        check_range("algorithm.step_size", self.step_size, self.min_step_size, self.max_step_size)
         check_choice("algorithm.step_schedule", self.step_schedule, ("adaptive", "constant", "sqrt"))
+        check_range("algorithm.step_size", self.step_size, 0.0, open_low=True)
+        if self.step_schedule == "adaptive":
+            check_range("algorithm.step_size", self.step_size, self.min_step_size, self.max_step_size)
         check_range("algorithm.target_kl", self.target_kl, 0.0, open_low=True)
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
@@ -207,6 +209,10 @@ class LearnToTeachConfig:
 
     def __post_init__(self) -> None:
         check_range("algorithm.student_share", self.student_share, 0.0, 1.0, open_high=True)
+        if self.student_share > 0.0 and self.student.imitation == "nll":
+            raise ConfigurationError(
+                "imitation=nll copies the actions taken, and with student_share some are the student's: use mse or kl."
+            )
 
     @property
     def name(self) -> str:
@@ -256,6 +262,10 @@ class DistillationConfig:
         check_count("algorithm.num_steps", self.num_steps)
         if not self.teacher_run or self.teacher_run == "???":
             raise ConfigurationError("algorithm.teacher_run is missing: name the run directory of a trained teacher.")
+        if self.method == "dagger" and self.student.imitation == "nll":
+            raise ConfigurationError(
+                "imitation=nll copies the actions taken; with method=dagger those are the student's own: use mse or kl."
+            )
         if self.student.rl_coefficient > 0.0 or self.student.imitation == "asymmetric":
             raise ConfigurationError(
                 "A frozen teacher has no advantages: use rl_coefficient=0 and imitation mse, nll or kl."
@@ -274,9 +284,14 @@ class DistillationConfig:
 
         spec = context.environment.spec
         _check_batch(self.num_steps * context.num_envs, self.student.minibatches)
+        policy = context.load_policy(self.teacher_run, "teacher")
+        if policy.environment != spec.name:
+            raise ConfigurationError(
+                f"The teacher of {self.teacher_run} was trained on {policy.environment}, not on {spec.name}."
+            )
         return LearnToTeach(
             environment=context.environment,
-            teacher=FrozenTeacher(context.load_policy(self.teacher_run, "teacher"), spec.action_size, self.exploration),
+            teacher=FrozenTeacher(policy, spec.action_size, self.exploration),
             student=Student(self.student, spec, context.network),
             num_envs=context.num_envs,
             num_steps=self.num_steps,

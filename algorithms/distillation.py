@@ -42,5 +42,6 @@ class FrozenTeacher:
         return jnp.zeros_like(trajectory.reward)
 
     def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> Learned:
-        """Nothing."""
-        return Learned(state, self.advantage(state, trajectory), {})
+        """Nothing; reports what the teacher's own training cost, for a fair budget."""
+        pretraining = jnp.asarray(self._policy.env_steps, jnp.int32)
+        return Learned(state, self.advantage(state, trajectory), {"env_steps/pretraining": pretraining})

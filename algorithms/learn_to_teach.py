@@ -1,15 +1,15 @@
 """Learn-to-Teach: one loop trains a privileged teacher and a student with noisy or partial observations.
 
 At every step the environment shows s to the teacher and o to the student. The teacher acts; both learn from the very
-same transitions, in the same iteration, so the student costs no environment steps. `student_envs` of the environments can
-be given to the student to drive: there the teacher labels what the student does, and learns only from its own.
+same transitions, in the same iteration, so the student costs no environment steps. The student can be given
+`student_envs` of the environments to drive: there the teacher labels what the student does, and learns from the rest.
 
 Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -113,7 +113,7 @@ class LearnToTeach:
 
     def _driven_by_teacher(self, trajectory: Trajectory) -> Trajectory:
         first = self.student_envs
-        rest = jax.tree.map(lambda x: x[:, first:], trajectory.replace(final_observation={}))
+        rest = jax.tree.map(lambda x: x[:, first:], replace(trajectory, final_observation={}))
         last = jax.tree.map(lambda x: x[first:], trajectory.final_observation)
         return rest.replace(final_observation=last)
 

@@ -12,6 +12,8 @@ Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Marko
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int, Key, PyTree
@@ -90,7 +92,7 @@ class SPMD:
         first = state.iteration == 0
         reward = self._paid_reward(state, trajectory)
         rate_step = jnp.where(first, 1.0, config.reward_rate_step)
-        state = state.replace(reward_rate=state.reward_rate + rate_step * (reward.mean() - state.reward_rate))
+        state = replace(state, reward_rate=state.reward_rate + rate_step * (reward.mean() - state.reward_rate))
         value, advantage = self._evaluate(state, trajectory, reward)
 
         # Differential values are unique up to a constant; centring the target chooses it.
@@ -116,11 +118,9 @@ class SPMD:
             policy = self.models.actor.apply(weights["actor"], batch["actor_features"])
             ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
             divergence = DiagonalGaussian(batch["old_mean"], old.log_std).kl(policy).mean()
-            actor = (
-                -(ratio * standardise(batch["advantage"])).mean()
-                + divergence / step_size
-                - config.entropy * policy.entropy().mean()
-            )
+            # Standardised advantages divide the objective by their scale; the regulariser goes with it.
+            regulariser = -config.entropy * policy.entropy().mean() / (batch["advantage"].std() + 1e-8)
+            actor = -(ratio * standardise(batch["advantage"])).mean() + divergence / step_size + regulariser
             error = self.models.critic.apply(weights["critic"], batch["critic_features"]) - batch["target"]
             critic = 0.5 * (error**2).mean()
             return actor + config.critic_coefficient * critic, {"loss/actor": actor, "loss/critic": critic}

@@ -128,7 +128,7 @@ def load_policy(run_dir: str | Path, role: str, seed_index: int = 0) -> FrozenPo
     def apply(parameters: Any, observation: Any, key: Any) -> Any:
         return run.algorithm.policy(parameters, role)(observation, key)
 
-    return FrozenPolicy(apply, run.state, env_steps)
+    return FrozenPolicy(apply, run.state, run.environment.spec.name, env_steps)
 
 
 def _instantiate(name: str, node: DictConfig) -> Any:

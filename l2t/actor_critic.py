@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ class ActorCriticState:
     def with_weights(self, weights: PyTree) -> ActorCriticState:
         """The same models with other weights."""
         return ActorCriticState(
-            self.actor.replace(weights=weights["actor"]), self.critic.replace(weights=weights["critic"])
+            replace(self.actor, weights=weights["actor"]), replace(self.critic, weights=weights["critic"])
         )
 
 
@@ -80,6 +80,6 @@ class ActorCritic:
         """Take the batch into the observation statistics, as the last act of an iteration."""
         observation = trajectory.observation
         return ActorCriticState(
-            state.actor.replace(normaliser=state.actor.normaliser.update(observation[self.actor.group])),
-            state.critic.replace(normaliser=state.critic.normaliser.update(observation[self.critic.group])),
+            replace(state.actor, normaliser=state.actor.normaliser.update(observation[self.actor.group])),
+            replace(state.critic, normaliser=state.critic.normaliser.update(observation[self.critic.group])),
         )

@@ -20,17 +20,22 @@ Policy = Callable[["Observation", "Key[Array, '']"], "Float[Array, 'env action']
 
 
 class Algorithm(Protocol):
-    """A learner and its environments.
+    """A learner and its environments."""
 
-    Attributes:
-        environment: the task it trains in; evaluation uses the same one.
-        roles: who can be evaluated, such as `("teacher", "student")`.
-        steps_per_iteration: environment steps one `iterate` takes.
-    """
+    @property
+    def environment(self) -> Environment:
+        """The task it trains in; evaluation uses the same one."""
+        ...
 
-    environment: Environment
-    roles: tuple[str, ...]
-    steps_per_iteration: int
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Who can be evaluated, such as `("teacher", "student")`."""
+        ...
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps that one `iterate` takes."""
+        ...
 
     def init(self, key: Key[Array, ""]) -> PyTree:
         """The state before the first iteration. Everything that decides the future is in it."""
@@ -47,10 +52,18 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True)
 class FrozenPolicy:
-    """A policy loaded from a finished run: `apply(parameters, observation, key)` gives actions in policy units."""
+    """A policy loaded from a finished run.
+
+    Attributes:
+        apply: `(parameters, observation, key)` to actions in policy units.
+        parameters: the run's state.
+        environment: name of the task it was trained on.
+        env_steps: environment steps that its training took.
+    """
 
     apply: Callable[[Any, Any, Any], Any]
     parameters: Any
+    environment: str
     env_steps: int
 
 

@@ -1,4 +1,4 @@
-"""Models: an observation normaliser, a network and an output, kept in one state so that none is saved without the others."""
+"""Models: a normaliser, a network and an output, kept in one state so that none is saved without the others."""
 
 from __future__ import annotations
 

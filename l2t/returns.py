@@ -38,8 +38,8 @@ def differential_advantage(
     δ_t = r_t - ρ + V(s_{t+1}) - V(s_t),  A_t = δ_t + λ A_{t+1}; nothing is discounted.
 
     A termination is a transition to the next episode's first state: `next_value` is that state's value, the reward has
-    paid the reset cost, and the trace runs on. A time limit is no transition at all: `next_value` is the true successor's
-    value and the trace is cut.
+    paid the reset cost, and the trace runs on. A time limit is no transition at all: `next_value` is the value of the
+    true successor and the trace is cut.
 
     Args:
         reward: r_t, reset costs included.
@@ -66,8 +66,8 @@ def discounted_advantage(
 ) -> Float[Array, "time *batch"]:
     """Generalised advantage estimation.
 
-    δ_t = r_t + γ V(s_{t+1}) - V(s_t),  A_t = δ_t + γλ A_{t+1}. V is zero after a termination; a time limit bootstraps from
-    the true successor; both cut the trace.
+    δ_t = r_t + γ V(s_{t+1}) - V(s_t),  A_t = δ_t + γλ A_{t+1}. V is zero after a termination; a time limit bootstraps
+    from the true successor; both cut the trace.
 
     Source: Schulman et al., arXiv 1506.02438.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -52,7 +53,7 @@ def collect(
         return state, (transition, terms)
 
     state, (trajectory, terms) = jax.lax.scan(step, state, jax.random.split(key, num_steps))
-    trajectory = trajectory.replace(final_observation=state.environment.observation)
+    trajectory = replace(trajectory, final_observation=state.environment.observation)
     statistics = state.statistics
     weight = statistics.finished.astype(jnp.float32)
     episodes = weight.sum()

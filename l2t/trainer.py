@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -125,7 +126,8 @@ class _Loop:
         init, iterate = self.algorithm.init, self.algorithm.iterate
         key = jax.random.key(self.settings.seed)
         if self.batched:
-            init, iterate = jax.vmap(init), jax.vmap(iterate)
+            # One seed after the other: the batched QR of orthogonal initialisers can deadlock XLA's CPU thread pool.
+            init, iterate = partial(jax.lax.map, init), jax.vmap(iterate)
             key = jax.random.split(key, self.settings.num_seeds)
         if self.settings.resume:
             self.state, host = self.checkpoints.restore(jax.eval_shape(init, key), self.settings.identity)

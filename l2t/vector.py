@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -62,7 +62,7 @@ class VectorEnvironment:
         state = jax.vmap(self.environment.reset)(jax.random.split(reset_key, self.num_envs))
         if staggered:
             clocks = jax.random.randint(clock_key, (self.num_envs,), 0, self.spec.episode_length, jnp.int32)
-            state = state.replace(step=clocks)
+            state = replace(state, step=clocks)
         zeros = jnp.zeros(self.num_envs)
         statistics = EpisodeStatistics(zeros, zeros, state.step == 0, zeros, zeros, jnp.zeros(self.num_envs, bool))
         return VectorState(state, statistics, key)

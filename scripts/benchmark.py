@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from l2t.errors import ConfigurationError, L2TError, MissingDependencyError
 
@@ -98,7 +98,7 @@ def _cases(arguments: argparse.Namespace) -> tuple[dict[str, Callable[[], float]
     from l2t.vector import VectorEnvironment, scale_action
 
     num_envs, num_steps = arguments.num_envs, arguments.num_steps
-    environment = MujocoConfig(arguments.env).build(PhysicsConfig(arguments.physics))
+    environment = cast("Any", MujocoConfig(arguments.env).build(PhysicsConfig(arguments.physics)))
     teacher = (PPOConfig if arguments.algorithm == "ppo" else SPMDConfig)(num_steps=num_steps)
     config = LearnToTeachConfig(teacher=teacher) if arguments.algorithm == "l2t" else teacher
 
@@ -108,7 +108,7 @@ def _cases(arguments: argparse.Namespace) -> tuple[dict[str, Callable[[], float]
     algorithm: Any = config.build(BuildContext(environment, num_envs, 1_000_000, NetworkConfig(), no_policy))
     learner = getattr(algorithm, "teacher", None) or algorithm.learner
     vector = VectorEnvironment(environment, num_envs)
-    iterate = jax.jit(algorithm.iterate, donate_argnums=0)
+    iterate = cast("Any", jax.jit(algorithm.iterate, donate_argnums=0))
 
     @jax.jit
     def collect_batch(state: Any, learner_state: Any, key: Any) -> Any:

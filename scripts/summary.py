@@ -25,7 +25,8 @@ def summary_table(result: dict[str, Any], run_dir: str, console: Console | None 
             f"{result['role_steps'].get(role, 0):,}",
         )
     console.print(table)
-    if {"student", "teacher"} <= set(evaluation) and evaluation["teacher"]["return_mean"]:
+    # A ratio of returns means something only where the teacher earns something.
+    if {"student", "teacher"} <= set(evaluation) and evaluation["teacher"]["return_mean"] > 0.0:
         share = evaluation["student"]["return_mean"] / evaluation["teacher"]["return_mean"]
         console.print(f"student / teacher: {share:.3f}")
     minutes, seconds = divmod(round(result["wall_seconds"]), 60)

@@ -24,13 +24,13 @@ class PhysicsConfig:
         engine: `native` (C MuJoCo on the CPU), `mjx` (MuJoCo XLA), `warp` (MuJoCo Warp) or `auto`: `mjx` where JAX sees
             a GPU, `native` otherwise.
         threads: CPU threads of `native`; 0 uses every CPU.
-        contacts, constraints: buffer sizes per environment of `warp`.
+        contacts, constraints: buffer sizes of `warp`: contacts of all environments together, constraints of each.
         allow_cpu: run `mjx` without a GPU, for a smoke test.
     """
 
     engine: str = "auto"
     threads: int = 0
-    contacts: int = 64
+    contacts: int = 65_536
     constraints: int = 256
     allow_cpu: bool = False
 

@@ -25,7 +25,8 @@ class MjxEngine:
         model: the compiled model. It is not modified.
         reads: fields to return; residuals are always absent, float32 is all there is.
         impl: `jax`, or `warp` for NVIDIA's kernels.
-        contacts, constraints: Warp's buffer sizes per environment. An overflow would drop contacts.
+        contacts: Warp's contact buffer, shared by all environments. An overflow drops contacts and prints a warning.
+        constraints: Warp's constraint buffer per environment.
 
     Raises:
         ConfigurationError: Warp was asked for a field that it does not compute.
@@ -36,7 +37,7 @@ class MjxEngine:
         model: mujoco.MjModel,
         reads: Reads,
         impl: str = "jax",
-        contacts: int = 64,
+        contacts: int = 65_536,
         constraints: int = 256,
     ) -> None:
         missing = AFTER_CONSTRAINT.intersection(reads.fields)
