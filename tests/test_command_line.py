@@ -24,7 +24,7 @@ def train(*arguments, cwd):
 
 MISTAKES = {
     "algorithm=sac": ["algorithm=sac is not known", "distillation, l2t, ppo, spmd"],
-    "env=foo": ["env=foo is not known", "ant, half_cheetah", "walker2d"],
+    "env=foo": ["env=foo is not known", "half_cheetah", "walker2d"],
     "env=hoper": ["Did you mean env=hopper?"],
     "physics=bullet": ["auto, mjx, native, warp"],
     "network=huge": ["medium, small"],
@@ -58,6 +58,7 @@ MISTAKES = {
     "hopper": ["cannot be read; write key=value"],
     "~algorithm": ["algorithm=..."],
     "~env.task": ["env", "task"],
+    "env.task=???": ["A value is missing: give env.task=..."],
     "algorithm=distillation": ["algorithm.teacher_run is missing"],
     "algorithm._target_=nowhere.Config": ["algorithm._target_=nowhere.Config cannot be imported"],
     "-m env=hopper,foo": ["env=foo is not known"],
