@@ -9,23 +9,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
-from l2t.algorithm import BuildContext
+from algorithms.config import DistillationConfig, LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
+from l2t.algorithm import BuildContext, FrozenPolicy
 from l2t.config import NetworkConfig
+from l2t.errors import ConfigurationError
 from l2t.evaluation import evaluate
 from tests.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end, two_state_cycle
 
 FAST = {"num_steps": 16, "epochs": 4, "minibatches": 4, "learning_rate": 3e-3}
+SLOW_STEPS = {"target_kl": 0.015, "trace_decay": 0.95, **FAST}
+"""SPMD with small steps: the student needs a teacher that keeps exploring while it learns."""
 
 
 def _no_policies(run: str, role: str) -> Any:
     raise AssertionError("no algorithm here loads a policy")
 
 
-def _train(config: Any, probe: Probe, iterations: int, num_envs: int = 16, seed: int = 0) -> tuple[Any, Any, Any]:
-    context = BuildContext(probe, num_envs, 10_000, NetworkConfig((16,)), _no_policies)
+def _train(
+    config: Any, probe: Probe, iterations: int, num_envs: int = 16, load_policy: Any = _no_policies
+) -> tuple[Any, Any, Any]:
+    context = BuildContext(probe, num_envs, 10_000, NetworkConfig((16,)), load_policy)
     algorithm = config.build(context)
-    state = jax.jit(algorithm.init)(jax.random.key(seed))
+    state = jax.jit(algorithm.init)(jax.random.key(0))
     iterate = jax.jit(algorithm.iterate)
     metrics = {}
     for _ in range(iterations):
@@ -98,11 +103,11 @@ def test_the_adaptive_step_keeps_the_divergence_near_its_target() -> None:
     assert 0.003 < np.mean(divergences) < 0.03
 
 
-@pytest.mark.parametrize("imitation", ["mse", "nll", "kl", "asymmetric"])
+@pytest.mark.parametrize("imitation", ["mse", "nll", "kl"])
 def test_the_student_learns_the_best_guess_from_what_it_sees(imitation: str) -> None:
     """The teacher plays x + ½y; the student sees x alone and y has mean zero, so its best guess is x."""
     config = LearnToTeachConfig(
-        teacher=SPMDConfig(**FAST),
+        teacher=SPMDConfig(**SLOW_STEPS),
         student=StudentConfig(imitation=imitation, epochs=4, minibatches=4, learning_rate=3e-3),
     )
     algorithm, state, metrics = _train(config, signal_following(), 150)
@@ -112,18 +117,13 @@ def test_the_student_learns_the_best_guess_from_what_it_sees(imitation: str) -> 
     assert int(metrics["env_steps/teacher"]) == 150 * 16 * 16
 
 
-def test_the_policy_gradient_term_alone_teaches_the_student() -> None:
-    config = LearnToTeachConfig(
-        teacher=SPMDConfig(**FAST),
-        student=StudentConfig(
-            imitation_coefficient=0.0, rl_coefficient=1.0, epochs=4, minibatches=4, learning_rate=3e-3
-        ),
-    )
-    algorithm, state, _ = _train(config, signal_following(), 150)
-    x = np.array([[-0.7], [0.7]], np.float32)
-    low, high = _actions(algorithm, state, "student", x)
-    assert low < -0.3
-    assert high > 0.3
+def test_asymmetric_imitation_comes_close_to_the_best_student() -> None:
+    """Its weights follow the critic's errors too, so its guess is not exact; the best student scores -1/12 a step."""
+    student = StudentConfig(imitation="asymmetric", epochs=4, minibatches=4, learning_rate=3e-3)
+    probe = signal_following()
+    algorithm, state, _ = _train(LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), probe, 150)
+    score = evaluate(probe, algorithm.policy(state, "student"), jax.random.key(9), 64)
+    assert -1 / 12 - 0.04 < float(score["average_reward"]) < -1 / 12 + 0.02
 
 
 def test_the_student_never_changes_the_teacher() -> None:
@@ -146,3 +146,48 @@ def test_the_student_drives_its_share_and_the_teacher_learns_from_the_rest() -> 
     assert algorithm.student_envs == 4
     assert int(metrics["env_steps/student"]) == 4 * 16 * 4
     assert int(metrics["env_steps/teacher"]) == 4 * 16 * 12
+
+
+def _perfect_teacher(environment: str = "probe") -> Any:
+    """A saved policy that plays x + ½y, in policy units."""
+
+    def apply(parameters: Any, observation: Any, key: Any) -> Any:
+        signals = observation["teacher"]
+        return 0.5 * (signals[..., :1] + parameters * signals[..., 1:])
+
+    return lambda run, role: FrozenPolicy(apply, jnp.float32(0.5), environment, 1234)
+
+
+@pytest.mark.parametrize("method", ["behaviour_cloning", "dagger"])
+def test_a_frozen_teacher_is_distilled_into_the_best_guess(method: str) -> None:
+    student = StudentConfig(epochs=4, minibatches=4, learning_rate=3e-3)
+    config = DistillationConfig("runs/teacher", method=method, num_steps=16, student=student)
+    algorithm, state, metrics = _train(config, signal_following(), 60, load_policy=_perfect_teacher())
+    x = np.array([[-0.8], [0.0], [0.6]], np.float32)
+    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.1)
+    driver, other = ("student", "teacher") if method == "dagger" else ("teacher", "student")
+    assert int(metrics[f"env_steps/{driver}"]) == 60 * 16 * 16
+    assert int(metrics[f"env_steps/{other}"]) == 0
+    assert int(metrics["env_steps/pretraining"]) == 1234
+
+
+def test_a_teacher_of_another_task_is_refused() -> None:
+    config = DistillationConfig("runs/teacher", num_steps=16)
+    with pytest.raises(ConfigurationError, match="trained on ant, not on probe"):
+        _train(config, signal_following(), 1, load_policy=_perfect_teacher("ant"))
+
+
+def test_copying_the_students_own_actions_is_refused() -> None:
+    copying = StudentConfig(imitation="nll")
+    with pytest.raises(ConfigurationError, match="student's own"):
+        DistillationConfig("runs/teacher", method="dagger", student=copying)
+    with pytest.raises(ConfigurationError, match="use mse or kl"):
+        LearnToTeachConfig(student=copying, student_share=0.5)
+
+
+def test_an_actor_on_the_student_group_can_have_a_privileged_critic() -> None:
+    config = SPMDConfig(observation="student", critic_observation="teacher", **FAST)
+    algorithm, state, _ = _train(config, signal_following(), 120)
+    assert algorithm.roles == ("student",)
+    x = np.array([[-0.7], [0.7]], np.float32)
+    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.15)

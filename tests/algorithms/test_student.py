@@ -1,0 +1,70 @@
+"""The student's losses against closed forms, and its gradient on batches whose best direction is known."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algorithms.config import StudentConfig
+from algorithms.student import Student, imitation_loss
+from l2t.config import NetworkConfig
+from l2t.distributions import DiagonalGaussian
+from l2t.types import Trajectory
+from tests.probes import signal_following
+
+POLICY = DiagonalGaussian(jnp.array([[0.5, -1.0], [0.0, 0.0]]), jnp.array([0.0, 0.1]))
+BATCH = {
+    "teacher_mean": jnp.array([[0.0, 0.0], [0.0, 2.0]]),
+    "teacher_log_std": jnp.array([[0.2, 0.1], [0.2, 0.1]]),
+    "action": jnp.array([[0.1, 0.2], [0.3, 0.4]]),
+    "advantage": jnp.array([1.0, -1.0]),
+}
+
+
+def test_mse_is_half_the_squared_distance_of_means_and_log_stds() -> None:
+    expected = np.mean([0.5 * (0.25 + 1.0 + 0.04), 0.5 * (4.0 + 0.04)])
+    assert imitation_loss("mse", POLICY, BATCH) == pytest.approx(expected, rel=1e-5)
+
+
+def test_asymmetric_counts_only_actions_better_than_average() -> None:
+    """Standardised advantages are +1 and -1: only the first row counts, with weight 1, in a mean over two."""
+    assert imitation_loss("asymmetric", POLICY, BATCH) == pytest.approx(0.5 * 0.5 * (0.25 + 1.0 + 0.04), rel=1e-4)
+
+
+def test_kl_runs_from_the_teacher_to_the_student() -> None:
+    teacher = DiagonalGaussian(BATCH["teacher_mean"], BATCH["teacher_log_std"])
+    assert imitation_loss("kl", POLICY, BATCH) == pytest.approx(float(teacher.kl(POLICY).mean()), rel=1e-6)
+    assert float(teacher.kl(POLICY).mean()) != pytest.approx(float(POLICY.kl(teacher).mean()), rel=1e-3)
+
+
+def test_nll_is_of_the_behaviours_action() -> None:
+    assert imitation_loss("nll", POLICY, BATCH) == pytest.approx(-float(POLICY.log_prob(BATCH["action"]).mean()))
+
+
+@pytest.mark.parametrize("direction", [1.0, -1.0])
+def test_the_policy_gradient_term_moves_towards_better_actions(direction: float) -> None:
+    """Advantage = ± action on the student's own draws: its mean must move that way, with no imitation at all."""
+    config = StudentConfig(imitation_coefficient=0.0, rl_coefficient=1.0, epochs=2, minibatches=2)
+    student = Student(config, signal_following().spec, NetworkConfig((16,)))
+    state = student.init(jax.random.key(0))
+    observation = {"student": jax.random.normal(jax.random.key(1), (32, 16, 1))}
+    policy = student.distribution(state, observation)
+    action = policy.sample(jax.random.key(2))
+    zeros = jnp.zeros((32, 16))
+    trajectory = Trajectory(
+        observation=observation,
+        successor=observation,
+        action=action,
+        log_prob=policy.log_prob(action),
+        reward=zeros,
+        terminated=zeros.astype(bool),
+        truncated=zeros.astype(bool),
+        final_observation={},
+    )
+    after, _ = jax.jit(student.learn)(state, trajectory, policy, direction * action[..., 0], jax.random.key(3))
+    # The same normaliser before and after: only the weights' effect is asked for.
+    moved = student.actor.apply(after.actor.weights, observation["student"]).mean
+    before = student.actor.apply(state.actor.weights, observation["student"]).mean
+    assert float((moved - before).mean()) * direction > 0.001
