@@ -38,6 +38,8 @@ def device_errors(step: int) -> Iterator[None]:
         yield
     except jax.errors.JaxRuntimeError as error:
         text = str(error)
+        if re.search(r"^KeyboardInterrupt", text, re.M):  # a second Ctrl-C, while the physics was running
+            raise KeyboardInterrupt from None
         physics = re.search(r"^(?:\w+\.)*(?:DivergenceError|FatalError|SimulationError): (.*)", text, re.M | re.S)
         if physics:
             raise DivergenceError(f"{physics[1].strip()} (after environment step {step:,})") from None

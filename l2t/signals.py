@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -14,14 +15,10 @@ class StopSignals:
 
     Python runs handlers in the main thread between two of its own instructions, so that a running program of JAX
     finishes first and the training state is whole.
-
-    Args:
-        notice: called with one line at the first signal.
     """
 
-    def __init__(self, notice: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.signum: int | None = None
-        self._notice = notice
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -40,5 +37,8 @@ class StopSignals:
         if self.signum is not None and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.signum = signum
+        # The handler may interrupt anything, an import or a half-drawn progress bar: only a bare write is safe here.
         name = signal.Signals(signum).name
-        self._notice(f"{name}: saving a checkpoint after this iteration (Ctrl-C again stops at once).")
+        text = f"\n{name}: saving a checkpoint after this iteration (Ctrl-C again stops at once).\n"
+        with suppress(OSError):
+            os.write(2, text.encode())

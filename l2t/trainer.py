@@ -71,7 +71,7 @@ def train(
         CheckpointError: `resume` found no checkpoint that fits.
     """
     loop = _Loop(settings, algorithm, directory, tracker, evaluate)
-    with StopSignals(tracker.notice) as stop:
+    with StopSignals() as stop:
         try:
             loop.start()
             while loop.env_steps < settings.total_steps and stop.signum is None:

@@ -221,13 +221,13 @@ def test_an_error_of_the_physics_says_what_the_physics_said(tmp_path):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_a_checkpoint_and_leaves_a_run_that_can_go_on(tmp_path, signum):
+def test_a_signal_saves_a_checkpoint_and_leaves_a_run_that_can_go_on(tmp_path, signum, capfd):
     recorder = Recorder(lambda rows: os.kill(os.getpid(), signum) if rows[0]["step"] == 50 else None)
     result, rows, directory = run(tmp_path, recorder=recorder)
     assert (result["status"], result["signal"], result["env_steps"]) == ("interrupted", signum, 50)
     assert directory.read_result()["status"] == "interrupted"
     assert Checkpoints(directory.checkpoints).steps()[-1] == 50
-    assert "saving a checkpoint" in recorder.notices[-1]
+    assert f"{signum.name}: saving a checkpoint" in capfd.readouterr().err
     rest = run(tmp_path, resume=True)[1]
     straight = run(tmp_path / "straight")[1]
     assert [row["loss/actor"] for row in rows + rest] == [row["loss/actor"] for row in straight]
@@ -242,6 +242,26 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
         run(tmp_path, recorder=Recorder(twice))
     assert RunDirectory(tmp_path).read_result()["status"] == "interrupted"
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_second_ctrl_c_stops_at_once_from_within_the_physics_too(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Drift(fail_at=3, failure=KeyboardInterrupt()))
+    assert RunDirectory(tmp_path).read_result()["status"] == "interrupted"
+
+
+def test_a_bug_in_a_callback_is_not_taken_for_divergence(tmp_path):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="ZeroDivisionError"):
+        run(tmp_path, Drift(fail_at=3, failure=ZeroDivisionError()))
+
+
+def test_a_signal_may_arrive_while_a_tracker_cannot_be_used(tmp_path):
+    class Fragile(Recorder):
+        def notice(self, text):
+            raise ImportError("half-way through an import of its own")
+
+    recorder = Fragile(lambda rows: os.kill(os.getpid(), signal.SIGTERM) if rows[0]["step"] == 50 else None)
+    assert run(tmp_path, recorder=recorder)[0]["status"] == "interrupted"
 
 
 def test_handlers_are_put_back(tmp_path):

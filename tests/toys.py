@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from l2t.errors import DivergenceError
 from l2t.types import EnvironmentSpec, EnvironmentState
 
 
@@ -59,13 +60,14 @@ class Drift:
 
     Attributes:
         diverge_at: iteration whose loss is not finite; 0 for never.
-        fail_at: iteration in which a callback raises as the physics would; 0 for never.
+        fail_at: iteration in which a callback raises `failure`, as the physics would; 0 for never.
         pause: seconds that an iteration takes at least.
         width: length of `x`.
     """
 
     diverge_at: int = 0
     fail_at: int = 0
+    failure: BaseException = DivergenceError("MuJoCo stopped: the simulation is unstable.")
     pause: float = 0.0
     width: int = 3
     environment: Any = ToyEnvironment()
@@ -84,7 +86,7 @@ class Drift:
         k = state["k"] + 1
         if self.fail_at:
             x = jax.pure_callback(
-                lambda x, k: _explode(x) if k == self.fail_at else x,
+                lambda x, k: _raise(self.failure) if k == self.fail_at else x,
                 jax.ShapeDtypeStruct(x.shape, x.dtype),
                 *(x, k),
                 vmap_method="sequential",
@@ -109,10 +111,8 @@ def _sleep(seconds: float, x: Any) -> Any:
     return x
 
 
-def _explode(x: Any) -> Any:
-    from l2t.errors import DivergenceError
-
-    raise DivergenceError("MuJoCo stopped: the simulation is unstable.")
+def _raise(error: BaseException) -> Any:
+    raise error
 
 
 def evaluate(state: Any, key: Any) -> Any:
