@@ -64,15 +64,14 @@ class SPMDConfig(ActorCriticConfig):
         value_scale_step: step of the critic's running scale.
     """
 
-    trace_decay: float = 0.9
     step_size: float = 1.0
     step_schedule: str = "adaptive"
     min_step_size: float = 1e-3
     max_step_size: float = 10.0
-    target_kl: float = 0.05
+    target_kl: float = 0.015
     entropy: float = 0.0
     reward_rate_step: float = 0.1
-    value_scale_step: float = 0.1
+    value_scale_step: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
