@@ -176,7 +176,7 @@ class StudentConfig:
     rl_clip: float = 0.2
     epochs: int = 8
     minibatches: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     max_grad_norm: float = 0.5
 
     def __post_init__(self) -> None:
