@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from l2t.config import check_choice, check_count, check_range
+from l2t.config import NetworkConfig, check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from l2t.learner import Learner
 
 GROUPS = ("teacher", "student")
+SCHEDULES = ("constant", "linear")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class ActorCriticConfig:
             asymmetric actor-critic.
         num_steps: roll-out length T; a batch holds T x num_envs transitions.
         epochs, minibatches: passes over a batch, and parts of each pass.
-        learning_rate, max_grad_norm: Adam's step, and the bound on the gradient's norm.
+        learning_rate, max_grad_norm: Adam's first step, and the bound on the gradient's norm.
+        learning_rate_schedule: `linear` (to zero at `total_steps`) or `constant`.
         trace_decay: λ of the advantage's eligibility trace.
         critic_coefficient: weight of the critic's loss.
     """
@@ -36,6 +38,7 @@ class ActorCriticConfig:
     epochs: int = 8
     minibatches: int = 8
     learning_rate: float = 1e-3
+    learning_rate_schedule: str = "linear"
     max_grad_norm: float = 0.5
     trace_decay: float = 0.95
     critic_coefficient: float = 0.5
@@ -46,6 +49,7 @@ class ActorCriticConfig:
         for name in ("num_steps", "epochs", "minibatches"):
             check_count(f"algorithm.{name}", getattr(self, name))
         check_range("algorithm.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
+        check_choice("algorithm.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
         check_range("algorithm.max_grad_norm", self.max_grad_norm, 0.0, open_low=True)
         check_range("algorithm.trace_decay", self.trace_decay, 0.0, 1.0)
         check_range("algorithm.critic_coefficient", self.critic_coefficient, 0.0)
@@ -94,7 +98,7 @@ class SPMDConfig(ActorCriticConfig):
         """The learner alone, for algorithms that compose it."""
         from algorithms.spmd import SPMD
 
-        return SPMD(self, context.environment.spec, context.network)
+        return SPMD(self, context.environment.spec, context.network, context.iterations(self.num_steps))
 
     def build(self, context: BuildContext) -> Algorithm:
         """SPMD on its own roll-outs."""
@@ -133,7 +137,7 @@ class PPOConfig(ActorCriticConfig):
         """The learner alone, for algorithms that compose it."""
         from algorithms.ppo import PPO
 
-        return PPO(self, context.environment.spec, context.network)
+        return PPO(self, context.environment.spec, context.network, context.iterations(self.num_steps))
 
     def build(self, context: BuildContext) -> Algorithm:
         """PPO on its own roll-outs."""
@@ -167,7 +171,8 @@ class StudentConfig:
             `asymmetric` (squared error weighted by the positive part of the advantage).
         imitation_coefficient, rl_coefficient: weights of the imitation loss and of the policy-gradient term.
         rl_clip: half-width of the interval that the ratio student/behaviour is clipped to.
-        epochs, minibatches, learning_rate, max_grad_norm: as for actor-critics.
+        epochs, minibatches, learning_rate, learning_rate_schedule, max_grad_norm: as for actor-critics.
+        network: the student's own; to read a state out of noise takes more than to act on the state.
     """
 
     imitation: str = "mse"
@@ -176,8 +181,10 @@ class StudentConfig:
     rl_clip: float = 0.2
     epochs: int = 8
     minibatches: int = 8
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
+    learning_rate_schedule: str = "linear"
     max_grad_norm: float = 0.5
+    network: NetworkConfig = field(default_factory=lambda: NetworkConfig((256, 256)))
 
     def __post_init__(self) -> None:
         check_choice("algorithm.student.imitation", self.imitation, ("mse", "nll", "kl", "asymmetric"))
@@ -187,6 +194,7 @@ class StudentConfig:
         for name in ("epochs", "minibatches"):
             check_count(f"algorithm.student.{name}", getattr(self, name))
         check_range("algorithm.student.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
+        check_choice("algorithm.student.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
         check_range("algorithm.student.max_grad_norm", self.max_grad_norm, 0.0, open_low=True)
         if self.imitation_coefficient == 0.0 and self.rl_coefficient == 0.0:
             raise ConfigurationError("The student has nothing to learn from: both loss coefficients are 0.")
@@ -230,7 +238,7 @@ class LearnToTeachConfig:
         return LearnToTeach(
             environment=context.environment,
             teacher=self.teacher.learner(context),
-            student=Student(self.student, spec, context.network),
+            student=Student(self.student, spec, context.iterations(self.teacher.num_steps)),
             num_envs=context.num_envs,
             num_steps=self.teacher.num_steps,
             student_envs=student_envs,
@@ -291,7 +299,7 @@ class DistillationConfig:
         return LearnToTeach(
             environment=context.environment,
             teacher=FrozenTeacher(policy, spec.action_size, self.exploration),
-            student=Student(self.student, spec, context.network),
+            student=Student(self.student, spec, context.iterations(self.num_steps)),
             num_envs=context.num_envs,
             num_steps=self.num_steps,
             student_envs=context.num_envs if self.method == "dagger" else 0,

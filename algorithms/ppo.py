@@ -39,13 +39,14 @@ class PPO:
         config: discount, clip, optimiser.
         spec: the task; PPO does not charge its `reset_cost`, a termination is worth 0 from then on.
         network: sizes of actor and critic.
+        iterations: length of the run, for the schedule of Adam's step.
     """
 
-    def __init__(self, config: PPOConfig, spec: EnvironmentSpec, network: NetworkConfig) -> None:
+    def __init__(self, config: PPOConfig, spec: EnvironmentSpec, network: NetworkConfig, iterations: int) -> None:
         self.config = config
         critic_group = config.critic_observation or config.observation
         self.models = ActorCritic.create(spec, network, config.observation, critic_group)
-        self.optimiser = adam(config.learning_rate, config.max_grad_norm)
+        self.optimiser = adam(config, iterations)
 
     def init(self, key: Key[Array, ""]) -> PPOState:
         """Fresh models; the estimates start from the first batch."""

@@ -57,14 +57,15 @@ class SPMD:
         config: step sizes, schedule, estimators.
         spec: the task, with its `reset_cost`.
         network: sizes of actor and critic.
+        iterations: length of the run, for the schedule of Adam's step.
     """
 
-    def __init__(self, config: SPMDConfig, spec: EnvironmentSpec, network: NetworkConfig) -> None:
+    def __init__(self, config: SPMDConfig, spec: EnvironmentSpec, network: NetworkConfig, iterations: int) -> None:
         self.config = config
         self.reset_cost = spec.reset_cost
         critic_group = config.critic_observation or config.observation
         self.models = ActorCritic.create(spec, network, config.observation, critic_group)
-        self.optimiser = adam(config.learning_rate, config.max_grad_norm)
+        self.optimiser = adam(config, iterations)
 
     def init(self, key: Key[Array, ""]) -> SPMDState:
         """Fresh models; the estimates start from the first batch."""

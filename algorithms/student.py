@@ -21,7 +21,6 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from algorithms.config import StudentConfig
 from l2t.algorithm import Metrics
-from l2t.config import NetworkConfig
 from l2t.distributions import DiagonalGaussian
 from l2t.learner import adam, clipped_surrogate, flatten_time, minimise, standardise
 from l2t.models import Actor, ModelState
@@ -40,17 +39,17 @@ class Student:
     """Learns a policy on the `student` group from a teacher's batch.
 
     Args:
-        config: losses and optimiser.
+        config: losses, optimiser and network.
         spec: the task.
-        network: sizes of the policy.
+        iterations: length of the run, for the schedule of Adam's step.
     """
 
     group = "student"
 
-    def __init__(self, config: StudentConfig, spec: EnvironmentSpec, network: NetworkConfig) -> None:
+    def __init__(self, config: StudentConfig, spec: EnvironmentSpec, iterations: int) -> None:
         self.config = config
-        self.actor = Actor(self.group, spec.observation_sizes[self.group], spec.action_size, network)
-        self.optimiser = adam(config.learning_rate, config.max_grad_norm)
+        self.actor = Actor(self.group, spec.observation_sizes[self.group], spec.action_size, config.network)
+        self.optimiser = adam(config, iterations)
 
     def init(self, key: Key[Array, ""]) -> StudentState:
         """A fresh student."""

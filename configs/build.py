@@ -146,9 +146,11 @@ def _instantiate(name: str, node: DictConfig) -> Any:
 def _at(error: InstantiationException, name: str, cause: L2TError) -> L2TError:
     """The cause with the full key: a dataclass does not know that it stands inside another one."""
     found = re.search(r"full_key: (\S+)", str(error))
-    if found and str(cause).startswith(f"{name}.") and not str(cause).startswith(f"{found[1]}."):
-        return type(cause)(str(cause).replace(f"{name}.", f"{found[1]}.", 1))
-    return cause
+    path = found[1] if found else name
+    told = next((part for part in (name, path.rpartition(".")[2]) if str(cause).startswith(f"{part}.")), None)
+    if told is None or str(cause).startswith(f"{path}."):
+        return cause
+    return type(cause)(str(cause).replace(f"{told}.", f"{path}.", 1))
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -68,6 +68,8 @@ class ExperimentConfig:
             if isinstance(value, float) and value.is_integer():  # 2e6 is how people write two million
                 object.__setattr__(self, name, value := int(value))
             check_count(name, value, low)
+        if self.total_steps >= 2**31:
+            raise ConfigurationError(f"total_steps={self.total_steps} is too large; steps are counted in 32 bits.")
         if self.seed >= 2**32:
             raise ConfigurationError(f"seed={self.seed} is too large; it must be below 2**32.")
         for name in ("report", "video"):

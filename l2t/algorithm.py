@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,7 +76,7 @@ class BuildContext:
         environment: the task.
         num_envs: parallel instances.
         total_steps: environment steps of the whole run, for schedules.
-        network: sizes and activation of every network.
+        network: sizes and activation of the networks that have no configuration of their own.
         load_policy: reads the policy of a role from a run directory.
     """
 
@@ -84,6 +85,10 @@ class BuildContext:
     total_steps: int
     network: NetworkConfig
     load_policy: Callable[[str, str], FrozenPolicy]
+
+    def iterations(self, num_steps: int) -> int:
+        """Iterations of the run with roll-outs of `num_steps`."""
+        return math.ceil(self.total_steps / (self.num_envs * num_steps))
 
 
 class AlgorithmConfig(Protocol):

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from l2t.errors import RunDirectoryError
-from l2t.pages import charts, count, figure, number, page, section, table, write_atomically
+from l2t.pages import charts, count, figure, number, page, section, table
 from l2t.plots import Line, Panel, draw, save_png, to_svg
 from l2t.report import final_ratio
+from l2t.run_directory import write_atomically
 from l2t.runs import Run, flatten, group_runs
 from l2t.statistics import Interval, Series, bootstrap_interval, curve_with_band, interquartile_mean
 

@@ -55,9 +55,46 @@ def sample_behaviour(distribution: Callable[[Observation], DiagonalGaussian]) ->
     return act
 
 
-def adam(learning_rate: float, max_grad_norm: float) -> optax.GradientTransformation:
-    """Adam behind a bound on the gradient's norm, on one flat vector: many small arrays would cost more."""
-    return optax.flatten(optax.chain(optax.clip_by_global_norm(max_grad_norm), optax.adam(learning_rate, eps=1e-5)))
+class OptimiserSettings(Protocol):
+    """The part of a configuration that `adam` reads."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step."""
+        ...
+
+    @property
+    def learning_rate_schedule(self) -> str:
+        """`linear` or `constant`."""
+        ...
+
+    @property
+    def max_grad_norm(self) -> float:
+        """Bound on the gradient's norm."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Passes over a batch."""
+        ...
+
+    @property
+    def minibatches(self) -> int:
+        """Updates in each pass."""
+        ...
+
+
+def adam(settings: OptimiserSettings, iterations: int) -> optax.GradientTransformation:
+    """Adam behind a bound on the gradient's norm, on one flat vector: many small arrays would cost more.
+
+    Args:
+        settings: step, schedule, bound, and the updates of an iteration.
+        iterations: length of the run, at whose end a linear schedule reaches zero.
+    """
+    rate = settings.learning_rate
+    if settings.learning_rate_schedule == "linear":
+        rate = optax.linear_schedule(rate, 0.0, iterations * settings.epochs * settings.minibatches)
+    return optax.flatten(optax.chain(optax.clip_by_global_norm(settings.max_grad_norm), optax.adam(rate, eps=1e-5)))
 
 
 Loss = Callable[[PyTree, PyTree], tuple[Float[Array, ""], Metrics]]

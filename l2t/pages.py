@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from string import Template
-
-from l2t.errors import RunDirectoryError
 
 _STYLE = """
 :root {
@@ -134,24 +129,6 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns
 def folded(title: str, content: str) -> str:
     """Content behind a title that opens it."""
     return f"<details><summary>{escape(title)}</summary>\n{content}\n</details>" if content else ""
-
-
-def write_atomically(path: Path, text: str) -> Path:
-    """Write the whole file or nothing: a reader, or a crash half-way, never meets half of it.
-
-    Raises:
-        RunDirectoryError: when it cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-    return path
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from l2t.pages import charts, count, duration, figure, folded, number, page, section, table, tiles, write_atomically
+from l2t.pages import charts, count, duration, figure, folded, number, page, section, table, tiles
 from l2t.plots import POINTS, Line, Panel, draw, thin, to_svg
+from l2t.run_directory import write_atomically
 from l2t.runs import Run, flatten, read_run
 from l2t.statistics import Curve, Series, bootstrap_interval, curve_with_band
 

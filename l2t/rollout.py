@@ -32,7 +32,7 @@ def collect(
 
     Returns:
         The environments after the last step, the trajectory, and metrics: mean reward terms under `reward/` and
-        statistics of finished episodes under `train/`.
+        statistics of each environment's last whole episode under `train/`, NaN as long as there is none.
     """
 
     def step(state: VectorState, key: Key[Array, ""]) -> tuple[VectorState, tuple[Trajectory, Metrics]]:
@@ -58,8 +58,8 @@ def collect(
     weight = statistics.finished.astype(jnp.float32)
     episodes = weight.sum()
     metrics = {f"reward/{name.removeprefix('reward_')}": value.mean() for name, value in terms.items()} | {
-        "train/episode_return": (statistics.last_return * weight).sum() / jnp.maximum(episodes, 1.0),
-        "train/episode_length": (statistics.last_length * weight).sum() / jnp.maximum(episodes, 1.0),
+        "train/episode_return": (statistics.last_return * weight).sum() / episodes,
+        "train/episode_length": (statistics.last_length * weight).sum() / episodes,
         "train/mean_reward": trajectory.reward.mean(),
         "train/terminations": trajectory.terminated.sum(),
     }

@@ -51,11 +51,11 @@ class RunDirectory:
         """Drop the rows after `step`: a resumed run writes them again."""
         rows = [row for row in self.read_metrics() if row["step"] <= step]
         if self.metrics.is_file():
-            _write_atomically(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+            write_atomically(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Replace `result.json` in one move: a reader sees the old one or the new one."""
-        _write_atomically(self.result, json.dumps(_plain(result), indent=2) + "\n")
+        write_atomically(self.result, json.dumps(_plain(result), indent=2) + "\n")
 
     def read_result(self) -> dict[str, Any]:
         """The last `result.json`, empty when there is none.
@@ -126,7 +126,12 @@ def describe(error: OSError, path: Path) -> str:
     return f"{path} cannot be written: {error.strerror or error}. Choose another place with run_dir=."
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> Path:
+    """Write the whole file or nothing: a reader, or a crash half-way, never meets half of it.
+
+    Raises:
+        RunDirectoryError: it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with writing(path):
         try:
@@ -137,6 +142,7 @@ def _write_atomically(path: Path, text: str) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+    return path
 
 
 def _plain(value: Any) -> Any:

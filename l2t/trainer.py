@@ -225,11 +225,11 @@ class _Loop:
         return self.env_steps // every > (self.env_steps - self.algorithm.steps_per_iteration) // every
 
     def _rows(self, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """One row per seed."""
+        """One row per seed; what has no value yet is left out."""
         if not self.batched:
-            return [{"step": self.env_steps} | {name: np.asarray(value).item() for name, value in metrics.items()}]
+            return [{"step": self.env_steps} | _known({name: np.asarray(v).item() for name, v in metrics.items()})]
         return [
-            {"step": self.env_steps, "seed": seed} | {name: value[seed].item() for name, value in metrics.items()}
+            {"step": self.env_steps, "seed": seed} | _known({name: v[seed].item() for name, v in metrics.items()})
             for seed in range(self.settings.num_seeds)
         ]
 
@@ -275,6 +275,11 @@ def _run_once(function: Callable[[Any], PyTree], argument: Any) -> PyTree:
     if jax.default_backend() == "cpu":
         options["xla_backend_optimization_level"] = "0"
     return jax.jit(function).lower(argument).compile(compiler_options=options)(argument)
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """Without the statistics of finished episodes, NaN until there is one."""
+    return {name: value for name, value in row.items() if not (name.startswith("train/episode_") and value != value)}
 
 
 def _own(leaf: Array) -> Array:

@@ -18,13 +18,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from configs.build import build, experiment_config
 from configs.command_line import prepare
 from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
-from l2t.run_directory import RunDirectory, describe
+from l2t.run_directory import RunDirectory, describe, write_atomically
 
 
 def main() -> None:
@@ -105,6 +105,8 @@ def _job(config: DictConfig) -> None:
     """One run; Hydra calls it with the composed configuration."""
     path = Path(HydraConfig.get().runtime.output_dir)
     experiment = experiment_config(config)
+    if experiment.resume:
+        _record_changes(config, path, experiment)
     try:
         result = run(experiment, path)
     except L2TError as error:
@@ -117,6 +119,18 @@ def _job(config: DictConfig) -> None:
         print(f"Interrupted at step {result['env_steps']:,}. Continue with resume={_shown(path)}")
         sys.exit(128 + result["signal"])
     _finish(experiment, path, result)
+
+
+def _record_changes(config: DictConfig, path: Path, experiment: ExperimentConfig) -> None:
+    """Let `.hydra/` describe the run as it goes on, so that the next resume and every reader find the new values."""
+    from l2t.checkpoint import Checkpoints
+
+    Checkpoints(RunDirectory(path).checkpoints).host(experiment.identity)  # raises before anything is changed
+    listed = [str(override) for override in HydraConfig.get().overrides.task]
+    kept = [override for override in listed if not override.startswith(("resume=", "run_dir="))]
+    recorded = OmegaConf.merge(config, {"resume": None})
+    write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(recorded))
+    write_atomically(path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(kept)))
 
 
 def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> None:

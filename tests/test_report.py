@@ -4,8 +4,9 @@ from html.parser import HTMLParser
 import pytest
 
 from l2t.errors import RunDirectoryError
-from l2t.pages import count, duration, number, write_atomically
+from l2t.pages import count, duration, number
 from l2t.report import final_ratio, render_page, write_report
+from l2t.run_directory import write_atomically
 from l2t.runs import read_run
 from tests.synthetic_runs import write_run
 

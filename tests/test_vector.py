@@ -59,8 +59,10 @@ def test_staggered_clocks_spread_the_first_time_limits() -> None:
 
 def test_episode_statistics_count_whole_episodes_only() -> None:
     vector = VectorEnvironment(_counting(10), 8)
-    state = vector.init(jax.random.key(3))
-    state, _, metrics = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 25)
+    state = vector.init(jax.random.key(3), staggered=False)
+    state, _, metrics = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 9)
+    assert np.isnan(metrics["train/episode_return"])
+    state, _, metrics = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 16)
     assert bool(state.statistics.finished.all())
     assert float(metrics["train/episode_return"]) == 10.0
     assert float(metrics["train/episode_length"]) == 10.0

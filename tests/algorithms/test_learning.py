@@ -16,7 +16,13 @@ from l2t.errors import ConfigurationError
 from l2t.evaluation import evaluate
 from tests.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end, two_state_cycle
 
-FAST = {"num_steps": 16, "epochs": 4, "minibatches": 4, "learning_rate": 3e-3}
+FAST = {
+    "num_steps": 16,
+    "epochs": 4,
+    "minibatches": 4,
+    "learning_rate": 3e-3,
+    "learning_rate_schedule": "constant",
+}
 SLOW_STEPS = {"target_kl": 0.015, "trace_decay": 0.95, **FAST}
 """SPMD with small steps: the student needs a teacher that keeps exploring while it learns."""
 

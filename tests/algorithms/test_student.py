@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +49,7 @@ def test_nll_is_of_the_behaviours_action() -> None:
 def test_the_policy_gradient_term_moves_towards_better_actions(direction: float) -> None:
     """Advantage = ± action on the student's own draws: its mean must move that way, with no imitation at all."""
     config = StudentConfig(imitation_coefficient=0.0, rl_coefficient=1.0, epochs=2, minibatches=2)
-    student = Student(config, signal_following().spec, NetworkConfig((16,)))
+    student = Student(replace(config, network=NetworkConfig((16,))), signal_following().spec, iterations=100)
     state = student.init(jax.random.key(0))
     observation = {"student": jax.random.normal(jax.random.key(1), (32, 16, 1))}
     policy = student.distribution(state, observation)

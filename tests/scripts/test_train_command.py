@@ -111,6 +111,11 @@ def test_a_finished_run_is_not_overwritten_but_can_be_prolonged(stranger, tmp_pa
     assert code == 0, err
     assert "Resuming at step 60" in out
     assert result(tmp_path / "run")["env_steps"] == 90
+    # The new value stays: the run is finished at 90 steps, not at 60.
+    assert "total_steps: 90" in (tmp_path / "run" / ".hydra" / "config.yaml").read_text()
+    assert train(stranger, tmp_path, "resume=run", "report=false")[0] == 0
+    assert result(tmp_path / "run")["env_steps"] == 90
+    assert result(tmp_path / "run")["status"] == "finished"
     assert (tmp_path / "run" / "metrics.jsonl").read_text().startswith(before)
 
 
