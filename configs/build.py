@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,12 +85,16 @@ def read_config(run_dir: str | Path) -> ExperimentConfig:
     return experiment_config(config)
 
 
-def load_run(run_dir: str | Path, seed_index: int = 0) -> Run:
-    """Rebuild a run and restore its newest checkpoint.
+def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig | None = None) -> Run:
+    """Rebuild a run and restore what it has learnt from its newest checkpoint.
+
+    The simulations that were under way are left out (`state.environments` is None): policies do not need them, and
+    another physics engine could not read them.
 
     Args:
         run_dir: a run directory.
         seed_index: which of a batch of seeds (`num_seeds` > 1) to take.
+        config: the run's configuration with another environment or engine; by default as it was trained.
 
     Raises:
         RunDirectoryError: it is not a run directory.
@@ -99,7 +104,7 @@ def load_run(run_dir: str | Path, seed_index: int = 0) -> Run:
 
     from l2t.checkpoint import Checkpoints
 
-    config = read_config(run_dir)
+    config = config or read_config(run_dir)
     if not 0 <= seed_index < config.num_seeds:
         raise ConfigurationError(f"seed_index={seed_index} does not exist; the run has {config.num_seeds} seed(s).")
     environment, algorithm = build(config)
@@ -107,7 +112,9 @@ def load_run(run_dir: str | Path, seed_index: int = 0) -> Run:
     like = jax.eval_shape(algorithm.init, key)
     if config.num_seeds > 1:
         like = jax.eval_shape(jax.vmap(algorithm.init), jax.random.split(key, config.num_seeds))
-    state, _ = Checkpoints(Path(run_dir) / "checkpoints").restore(like, config.identity)
+    if hasattr(like, "environments"):
+        like = replace(like, environments=None)
+    state, _ = Checkpoints(Path(run_dir) / "checkpoints").restore(like, config.identity, partial=True)
     if config.num_seeds > 1:
         state = jax.tree.map(lambda leaf: leaf[seed_index], state)
     return Run(config, environment, algorithm, state)

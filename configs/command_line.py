@@ -27,6 +27,10 @@ OPEN = ("env.parameters.", "env.randomise.")
 """Mappings that take keys of the user's own; Hydra would ask for a `+` in front of each."""
 
 
+PLACED = {"algorithm.student.network": "network"}
+"""Keys below which a group stands that has its home elsewhere; Hydra would ask for `network@algorithm...`."""
+
+
 def prepare(arguments: Sequence[str]) -> list[str]:
     """The arguments to hand to Hydra in place of `arguments`.
 
@@ -85,6 +89,8 @@ def shorthand(override: str) -> str:
     prefix, key, value = match.groups()
     if not prefix and key.startswith(OPEN):
         return f"++{override}"
+    if key in PLACED:
+        return f"{prefix}{PLACED[key]}@{override.removeprefix(prefix)}"
     group = key.replace(".", "/")
     return f"{prefix}{group}{value or ''}" if "." in key and is_group(group) else override
 

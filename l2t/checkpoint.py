@@ -70,31 +70,38 @@ class Checkpoints:
             )
             manager.wait_until_finished()
 
-    def restore(self, like: PyTree, identity: Mapping[str, str]) -> tuple[PyTree, dict[str, Any]]:
+    def restore(
+        self, like: PyTree, identity: Mapping[str, str], *, partial: bool = False
+    ) -> tuple[PyTree, dict[str, Any]]:
         """The newest checkpoint's state and host-side counters.
 
         Args:
             like: a state of the same structure, or its `jax.eval_shape`.
             identity: of the run that asks.
+            partial: `like` may lack parts that were saved.
 
         Raises:
             CheckpointError: there is none, it is damaged, or it belongs to another configuration.
         """
         step, record = self._newest_record()
         _check_identity(record["identity"], identity, self.path)
-        _check_listing(record["leaves"], _listing(like), self.path)
-        targets = _leaves(like)
-        empty = [np.empty(leaf.shape, leaf.dtype) for leaf in targets]
-        abstract = {str(i): leaf for i, leaf in enumerate(empty) if leaf.size}
+        wanted = _listing(like)
+        names = {entry["path"] for entry in wanted}
+        saved = [(i, entry) for i, entry in enumerate(record["leaves"]) if entry["path"] in names or not partial]
+        _check_listing([entry for _, entry in saved], wanted, self.path)
         try:
             with self._manager() as manager:
-                restored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))
-            leaves = [np.asarray(restored["state"].get(str(i), leaf)) for i, leaf in enumerate(empty)]
+                stored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore()))["state"]
+            # Arrays without elements are not stored.
+            everything = [
+                np.asarray(stored[str(i)]) if str(i) in stored else np.empty(entry["shape"], entry["dtype"])
+                for i, entry in enumerate(record["leaves"])
+            ]
         except Exception as error:
             raise self._damaged(step, error) from error
-        if _checksum(leaves) != record["checksum"]:
+        if _checksum(everything) != record["checksum"]:
             raise self._damaged(step, "its checksum does not match")
-        return _rebuild(like, leaves), record["host"]
+        return _rebuild(like, [everything[i] for i, _ in saved]), record["host"]
 
     def host(self, identity: Mapping[str, str]) -> dict[str, Any]:
         """The newest checkpoint's host-side counters alone; raises as `restore` does."""

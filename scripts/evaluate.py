@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import PyTree
 
     from configs.build import Run
-    from l2t.types import Environment
+    from configs.schema import ExperimentConfig
 
 NAMES = ("return_mean", "return_std", "average_reward", "episode_length_mean")
 
@@ -54,12 +54,13 @@ def evaluate_run(
         ConfigurationError: a role, key or value is not possible.
     """
     from l2t.config import check_choice, check_count
+    from l2t.errors import CheckpointError, ConfigurationError
     from l2t.runs import read_run
 
     check_count("--episodes", episodes)
     check_count("--seed", seed, 0)
     record = read_run(run_dir)
-    environment_config = _changed_environment(run_dir, overrides) if overrides else None
+    config = _changed_config(run_dir, overrides) if overrides else None
 
     import jax
 
@@ -67,13 +68,16 @@ def evaluate_run(
     from l2t.runtime import configure
 
     configure()
-    run = load_run(run_dir)
+    try:
+        run = load_run(run_dir, config=config)
+    except CheckpointError as error:
+        if not overrides:
+            raise
+        raise ConfigurationError(f"--set {' '.join(overrides)} does not fit what was learnt. {error}") from error
     if role is not None:
         check_choice("--role", role, run.algorithm.roles)
-    environment = environment_config() if environment_config else run.environment
-    _check_sizes(run.environment, environment)
-    play = jax.jit(_evaluator(run, environment, (role,) if role else run.algorithm.roles, episodes))
-    states = [run.state, *(load_run(run_dir, index).state for index in range(1, run.config.num_seeds))]
+    play = jax.jit(_evaluator(run, (role,) if role else run.algorithm.roles, episodes))
+    states = [run.state, *(load_run(run_dir, index, config).state for index in range(1, run.config.num_seeds))]
     return {
         "run": str(run_dir),
         "algorithm": record.algorithm,
@@ -85,17 +89,17 @@ def evaluate_run(
     }
 
 
-def _evaluator(run: Run, environment: Environment, roles: Sequence[str], episodes: int) -> Callable[..., dict]:
+def _evaluator(run: Run, roles: Sequence[str], episodes: int) -> Callable[..., dict]:
     from l2t.evaluation import evaluate
 
     def play(state: PyTree, key: Any) -> dict[str, Any]:
-        return {role: evaluate(environment, run.algorithm.policy(state, role), key, episodes) for role in roles}
+        return {role: evaluate(run.environment, run.algorithm.policy(state, role), key, episodes) for role in roles}
 
     return play
 
 
-def _changed_environment(run_dir: Path, overrides: Sequence[str]) -> Callable[[], Environment]:
-    """Check the overrides before anything heavy is imported; the environment is built when it is called."""
+def _changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig:
+    """The run's configuration with another environment, checked before anything heavy is imported."""
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -118,18 +122,7 @@ def _changed_environment(run_dir: Path, overrides: Sequence[str]) -> Callable[[]
     except OmegaConfBaseException as error:
         raise ConfigurationError(f"--set {' '.join(overrides)}: {str(error).splitlines()[0]}") from error
     assert isinstance(merged, DictConfig)
-    checked = experiment_config(merged)
-    return lambda: checked.env.build(checked.physics)
-
-
-def _check_sizes(trained: Environment, changed: Environment) -> None:
-    from l2t.errors import ConfigurationError
-
-    before, after = dict(trained.spec.observation_sizes), dict(changed.spec.observation_sizes)
-    if before != after:
-        raise ConfigurationError(
-            f"The networks were trained on observations of sizes {before}; --set makes them {after}."
-        )
+    return experiment_config(merged)
 
 
 def _plain(evaluation: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -11,7 +11,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +61,16 @@ def render_run(
     if not _can_render():
         return None
 
-    from configs.build import load_run
+    from configs.build import load_run, read_config
+    from envs.physics.config import PhysicsConfig
     from l2t.runtime import configure
 
     configure()
-    run = load_run(run_dir)
+    config = read_config(run_dir)
+    # One robot is filmed: C MuJoCo is faster than an engine for thousands, and is there without a GPU too.
+    if isinstance(config.physics, PhysicsConfig):
+        config = replace(config, physics=replace(config.physics, engine="native"))
+    run = load_run(run_dir, config=config)
     check_choice("--role", role, run.algorithm.roles)
     caption = role
     noise = getattr(run.config.env, "student_noise", None)

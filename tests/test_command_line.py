@@ -46,6 +46,7 @@ MISTAKES = {
     "env.parameters=3": ["env.parameters=3 must be a mapping"],
     "network.hidden=64": ["network.hidden=64 must be a list"],
     "network.hidden=[]": ["network.hidden is empty"],
+    "algorithm.student.network=huge": ["medium, small"],
     "algorithm.student.network.hidden=[]": ["algorithm.student.network.hidden is empty"],
     "algorithm.learning_rate_schedule=cosine env=hopper algorithm=spmd": ["choose one of: constant, linear"],
     "total_steps=3000000000": ["total_steps=3000000000 is too large"],
@@ -131,6 +132,7 @@ def test_a_mistake_in_a_parameter_of_the_task_removes_the_directory_again(tmp_pa
     ("given", "hydra"),
     [
         ("algorithm.teacher=ppo", "algorithm/teacher=ppo"),
+        ("algorithm.student.network=small", "network@algorithm.student.network=small"),
         ("algorithm/teacher=ppo", "algorithm/teacher=ppo"),
         ("algorithm.teacher.learning_rate=1", "algorithm.teacher.learning_rate=1"),
         ("algorithm=ppo", "algorithm=ppo"),

@@ -35,6 +35,15 @@ def test_the_environment_can_be_changed_for_the_evaluation(run_dir):
     assert noisy != plain
 
 
+def test_a_policy_trained_on_another_engine_is_evaluated_on_the_cpu(tmp_path):
+    """What MJX saved of its simulations is nothing that C MuJoCo could read."""
+    run_dir = write_checkpointed_run(
+        tmp_path / "a", "env=inverted_pendulum", "algorithm=spmd", "physics=mjx", "physics.allow_cpu=true"
+    )
+    found = evaluate_run(run_dir, episodes=2, overrides=["physics.engine=native"])
+    assert found["seeds"][0]["teacher"]["episode_length_mean"] > 1.0
+
+
 def test_json_holds_the_whole_evaluation(run_dir, capsys):
     assert main([str(run_dir), "--episodes", "2", "--role", "teacher", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -66,7 +75,7 @@ def test_each_seed_of_a_batch_is_evaluated(tmp_path, capsys):
         (["--set", "seed=1"], "give KEY=VALUE with a key of the environment"),
         (["--set", "env.student_noise"], "give KEY=VALUE"),
         (["--set", "env.student_noise=-1"], "out of range"),
-        (["--set", "env.student_stack=4"], "were trained on observations of sizes"),
+        (["--set", "env.student_stack=4"], "--set env.student_stack=4 does not fit what was learnt"),
     ],
 )
 def test_a_wrong_argument_is_one_clear_message(run_dir, capsys, arguments, message):
