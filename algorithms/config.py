@@ -63,6 +63,7 @@ class SPMDConfig(ActorCriticConfig):
         step_size: initial η.
         step_schedule: `adaptive` (steer each iteration's KL to `target_kl`), `constant`, or `sqrt` (η/√k).
         min_step_size, max_step_size, target_kl: bounds and aim of the adaptive schedule.
+        ratio_clip: half-width of the interval that probability ratios are clipped to; .inf leaves them alone.
         entropy: μ of the regulariser h = μ Σ π log π.
         reward_rate_step: step of the exponential average that estimates ρ.
         value_scale_step: step of the critic's running scale.
@@ -73,6 +74,7 @@ class SPMDConfig(ActorCriticConfig):
     min_step_size: float = 1e-3
     max_step_size: float = 10.0
     target_kl: float = 0.015
+    ratio_clip: float = 0.5
     entropy: float = 0.0
     reward_rate_step: float = 0.1
     value_scale_step: float = 0.01
@@ -85,6 +87,7 @@ class SPMDConfig(ActorCriticConfig):
         if self.step_schedule == "adaptive":
             check_range("algorithm.step_size", self.step_size, self.min_step_size, self.max_step_size)
         check_range("algorithm.target_kl", self.target_kl, 0.0, open_low=True)
+        check_range("algorithm.ratio_clip", self.ratio_clip, 0.0, open_low=True)
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
@@ -210,7 +213,7 @@ class LearnToTeachConfig:
         student_share: fraction of the environments that the student drives; 0 means that only the teacher ever acts.
     """
 
-    teacher: LearnerConfig = field(default_factory=SPMDConfig)
+    teacher: LearnerConfig = field(default_factory=lambda: SPMDConfig(entropy=0.1, ratio_clip=float("inf")))
     student: StudentConfig = field(default_factory=StudentConfig)
     student_share: float = 0.0
 

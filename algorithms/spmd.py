@@ -23,7 +23,7 @@ from l2t.actor_critic import ActorCritic, ActorCriticState
 from l2t.algorithm import Metrics
 from l2t.config import NetworkConfig
 from l2t.distributions import DiagonalGaussian
-from l2t.learner import Learned, adam, flatten_time, minimise, standardise
+from l2t.learner import Learned, adam, clipped_surrogate, flatten_time, minimise, standardise
 from l2t.returns import differential_advantage, explained_variance
 from l2t.types import EnvironmentSpec, Observation, Trajectory
 
@@ -121,7 +121,8 @@ class SPMD:
             divergence = DiagonalGaussian(batch["old_mean"], old.log_std).kl(policy).mean()
             # Standardised advantages divide the objective by their scale; the regulariser goes with it.
             regulariser = -config.entropy * policy.entropy().mean() / (batch["advantage"].std() + 1e-8)
-            actor = -(ratio * standardise(batch["advantage"])).mean() + divergence / step_size + regulariser
+            gain = clipped_surrogate(ratio, standardise(batch["advantage"]), config.ratio_clip).mean()
+            actor = -gain + divergence / step_size + regulariser
             error = self.models.critic.apply(weights["critic"], batch["critic_features"]) - batch["target"]
             critic = 0.5 * (error**2).mean()
             return actor + config.critic_coefficient * critic, {"loss/actor": actor, "loss/critic": critic}

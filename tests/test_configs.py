@@ -63,11 +63,13 @@ def test_every_task_has_a_configuration_of_its_own_name():
         assert experiment_config(compose_config([f"env={task}"])).env.name == task
 
 
-def test_the_teachers_of_learn_to_teach_are_the_algorithms_themselves():
-    for name in ("spmd", "ppo"):
-        alone = experiment_config(compose_config([f"algorithm={name}"])).algorithm
-        teacher = experiment_config(compose_config([f"algorithm/teacher={name}"])).algorithm.teacher
-        assert teacher == alone
+@pytest.mark.parametrize(
+    ("name", "changed"), [("spmd", {"entropy": 0.1, "ratio_clip": float("inf")}), ("ppo", {})], ids=["spmd", "ppo"]
+)
+def test_the_teachers_of_learn_to_teach_are_the_algorithms_with_more_exploration(name, changed):
+    alone = experiment_config(compose_config([f"algorithm={name}"])).algorithm
+    teacher = experiment_config(compose_config([f"algorithm/teacher={name}"])).algorithm.teacher
+    assert teacher == dataclasses.replace(alone, **changed)
 
 
 @pytest.mark.parametrize("algorithm", ["l2t", "spmd", "ppo"])
