@@ -157,14 +157,16 @@ def _raw_engine(environment: Any, physics: Any, controls: Any, repeats: int) -> 
     if engine.name == "native":
         from mujoco.batch import Batch
 
+        from envs.physics.native import evolving_columns
+
         batch = Batch(engine.model, nsim=num_envs)
         control = batch.bind("ctrl")
         for name in environment.task.reads.fields:
             batch.bind(name)
-        rows = np.asarray(physics.engine).view(np.float64)
+        rows, columns = np.asarray(physics.engine).view(np.float64), evolving_columns(engine.model)
 
         def steps() -> None:
-            batch.state[...] = rows
+            batch.state[:, columns] = rows
             for controls_t in controls:
                 control[...] = controls_t
                 batch.step(nstep=substeps)

@@ -1,7 +1,8 @@
 """The CPU engine: C MuJoCo on a thread pool, called from inside jitted programs.
 
-The callback is a pure function: the full float64 integration state goes in and comes out, so that resets, checkpoints
-and `vmap` need no knowledge of it. JAX runs in float32; the float64 rows travel as a `uint32` view of their bits.
+The callback is a pure function: all of the integration state that a step changes goes in and comes out, so that resets,
+checkpoints and `vmap` need no knowledge of it. JAX runs in float32; the float64 rows travel as a `uint32` view of their
+bits.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class NativeEngine:
         self._lock = threading.Lock()
         self._simulators: dict[tuple[int, tuple[str, ...]], _Simulator] = {}
         probe = _Simulator(model, reads, 1, (), threads)
-        self._row_words = 2 * probe.batch.nstate
+        self._row_words = 2 * probe.default_row[probe.evolving].size
         self._shapes = {name: values.shape[1:] for name, values in probe.fields.items()}
 
     def init(self, qpos: Any, qvel: Any, overrides: ModelOverrides | None = None, needed: Any = True) -> PhysicsState:
@@ -120,6 +121,7 @@ class _Simulator:
         }
         self.blank = np.zeros(count, bool)
         self.default_row = self.batch.state[0].copy()
+        self.evolving = evolving_columns(model)
         self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self.overridden = {name: self.batch.expand(name) for name in overridden}
         # No field of MjOption enters mj_setConst.
@@ -141,7 +143,7 @@ class _Simulator:
     def step(self, overrides: dict[str, np.ndarray], row: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
         """Continue from `row` for `substeps` steps."""
         self._override(overrides, np.ones(self.count, bool))
-        self.batch.state[...] = row.view(np.float64)
+        self.batch.state[:, self.evolving] = row.view(np.float64)
         self.ctrl[...] = ctrl
         self.blank = np.zeros(self.count, bool)
         self._guard(self.batch.step, None, substeps)
@@ -156,7 +158,7 @@ class _Simulator:
     def read(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Copies of the state rows, the fields in float32 and their rounding residuals."""
         # The batch's arrays are live views: what leaves the callback must be copied.
-        row = self.batch.state.copy().view(np.uint32)
+        row = np.array(self.batch.state[:, self.evolving], order="C").view(np.uint32)
         fields = {name: value.astype(np.float32) for name, value in self.fields.items()}
         residuals = {name: (self.fields[name] - fields[name]).astype(np.float32) for name in self.reads.precise}
         if self.blank.any():
@@ -183,6 +185,25 @@ class _Simulator:
             raise DivergenceError(
                 f"MuJoCo stopped: {error}. Lower the learning rate or check the environment."
             ) from error
+
+
+def evolving_columns(model: mujoco.MjModel) -> slice | np.ndarray:
+    """Columns of `mjSTATE_INTEGRATION` that differ from step to step.
+
+    Controls are set before each step and applied forces by nobody, and those are most of a row: six numbers a body.
+    """
+    part = mujoco.mjtState
+    constant = part.mjSTATE_CTRL | part.mjSTATE_QFRC_APPLIED | part.mjSTATE_XFRC_APPLIED
+    kept, start = [], 0
+    # The bits below mjNSTATE together are mjSTATE_INTEGRATION, in the order of its columns.
+    for bit in (1 << i for i in range(part.mjNSTATE)):
+        size = mujoco.mj_stateSize(model, bit)
+        if not bit & constant:
+            kept.extend(range(start, start + size))
+        start += size
+    columns = np.array(kept)
+    # Mostly one block, and copying a block is faster than picking columns.
+    return slice(0, len(kept)) if columns[-1] == len(kept) - 1 else columns
 
 
 _Method = Callable[..., None]

@@ -53,7 +53,9 @@ def hand_over(task: str, seed: int):
 
 
 def integration_state(gym) -> np.ndarray:
-    spec = mujoco.mjtState.mjSTATE_INTEGRATION
+    """With the controls, all that decides a step: no applied forces, which are zero here."""
+    bits = ("TIME", "QPOS", "QVEL", "ACT", "HISTORY", "WARMSTART", "EQ_ACTIVE", "MOCAP_POS", "MOCAP_QUAT", "USERDATA")
+    spec = sum(int(getattr(mujoco.mjtState, f"mjSTATE_{bit}")) for bit in (*bits, "PLUGIN"))
     row = np.empty(mujoco.mj_stateSize(gym.model, spec))
     mujoco.mj_getState(gym.model, gym.data, row, spec)
     return row
