@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: train test bench test-slow lint format constraints clean
+.PHONY: train test bench test-slow test-gpu lint format constraints clean
 
 train: $(VENV)/.installed
 	$(BIN)/python scripts/train.py $(ARGS)
@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev
 bench: $(VENV)/.installed .venv-bench/.installed
 	$(BIN)/python scripts/benchmark.py --sb3-python .venv-bench/bin/python $(ARGS)
 
-# An environment of its own: Stable-Baselines3 brings PyTorch.
+# An environment of its own: Stable-Baselines3 brings PyTorch, whose usual build for Linux brings CUDA, some gigabytes.
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet 'stable-baselines3>=2.7' 'gymnasium[mujoco]' 'mujoco==3.17.0'
@@ -28,6 +28,10 @@ bench: $(VENV)/.installed .venv-bench/.installed
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+# Needs an NVIDIA GPU and `pip install -e '.[cuda,warp]'` in .venv.
+test-gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m gpu $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
