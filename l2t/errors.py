@@ -23,3 +23,11 @@ class CheckpointError(L2TError):
 
 class DivergenceError(L2TError):
     """Training produced a number that is not finite."""
+
+
+class ModelError(L2TError):
+    """A Markov decision process or a policy is not one: shapes that differ, rows that are no distributions."""
+
+
+class ReducibleChainError(ModelError):
+    """A chain has several recurrent classes, so its reward rate depends on where it starts."""
