@@ -213,7 +213,7 @@ class LearnToTeachConfig:
         student_share: fraction of the environments that the student drives; 0 means that only the teacher ever acts.
     """
 
-    teacher: LearnerConfig = field(default_factory=lambda: SPMDConfig(entropy=0.1, ratio_clip=float("inf")))
+    teacher: LearnerConfig = field(default_factory=lambda: SPMDConfig(entropy=0.05, ratio_clip=float("inf")))
     student: StudentConfig = field(default_factory=StudentConfig)
     student_share: float = 0.0
 

@@ -64,7 +64,7 @@ def test_every_task_has_a_configuration_of_its_own_name():
 
 
 @pytest.mark.parametrize(
-    ("name", "changed"), [("spmd", {"entropy": 0.1, "ratio_clip": float("inf")}), ("ppo", {})], ids=["spmd", "ppo"]
+    ("name", "changed"), [("spmd", {"entropy": 0.05, "ratio_clip": float("inf")}), ("ppo", {})], ids=["spmd", "ppo"]
 )
 def test_the_teachers_of_learn_to_teach_are_the_algorithms_with_more_exploration(name, changed):
     alone = experiment_config(compose_config([f"algorithm={name}"])).algorithm
