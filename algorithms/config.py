@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("teacher", "student")
 SCHEDULES = ("constant", "linear")
+_BATCH = ("epochs", "minibatches", "learning_rate_schedule")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class ActorCriticConfig:
         check_range("algorithm.max_grad_norm", self.max_grad_norm, 0.0, open_low=True)
         check_range("algorithm.trace_decay", self.trace_decay, 0.0, 1.0)
         check_range("algorithm.critic_coefficient", self.critic_coefficient, 0.0)
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What cannot change between a run and its resumption: shapes, batches, and the clock of the schedules."""
+        return {name: getattr(self, name) for name in (*_BATCH, "num_steps", "observation", "critic_observation")}
 
 
 @dataclass(frozen=True)
@@ -202,6 +208,11 @@ class StudentConfig:
         if self.imitation_coefficient == 0.0 and self.rl_coefficient == 0.0:
             raise ConfigurationError("The student has nothing to learn from: both loss coefficients are 0.")
 
+    @property
+    def identity(self) -> dict[str, object]:
+        """See `ActorCriticConfig.identity`."""
+        return {name: getattr(self, name) for name in (*_BATCH, "network")}
+
 
 @dataclass(frozen=True)
 class LearnToTeachConfig:
@@ -228,6 +239,11 @@ class LearnToTeachConfig:
     def name(self) -> str:
         """The algorithm's name."""
         return "l2t"
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """See `ActorCriticConfig.identity`."""
+        return _prefixed("teacher", self.teacher) | _prefixed("student", self.student)
 
     def build(self, context: BuildContext) -> Algorithm:
         """Teacher and student on the same roll-outs."""
@@ -286,6 +302,11 @@ class DistillationConfig:
         """The algorithm's name."""
         return "distillation"
 
+    @property
+    def identity(self) -> dict[str, object]:
+        """See `ActorCriticConfig.identity`."""
+        return {"teacher_run": self.teacher_run, "num_steps": self.num_steps} | _prefixed("student", self.student)
+
     def build(self, context: BuildContext) -> Algorithm:
         """Frozen teacher and student on fresh roll-outs."""
         from algorithms.distillation import FrozenTeacher
@@ -307,6 +328,10 @@ class DistillationConfig:
             num_steps=self.num_steps,
             student_envs=context.num_envs if self.method == "dagger" else 0,
         )
+
+
+def _prefixed(part: str, config: object) -> dict[str, object]:
+    return {f"{part}.{name}": value for name, value in getattr(config, "identity", {}).items()}
 
 
 def _on_policy(config: ActorCriticConfig, learner: Learner, context: BuildContext) -> Algorithm:

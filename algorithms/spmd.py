@@ -172,6 +172,8 @@ class SPMD:
         """η_k for this iteration."""
         if self.config.step_schedule == "sqrt":
             return self.config.step_size / jnp.sqrt(state.iteration + 1.0)
+        if self.config.step_schedule == "constant":
+            return jnp.asarray(self.config.step_size, jnp.float32)
         return state.step_size
 
     def _adapted(self, step_size: Float[Array, ""], divergence: Float[Array, ""]) -> Float[Array, ""]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,7 +59,7 @@ def build(config: ExperimentConfig) -> tuple[Environment, Algorithm]:
         num_envs=config.num_envs,
         total_steps=config.total_steps,
         network=config.network,
-        load_policy=load_policy,
+        load_policy=partial(load_policy, physics=config.physics),
     )
     return environment, config.algorithm.build(context)
 
@@ -71,18 +73,35 @@ class Run(NamedTuple):
     state: Any
 
 
-def read_config(run_dir: str | Path) -> ExperimentConfig:
-    """The configuration that a run was started with."""
+def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str | None = None) -> ExperimentConfig:
+    """The configuration of a run.
+
+    Args:
+        run_dir: a run directory.
+        overrides: `key=value` changes.
+        engine: another physics engine than the run's, where the run's may not be installed.
+
+    Raises:
+        RunDirectoryError: it is not a run directory.
+        ConfigurationError: an override cannot be read, or its value is not possible.
+    """
     path = Path(run_dir) / ".hydra" / "config.yaml"
     if not path.is_file():
         raise RunDirectoryError(f"{run_dir} is not a run directory: it has no .hydra/config.yaml.")
     try:
         config = OmegaConf.load(path)
     except (OSError, ValueError, YAMLError) as error:
-        raise RunDirectoryError(f"{path} cannot be read: {error}.") from error
+        raise RunDirectoryError(f"{path} cannot be read: {_first_line(error)}.") from error
     if not isinstance(config, DictConfig):
         raise RunDirectoryError(f"{path} is not the configuration of a training run.")
-    return experiment_config(config)
+    if engine and OmegaConf.select(config, "physics._target_") == "envs.physics.config.PhysicsConfig":
+        config.physics.engine = engine
+    try:
+        changed = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigurationError(f"{' '.join(overrides)} cannot be read: {_first_line(error)}") from error
+    assert isinstance(changed, DictConfig)
+    return experiment_config(changed)
 
 
 def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig | None = None) -> Run:
@@ -112,22 +131,31 @@ def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig 
     like = jax.eval_shape(algorithm.init, key)
     if config.num_seeds > 1:
         like = jax.eval_shape(jax.vmap(algorithm.init), jax.random.split(key, config.num_seeds))
-    if hasattr(like, "environments"):
-        like = replace(like, environments=None)
-    state, _ = Checkpoints(Path(run_dir) / "checkpoints").restore(like, config.identity, partial=True)
+    left_out = ""
+    if is_dataclass(like) and not isinstance(like, type) and hasattr(like, "environments"):
+        like, left_out = replace(like, environments=None), ".environments"
+    state, _ = Checkpoints(Path(run_dir) / "checkpoints").restore(like, config.identity, left_out)
     if config.num_seeds > 1:
         state = jax.tree.map(lambda leaf: leaf[seed_index], state)
     return Run(config, environment, algorithm, state)
 
 
-def load_policy(run_dir: str | Path, role: str, seed_index: int = 0) -> FrozenPolicy:
-    """The deterministic policy of a role of a finished run, frozen."""
+def load_policy(run_dir: str | Path, role: str, seed_index: int = 0, physics: Any = None) -> FrozenPolicy:
+    """The deterministic policy of a role of a finished run, frozen.
+
+    Args:
+        run_dir: the run directory.
+        role: such as `teacher`.
+        seed_index: which of a batch of seeds.
+        physics: configuration of the engine to rebuild the task on; by default the run's own.
+    """
     import json
 
     from l2t.algorithm import FrozenPolicy
     from l2t.config import check_choice
 
-    run = load_run(run_dir, seed_index)
+    config = read_config(run_dir, engine="auto" if physics else None)
+    run = load_run(run_dir, seed_index, replace(config, physics=physics) if physics else config)
     check_choice("role", role, run.algorithm.roles)
     result = Path(run_dir) / "result.json"
     env_steps = json.loads(result.read_text())["env_steps"] if result.is_file() else 0

@@ -55,6 +55,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     if resume is not None:
         if parsed.multirun:
             raise ConfigurationError("resume= continues one run: leave out -m.")
+        if values.get("run_dir") is not None:
+            raise ConfigurationError("resume= continues a run where it is: leave out run_dir=.")
         overrides = resume_overrides(Path(str(resume)), overrides)
     elif values.get("run_dir") is not None:
         directory = "sweep" if parsed.multirun else "run"
@@ -102,14 +104,20 @@ def resume_overrides(run_dir: Path, new: Sequence[str]) -> list[str]:
         RunDirectoryError: `run_dir` is not a run directory.
     """
     check_resumable(run_dir)
-    given = {_parse(override).key_or_group for override in new} | {"run_dir", "resume"}
+    given = {_place(override) for override in new} | {("run_dir", None), ("resume", None)}
     old = [
         *_recorded(run_dir / ".hydra" / "overrides.yaml", ""),
         *_recorded(run_dir / ".hydra" / "hydra.yaml", "hydra"),
     ]
-    kept = [override for override in old if _parse(override).key_or_group not in given]
+    kept = [override for override in old if _place(override) not in given]
     # The directory keeps the description of how the run was started.
     return [*kept, *new, f"hydra.run.dir={_quote(str(run_dir))}", "hydra.output_subdir=null"]
+
+
+def _place(override: str) -> tuple[str, str | None]:
+    """What an override sets: one group can stand in several packages."""
+    parsed = _parse(override)
+    return parsed.key_or_group, parsed.package
 
 
 def _recorded(path: Path, section: str) -> list[str]:

@@ -89,7 +89,7 @@ class ExperimentConfig:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a checkpoint must share with the run that reads it; schedules and budgets may differ."""
+        """What a checkpoint must share with the run that reads it; coefficients and budgets may differ."""
         return {
             "algorithm": self.algorithm.name,
             "env": self.env.name,
@@ -97,6 +97,7 @@ class ExperimentConfig:
             "seed": str(self.seed),
             "num_seeds": str(self.num_seeds),
             "num_envs": str(self.num_envs),
+            **{f"algorithm.{key}": str(value) for key, value in getattr(self.algorithm, "identity", {}).items()},
         }
 
 

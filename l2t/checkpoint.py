@@ -70,15 +70,13 @@ class Checkpoints:
             )
             manager.wait_until_finished()
 
-    def restore(
-        self, like: PyTree, identity: Mapping[str, str], *, partial: bool = False
-    ) -> tuple[PyTree, dict[str, Any]]:
+    def restore(self, like: PyTree, identity: Mapping[str, str], left_out: str = "") -> tuple[PyTree, dict[str, Any]]:
         """The newest checkpoint's state and host-side counters.
 
         Args:
             like: a state of the same structure, or its `jax.eval_shape`.
             identity: of the run that asks.
-            partial: `like` may lack parts that were saved.
+            left_out: path of a part that was saved and `like` lacks, such as `.environments`.
 
         Raises:
             CheckpointError: there is none, it is damaged, or it belongs to another configuration.
@@ -86,8 +84,11 @@ class Checkpoints:
         step, record = self._newest_record()
         _check_identity(record["identity"], identity, self.path)
         wanted = _listing(like)
-        names = {entry["path"] for entry in wanted}
-        saved = [(i, entry) for i, entry in enumerate(record["leaves"]) if entry["path"] in names or not partial]
+        saved = [
+            (i, entry)
+            for i, entry in enumerate(record["leaves"])
+            if not (left_out and entry["path"].startswith(left_out))
+        ]
         _check_listing([entry for _, entry in saved], wanted, self.path)
         try:
             with self._manager() as manager:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Key, PyTree
 
 from l2t.algorithm import Algorithm
 from l2t.checkpoint import Checkpoints, dump
-from l2t.errors import DivergenceError, L2TError
+from l2t.errors import CheckpointError, DivergenceError, L2TError
 from l2t.guard import check_finite, device_errors
 from l2t.run_directory import RunDirectory, writing
 from l2t.runtime import versions
@@ -42,6 +42,7 @@ class TrainerSettings:
         keep_checkpoints: how many of the newest stay.
         resume: continue from the newest checkpoint.
         labels: stored with every checkpoint, such as the W&B run id.
+        on_start: called when the state is there, made or restored, and nothing has been written yet.
     """
 
     algorithm: str
@@ -55,6 +56,7 @@ class TrainerSettings:
     keep_checkpoints: int = 3
     resume: bool = False
     labels: Mapping[str, Any] = field(default_factory=dict)
+    on_start: Callable[[], None] = lambda: None
 
 
 def train(
@@ -132,6 +134,11 @@ class _Loop:
         if self.settings.resume:
             self.state, host = self.checkpoints.restore(jax.eval_shape(init, key), self.settings.identity)
             self.iteration, self.wall_offset = host["iteration"], host["wall_seconds"]
+            if self.env_steps != host["env_steps"]:
+                raise CheckpointError(
+                    f"The checkpoint is of step {host['env_steps']:,}, but with these batches its {self.iteration:,} "
+                    f"iterations make {self.env_steps:,}: resume with the batches that the run was started with."
+                )
             self.evaluation, self.role_steps = host["evaluation"], host["role_steps"]
             self.tracker.notice(f"Resuming at step {self.env_steps:,}.")
         else:
@@ -140,6 +147,7 @@ class _Loop:
             with device_errors(0):
                 self.state = jax.tree.map(_own, _run_once(init, key))
         self.started = True
+        self.settings.on_start()
         self.directory.rewind_metrics(self.env_steps)
         self.write_result("running")
         if self.env_steps < self.settings.total_steps:
@@ -185,8 +193,7 @@ class _Loop:
         """Close the run: save where it was stopped early, and write the last result."""
         if signum is None:
             return self.write_result("finished")
-        if self.iteration:
-            self.save()
+        self.save()
         return self.write_result("interrupted", signal=signum)
 
     def save(self) -> None:

@@ -2,6 +2,7 @@
 
 python scripts/evaluate.py runs/a --episodes 100
 python scripts/evaluate.py runs/a --role student --set env.student_noise=0.2
+python scripts/evaluate.py runs/trained-on-a-gpu --set physics.engine=native
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def evaluate_run(
         ConfigurationError: a role, key or value is not possible.
     """
     from l2t.config import check_choice, check_count
-    from l2t.errors import CheckpointError, ConfigurationError
+    from l2t.errors import CheckpointError, ConfigurationError, MissingDependencyError
     from l2t.runs import read_run
 
     check_count("--episodes", episodes)
@@ -71,9 +72,11 @@ def evaluate_run(
     try:
         run = load_run(run_dir, config=config)
     except CheckpointError as error:
-        if not overrides:
+        if not overrides or "another configuration" not in str(error):
             raise
         raise ConfigurationError(f"--set {' '.join(overrides)} does not fit what was learnt. {error}") from error
+    except MissingDependencyError as error:
+        raise MissingDependencyError(f"{error} Here that is --set physics.engine=native.") from error
     if role is not None:
         check_choice("--role", role, run.algorithm.roles)
     play = jax.jit(_evaluator(run, (role,) if role else run.algorithm.roles, episodes))
@@ -100,16 +103,9 @@ def _evaluator(run: Run, roles: Sequence[str], episodes: int) -> Callable[..., d
 
 def _changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig:
     """The run's configuration with another environment, checked before anything heavy is imported."""
-    from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from configs.build import read_config
+    from l2t.errors import ConfigurationError
 
-    from configs.build import experiment_config
-    from l2t.errors import ConfigurationError, RunDirectoryError
-
-    path = run_dir / ".hydra" / "config.yaml"
-    if not path.is_file():
-        raise RunDirectoryError(f"{run_dir} is not a run directory: it has no .hydra/config.yaml.")
-    config = OmegaConf.load(path)
     for override in overrides:
         key, separator, _ = override.partition("=")
         if not separator or not key.startswith(("env.", "physics.")):
@@ -117,12 +113,7 @@ def _changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig
                 f"--set {override}: give KEY=VALUE with a key of the environment or its physics, "
                 "such as env.student_noise=0.2. What was learnt cannot be changed afterwards."
             )
-    try:
-        merged = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
-    except OmegaConfBaseException as error:
-        raise ConfigurationError(f"--set {' '.join(overrides)}: {str(error).splitlines()[0]}") from error
-    assert isinstance(merged, DictConfig)
-    return experiment_config(merged)
+    return read_config(run_dir, overrides)
 
 
 def _plain(evaluation: dict[str, Any]) -> dict[str, dict[str, float]]:

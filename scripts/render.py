@@ -11,7 +11,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,15 +62,11 @@ def render_run(
         return None
 
     from configs.build import load_run, read_config
-    from envs.physics.config import PhysicsConfig
     from l2t.runtime import configure
 
     configure()
-    config = read_config(run_dir)
     # One robot is filmed: C MuJoCo is faster than an engine for thousands, and is there without a GPU too.
-    if isinstance(config.physics, PhysicsConfig):
-        config = replace(config, physics=replace(config.physics, engine="native"))
-    run = load_run(run_dir, config=config)
+    run = load_run(run_dir, config=read_config(run_dir, engine="native"))
     check_choice("--role", role, run.algorithm.roles)
     caption = role
     noise = getattr(run.config.env, "student_noise", None)

@@ -10,7 +10,9 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,12 +49,13 @@ def main() -> None:
         raise
 
 
-def run(config: ExperimentConfig, path: Path) -> dict[str, Any]:
+def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] | None = None) -> dict[str, Any]:
     """Train as `config` says, in the run directory `path`.
 
     Args:
         config: the checked configuration.
         path: the run directory.
+        on_start: called when the training state is there and nothing has been written yet.
 
     Returns:
         What `result.json` holds.
@@ -89,6 +92,7 @@ def run(config: ExperimentConfig, path: Path) -> dict[str, Any]:
                 keep_checkpoints=config.keep_checkpoints,
                 resume=config.resume is not None,
                 labels={"wandb_run_id": wandb.run_id},
+                on_start=on_start or (lambda: None),
             ),
             algorithm,
             directory,
@@ -105,10 +109,9 @@ def _job(config: DictConfig) -> None:
     """One run; Hydra calls it with the composed configuration."""
     path = Path(HydraConfig.get().runtime.output_dir)
     experiment = experiment_config(config)
-    if experiment.resume:
-        _record_changes(config, path, experiment)
+    record = partial(_record_changes, config, path) if experiment.resume else None
     try:
-        result = run(experiment, path)
+        result = run(experiment, path, record)
     except L2TError as error:
         if not experiment.resume and {child.name for child in path.iterdir()} <= {".hydra"}:
             shutil.rmtree(path)  # it never started
@@ -121,16 +124,19 @@ def _job(config: DictConfig) -> None:
     _finish(experiment, path, result)
 
 
-def _record_changes(config: DictConfig, path: Path, experiment: ExperimentConfig) -> None:
+def _record_changes(config: DictConfig, path: Path) -> None:
     """Let `.hydra/` describe the run as it goes on, so that the next resume and every reader find the new values."""
-    from l2t.checkpoint import Checkpoints
-
-    Checkpoints(RunDirectory(path).checkpoints).host(experiment.identity)  # raises before anything is changed
+    stored = path / ".hydra" / "overrides.yaml"
+    recorded = [str(override) for override in OmegaConf.load(stored)]
+    place = [override for override in recorded if override.startswith("run_dir=")]
     listed = [str(override) for override in HydraConfig.get().overrides.task]
-    kept = [override for override in listed if not override.startswith(("resume=", "run_dir="))]
-    recorded = OmegaConf.merge(config, {"resume": None})
-    write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(recorded))
-    write_atomically(path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(kept)))
+    overrides = place + [override for override in listed if not override.startswith("resume=")]
+    if sorted(overrides) == sorted(recorded):
+        return
+    before = OmegaConf.load(path / ".hydra" / "config.yaml")
+    after = OmegaConf.merge(config, {"resume": None, "run_dir": OmegaConf.select(before, "run_dir")})
+    write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(after))
+    write_atomically(stored, OmegaConf.to_yaml(OmegaConf.create(overrides)))
 
 
 def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> None:

@@ -69,6 +69,7 @@ MISTAKES = {
     "-m seed=0,x": ["seed='x' must be a whole number"],
     "-m resume=somewhere": ["leave out -m"],
     "resume=nowhere": ["resume=nowhere does not exist"],
+    "resume=nowhere run_dir=elsewhere": ["leave out run_dir="],
     "resume=.": ["resume=. is not a run directory"],
     "run_dir=taken": ["taken already holds a run (status finished)", "resume=taken"],
     "run_dir=foreign": ["foreign is not empty", "run_dir="],

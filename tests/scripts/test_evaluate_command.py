@@ -30,7 +30,9 @@ def test_the_environment_can_be_changed_for_the_evaluation(run_dir):
     arguments = {"episodes": 2, "role": "student"}
     plain = evaluate_run(run_dir, **arguments)["seeds"]
     assert evaluate_run(run_dir, **arguments, overrides=["env.student_noise=0.4"])["seeds"] == plain
-    noisy = evaluate_run(run_dir, **arguments, overrides=["env.student_noise=5"])["seeds"]
+    noisy = evaluate_run(
+        run_dir, **arguments, overrides=["env.student_noise=5", "env.parameters.reset_noise_scale=0.15"]
+    )["seeds"]
     assert set(noisy[0]) == {"student"}
     assert noisy != plain
 
@@ -75,7 +77,7 @@ def test_each_seed_of_a_batch_is_evaluated(tmp_path, capsys):
         (["--set", "seed=1"], "give KEY=VALUE with a key of the environment"),
         (["--set", "env.student_noise"], "give KEY=VALUE"),
         (["--set", "env.student_noise=-1"], "out of range"),
-        (["--set", "env.student_stack=4"], "--set env.student_stack=4 does not fit what was learnt"),
+        (["--set", "env.student_stack=3"], "--set env.student_stack=3 does not fit what was learnt"),
     ],
 )
 def test_a_wrong_argument_is_one_clear_message(run_dir, capsys, arguments, message):

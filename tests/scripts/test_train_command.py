@@ -111,21 +111,21 @@ def test_a_finished_run_is_not_overwritten_but_can_be_prolonged(stranger, tmp_pa
     assert code == 0, err
     assert "Resuming at step 60" in out
     assert result(tmp_path / "run")["env_steps"] == 90
-    # The new value stays: the run is finished at 90 steps, not at 60.
+    # The new value stays for whoever reads or resumes the run next.
     assert "total_steps: 90" in (tmp_path / "run" / ".hydra" / "config.yaml").read_text()
-    assert train(stranger, tmp_path, "resume=run", "report=false")[0] == 0
-    assert result(tmp_path / "run")["env_steps"] == 90
-    assert result(tmp_path / "run")["status"] == "finished"
+    assert "total_steps=90" in (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
     assert (tmp_path / "run" / "metrics.jsonl").read_text().startswith(before)
 
 
 def test_resuming_with_another_seed_is_refused_and_harms_nothing(stranger, tmp_path):
     assert train(stranger, tmp_path, "run_dir=run", "report=false")[0] == 0
     before = (tmp_path / "run" / "result.json").read_text()
+    description = {path.name: path.read_text() for path in (tmp_path / "run" / ".hydra").iterdir()}
     code, _, err = train(stranger, tmp_path, "resume=run", "seed=5")
     assert code == 1
     assert "belong to another configuration: seed was 0, now 5" in err
     assert (tmp_path / "run" / "result.json").read_text() == before
+    assert {path.name: path.read_text() for path in (tmp_path / "run" / ".hydra").iterdir()} == description
 
 
 def test_a_termination_stops_a_whole_sweep(stranger, tmp_path):
