@@ -69,7 +69,7 @@ class SPMDConfig(ActorCriticConfig):
         step_size: initial η.
         step_schedule: `adaptive` (steer each iteration's KL to `target_kl`), `constant`, or `sqrt` (η/√k).
         min_step_size, max_step_size, target_kl: bounds and aim of the adaptive schedule.
-        ratio_clip: half-width of the interval that probability ratios are clipped to; .inf leaves them alone.
+        ratio_clip: half-width of the interval that probability ratios are clipped to; inf leaves them alone.
         entropy: μ of the regulariser h = μ Σ π log π.
         reward_rate_step: step of the exponential average that estimates ρ.
         value_scale_step: step of the critic's running scale.

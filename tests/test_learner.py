@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from algorithms.config import SPMDConfig
-from l2t.learner import adam
+from l2t.learner import adam, clipped_surrogate
 
 
 @pytest.mark.parametrize(("schedule", "halfway", "end"), [("constant", 1e-2, 1e-2), ("linear", 0.5e-2, 0.0)])
@@ -32,3 +32,11 @@ def test_a_long_gradient_is_shortened_to_the_bound() -> None:
     _, state = optimiser.update({"a": jnp.asarray(30.0), "b": jnp.asarray(40.0)}, optimiser.init(weights), weights)
     moment = optax.tree_utils.tree_get(state, "mu")
     np.testing.assert_allclose(moment, [0.1 * 0.3, 0.1 * 0.4], rtol=1e-5)
+
+
+def test_the_clipped_surrogate_in_closed_form() -> None:
+    """Gains stop at the edge of the interval, losses count in full."""
+    ratio = jnp.array([0.5, 0.5, 1.0, 2.0, 2.0])
+    advantage = jnp.array([1.0, -1.0, 3.0, 1.0, -1.0])
+    np.testing.assert_allclose(clipped_surrogate(ratio, advantage, 0.2), [0.5, -0.8, 3.0, 1.2, -2.0], rtol=1e-6)
+    np.testing.assert_allclose(clipped_surrogate(ratio, advantage, float("inf")), ratio * advantage)

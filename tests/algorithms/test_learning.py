@@ -98,6 +98,14 @@ def test_every_step_schedule_improves_the_policy(schedule: str) -> None:
     assert step_size == pytest.approx({"constant": 1.0, "sqrt": 60**-0.5}.get(schedule, step_size))
 
 
+def test_a_narrow_clip_holds_the_policy_back() -> None:
+    steps = {}
+    for clip in (1e-3, float("inf")):
+        config = SPMDConfig(ratio_clip=clip, step_schedule="constant", step_size=10.0, **FAST)
+        steps[clip] = float(_train(config, signal_following(), 3)[2]["train/kl"])
+    assert steps[1e-3] < 0.1 * steps[float("inf")]
+
+
 def test_the_adaptive_step_keeps_the_divergence_near_its_target() -> None:
     config = SPMDConfig(target_kl=0.01, **FAST)
     algorithm, state, _ = _train(config, signal_following(), 40)
