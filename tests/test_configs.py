@@ -72,6 +72,21 @@ def test_the_teachers_of_learn_to_teach_are_the_algorithms_with_more_exploration
     assert teacher == dataclasses.replace(alone, **changed)
 
 
+@pytest.mark.parametrize(
+    ("experiment", "arguments"),
+    [
+        ("l2t_hopper", ["env=hopper", "env.student_stack=16", "algorithm.teacher.entropy=0.1"]),
+        ("l2t_walker2d", ["env=walker2d", "env.student_stack=16", "algorithm.teacher.entropy=0.1"]),
+        ("l2t_ant", ["env=ant", "network.initial_log_std=-1.0", "algorithm.teacher.ratio_clip=0.5"]),
+    ],
+)
+def test_an_experiment_is_its_row_of_the_results(experiment, arguments):
+    named = experiment_config(compose_config([f"experiment={experiment}"]))
+    assert named == experiment_config(compose_config([*arguments, "total_steps=1_000_000"]))
+    changed = experiment_config(compose_config([f"experiment={experiment}", "env.student_noise=0.2", "total_steps=5"]))
+    assert (changed.env.student_noise, changed.total_steps) == (0.2, 5)
+
+
 @pytest.mark.parametrize("algorithm", ["l2t", "spmd", "ppo"])
 def test_a_configuration_builds_an_algorithm_that_trains(algorithm):
     import jax
