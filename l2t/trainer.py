@@ -146,8 +146,8 @@ class _Loop:
                 self.directory.path.mkdir(parents=True, exist_ok=True)
             with device_errors(0):
                 self.state = jax.tree.map(_own, _run_once(init, key))
-        self.started = True
         self.settings.on_start()
+        self.started = True
         self.directory.rewind_metrics(self.env_steps)
         self.write_result("running")
         if self.env_steps < self.settings.total_steps:

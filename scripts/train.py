@@ -133,8 +133,8 @@ def _record_changes(config: DictConfig, path: Path) -> None:
     overrides = place + [override for override in listed if not override.startswith("resume=")]
     if sorted(overrides) == sorted(recorded):
         return
-    before = OmegaConf.load(path / ".hydra" / "config.yaml")
-    after = OmegaConf.merge(config, {"resume": None, "run_dir": OmegaConf.select(before, "run_dir")})
+    run_dir = place[0].removeprefix("run_dir=") if place else None
+    after = OmegaConf.merge(config, {"resume": None, "run_dir": run_dir})
     write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(after))
     write_atomically(stored, OmegaConf.to_yaml(OmegaConf.create(overrides)))
 

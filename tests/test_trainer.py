@@ -220,6 +220,22 @@ def test_an_error_of_the_physics_says_what_the_physics_said(tmp_path):
     assert RunDirectory(tmp_path).read_result()["status"] == "failed"
 
 
+def test_a_signal_before_the_first_iteration_leaves_a_run_that_can_go_on(tmp_path):
+    result, rows, directory = run(tmp_path, on_start=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert (result["status"], result["env_steps"], rows) == ("interrupted", 0, [])
+    assert Checkpoints(directory.checkpoints).steps() == [0]
+    rest = run(tmp_path, resume=True)[1]
+    assert [row["loss/actor"] for row in rest] == [row["loss/actor"] for row in run(tmp_path / "straight")[1]]
+
+
+def test_a_checkpoint_of_other_batches_is_refused_and_nothing_is_written(tmp_path):
+    directory = run(tmp_path)[2]
+    before = directory.result.read_text()
+    with pytest.raises(CheckpointError, match="iterations make 200"):
+        run(tmp_path, Drift(steps_per_iteration=20), resume=True, total_steps=400)
+    assert directory.result.read_text() == before
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_a_checkpoint_and_leaves_a_run_that_can_go_on(tmp_path, signum, capfd):
     recorder = Recorder(lambda rows: os.kill(os.getpid(), signum) if rows[0]["step"] == 50 else None)
