@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,6 +50,12 @@ class Sampler:
             policy=_cumulate(policy),
             reward=jnp.asarray(mdp.reward, jnp.float32),
         )
+
+    def with_policy(self, policy: Float[Array, "state action"]) -> Sampler:
+        """The same process under another policy, also inside a compiled program: probabilities are not checked."""
+        policy = policy.astype(jnp.float32)
+        after = jnp.flip(jnp.cumsum(jnp.flip(policy, -1), -1), -1) - policy
+        return replace(self, policy=jnp.where(after > 0.0, jnp.cumsum(policy, -1), 2.0))
 
     def next_state(self, key: Key[Array, ""], state: Int[Array, ""], action: Int[Array, ""]) -> Int[Array, ""]:
         """One successor of a pair: the generative model."""
