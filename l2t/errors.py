@@ -31,3 +31,7 @@ class ModelError(L2TError):
 
 class ReducibleChainError(ModelError):
     """A chain has several recurrent classes, so its reward rate depends on where it starts."""
+
+
+class FeatureError(L2TError):
+    """Features of state-action pairs are no table, or depend on each other."""

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Int, Key
 
 from envs.tabular.model import TabularMDP
+from l2t.transitions import PairTransitions
 
 
 @struct.dataclass
@@ -59,59 +61,105 @@ class Sampler:
 
     def next_state(self, key: Key[Array, ""], state: Int[Array, ""], action: Int[Array, ""]) -> Int[Array, ""]:
         """One successor of a pair: the generative model."""
-        return self.successor[state, action, _invert(self.cumulative[state, action], key)]
+        return self.successor[state, action, _invert(self.cumulative[state, action], jax.random.uniform(key))]
 
     def action(self, key: Key[Array, ""], state: Int[Array, ""]) -> Int[Array, ""]:
         """One action of the policy."""
-        return _invert(self.policy[state], key)
+        return _invert(self.policy[state], jax.random.uniform(key))
 
 
 @struct.dataclass
-class Transitions:
-    """(s, a, r, s', a'), with a' drawn from the policy; all leaves have the same leading axes."""
+class MarkovSource:
+    """The Markov chain of a policy, or of one that explores more, as one endless path.
 
-    state: Int[Array, "*batch"]
-    action: Int[Array, "*batch"]
-    reward: Float[Array, "*batch"]
-    next_state: Int[Array, "*batch"]
-    next_action: Int[Array, "*batch"]
+    Pairs are numbered s A + a. The stream's state is the pair that comes next.
 
-
-def markov_stream(
-    sampler: Sampler, key: Key[Array, ""], state: Int[Array, ""], length: int
-) -> tuple[Int[Array, ""], Transitions]:
-    """`length` consecutive transitions of the policy's chain from `state`; vmap over keys and states for more.
-
-    The next action of one transition is the action of the next.
-
-    Returns:
-        The state after the last transition, and the transitions with a leading axis of `length`.
+    Attributes:
+        sampler: the process under the policy π that is evaluated.
+        reward: r(s,a) - h^π(s), by pair.
+        exploration: ε: the action taken is uniform with this probability, else it is the a' that was drawn from π.
     """
-    action_key, key = jax.random.split(key)
 
-    def step(carry: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], Transitions]:
-        state, action = carry
-        state_key, action_key = jax.random.split(key)
-        next_state = sampler.next_state(state_key, state, action)
-        next_action = sampler.action(action_key, next_state)
-        return (next_state, next_action), Transitions(
-            state, action, sampler.reward[state, action], next_state, next_action
-        )
+    sampler: Sampler
+    reward: Float[Array, " pair"]
+    exploration: Float[Array, ""]
 
-    start = (jnp.asarray(state, jnp.int32), sampler.action(action_key, state))
-    (state, _), transitions = jax.lax.scan(step, start, jax.random.split(key, length))
-    return state, transitions
+    @classmethod
+    def create(
+        cls,
+        sampler: Sampler,
+        policy: Float[Array, "state action"],
+        entropy: float | Array = 0.0,
+        exploration: float | Array = 0.0,
+    ) -> MarkovSource:
+        """The stream of a policy, also inside a compiled program; μ = `entropy` prices h^π = μ Σ π log π."""
+        return cls(sampler.with_policy(policy), _paid(sampler, policy, entropy), jnp.asarray(exploration, jnp.float32))
+
+    def init(self, key: Key[Array, ""]) -> Int[Array, ""]:
+        """A uniformly drawn pair."""
+        return jax.random.randint(key, (), 0, self.reward.shape[0])
+
+    def draw(self, state: Int[Array, ""], key: Key[Array, ""], length: int) -> tuple[Int[Array, ""], PairTransitions]:
+        """The next `length` transitions of the path."""
+        sampler, actions = self.sampler, self.sampler.reward.shape[1]
+
+        def step(pair: Array, uniform: Array) -> tuple[Array, tuple[Array, Array]]:
+            source, action = pair // actions, pair % actions
+            state = sampler.successor[source, action, _invert(sampler.cumulative[source, action], uniform[0])]
+            drawn = _invert(sampler.policy[state], uniform[1])
+            # One number decides whether to explore and, stretched, where to.
+            other = jnp.minimum((uniform[2] / self.exploration * actions).astype(jnp.int32), actions - 1)
+            taken = jnp.where(uniform[2] < self.exploration, other, drawn)
+            return state * actions + taken, (pair, state * actions + drawn)
+
+        last, (pair, following) = jax.lax.scan(step, state, jax.random.uniform(key, (length, 3)))
+        return last, PairTransitions(pair, self.reward[pair], following)
 
 
-def generative_sample(
-    sampler: Sampler, key: Key[Array, ""], state: Int[Array, " n"], action: Int[Array, " n"]
-) -> Transitions:
-    """One independent transition from each of n pairs."""
-    state_key, action_key = jax.random.split(key)
-    state, action = jnp.asarray(state, jnp.int32), jnp.asarray(action, jnp.int32)
-    next_state = jax.vmap(sampler.next_state)(jax.random.split(state_key, len(state)), state, action)
-    next_action = jax.vmap(sampler.action)(jax.random.split(action_key, len(state)), next_state)
-    return Transitions(state, action, sampler.reward[state, action], next_state, next_action)
+@struct.dataclass
+class GenerativeSource:
+    """Independent transitions: pairs from a fixed distribution, a successor, and an action of π there.
+
+    Attributes:
+        sampler, reward: as in `MarkovSource`.
+        pair: cumulative probabilities of the pairs.
+    """
+
+    sampler: Sampler
+    reward: Float[Array, " pair"]
+    pair: Float[Array, " pair"]
+
+    @classmethod
+    def create(
+        cls,
+        sampler: Sampler,
+        policy: Float[Array, "state action"],
+        weight: Float[np.ndarray, " pair"],
+        entropy: float | Array = 0.0,
+    ) -> GenerativeSource:
+        """Draw pairs with the probabilities `weight`; with ν(s) π(a|s) this is the stationary distribution itself."""
+        return cls(sampler.with_policy(policy), _paid(sampler, policy, entropy), _cumulate(np.asarray(weight)))
+
+    def init(self, key: Key[Array, ""]) -> Int[Array, ""]:
+        """Nothing is remembered."""
+        del key
+        return jnp.zeros((), jnp.int32)
+
+    def draw(self, state: Int[Array, ""], key: Key[Array, ""], length: int) -> tuple[Int[Array, ""], PairTransitions]:
+        """`length` independent transitions."""
+        sampler, actions = self.sampler, self.sampler.reward.shape[1]
+        uniform = jax.random.uniform(key, (length, 3))
+        pair = jnp.searchsorted(self.pair, uniform[:, 0], side="right").astype(jnp.int32)
+        source, action = pair // actions, pair % actions
+        branch = jax.vmap(_invert)(sampler.cumulative[source, action], uniform[:, 1])
+        following = sampler.successor[source, action, branch]
+        drawn = jax.vmap(_invert)(sampler.policy[following], uniform[:, 2])
+        return state, PairTransitions(pair, self.reward[pair], following * actions + drawn)
+
+
+def _paid(sampler: Sampler, policy: Float[Array, "state action"], entropy: float | Array) -> Float[Array, " pair"]:
+    regulariser = entropy * xlogy(policy, policy).sum(1, keepdims=True)
+    return (sampler.reward - regulariser).reshape(-1).astype(jnp.float32)
 
 
 def _cumulate(probability: Float[np.ndarray, "*batch n"]) -> Float[Array, "*batch n"]:
@@ -120,6 +168,6 @@ def _cumulate(probability: Float[np.ndarray, "*batch n"]) -> Float[Array, "*batc
     return jnp.asarray(np.where(after > 0.0, np.cumsum(probability, -1), 2.0), jnp.float32)
 
 
-def _invert(cumulative: Float[Array, " n"], key: Key[Array, ""]) -> Int[Array, ""]:
-    """The index whose interval holds a uniform draw."""
-    return (jax.random.uniform(key) >= cumulative).sum().astype(jnp.int32)
+def _invert(cumulative: Float[Array, " n"], uniform: Float[Array, ""]) -> Int[Array, ""]:
+    """The index whose interval holds a number of [0, 1)."""
+    return (uniform >= cumulative).sum().astype(jnp.int32)

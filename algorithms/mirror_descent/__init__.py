@@ -1,0 +1,1 @@
+"""Stochastic policy mirror descent for finite processes: mirror steps, step-size schedules, and the loop."""

@@ -1,0 +1,144 @@
+"""Configurations of the estimators. Importing this loads neither JAX nor an environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from l2t.config import check_count, check_range
+from l2t.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from algorithms.policy_evaluation.problem import Estimator
+
+
+@dataclass(frozen=True)
+class VRTDConfig:
+    """Variance-reduced temporal differences; see `algorithms.policy_evaluation.vrtd`.
+
+    Attributes:
+        step_size: η max ‖ψ‖².
+        first_blocks: N_0 in blocks of 500 transitions.
+        growth: N_{k+1}/N_k.
+        inner_fraction: T_k/N_k.
+        discard: share of an epoch's inner iterates, its first ones, that is left out of the mean.
+        skip: of the inner transitions every `skip`-th is used.
+        burn_in_blocks: blocks drawn and dropped at the start.
+        average_epochs: give the weighted mean of the epochs' outputs instead of the last.
+        exploration: ε of EVRTD; 0 is VRTD.
+        rate_fraction: transitions of the unperturbed policy for each of N_k, from which EVRTD takes ρ̂; 0 for VRTD.
+    """
+
+    step_size: float = 0.5
+    first_blocks: int = 4
+    growth: float = 2.0
+    inner_fraction: float = 0.25
+    discard: float = 0.2
+    skip: int = 1
+    burn_in_blocks: int = 2
+    average_epochs: bool = True
+    exploration: float = 0.0
+    rate_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("step_size", self.step_size, 0.0, open_low=True)
+        check_range("growth", self.growth, 1.0)
+        check_range("inner_fraction", self.inner_fraction, 0.0, open_low=True)
+        check_range("discard", self.discard, 0.0, 1.0, open_high=True)
+        check_range("exploration", self.exploration, 0.0, 1.0)
+        check_range("rate_fraction", self.rate_fraction, 0.0)
+        check_count("first_blocks", self.first_blocks)
+        check_count("skip", self.skip)
+        check_count("burn_in_blocks", self.burn_in_blocks, 0)
+        if (self.exploration > 0.0) != (self.rate_fraction > 0.0):
+            raise ConfigurationError(
+                f"exploration={self.exploration} and rate_fraction={self.rate_fraction} must both be 0 (VRTD) or both "
+                "above 0 (EVRTD): a perturbed policy does not earn the policy's reward rate."
+            )
+
+    def build(self, samples: int) -> Estimator:
+        """The estimator for a budget of transitions."""
+        from algorithms.policy_evaluation.vrtd import VRTD
+
+        return VRTD(self, samples)
+
+
+@dataclass(frozen=True)
+class TDConfig:
+    """Average-reward TD(0) on two time scales; see `algorithms.policy_evaluation.td`.
+
+    Attributes:
+        step_size: α_0 max ‖ψ‖².
+        rate_step: β_t/α_t, of the reward rate.
+        decay: α_t = α_0 (1 + t/`decay_after`)^-decay; 0 keeps the step.
+        decay_after: transitions, see `decay`.
+        average: give the mean of the iterates (Polyak and Ruppert) instead of the last.
+    """
+
+    step_size: float = 0.1
+    rate_step: float = 0.1
+    decay: float = 0.0
+    decay_after: float = 1000.0
+    average: bool = False
+
+    exploration: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("step_size", self.step_size, 0.0, open_low=True)
+        check_range("rate_step", self.rate_step, 0.0, open_low=True)
+        check_range("decay", self.decay, 0.0, 1.0)
+        check_range("decay_after", self.decay_after, 0.0, open_low=True)
+
+    def build(self, samples: int) -> Estimator:
+        """The estimator for a budget of transitions."""
+        from algorithms.policy_evaluation.td import TD
+
+        return TD(self, samples)
+
+
+@dataclass(frozen=True)
+class LSTDConfig:
+    """Differential least-squares TD; see `algorithms.policy_evaluation.least_squares`.
+
+    Attributes:
+        ridge: of the linear system, relative to the mean of its diagonal.
+    """
+
+    ridge: float = 1e-6
+
+    exploration: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("ridge", self.ridge, 0.0)
+
+    def build(self, samples: int) -> Estimator:
+        """The estimator for a budget of transitions."""
+        from algorithms.policy_evaluation.least_squares import LSTD
+
+        return LSTD(self, samples)
+
+
+@dataclass(frozen=True)
+class MonteCarloConfig:
+    """Regression on truncated differential returns; see `algorithms.policy_evaluation.least_squares`.
+
+    Attributes:
+        horizon: terms of each return, below 500: the bias falls with the chain's memory over it, the variance grows.
+        ridge: of the linear system, relative to the mean of its diagonal.
+    """
+
+    horizon: int = 100
+    ridge: float = 1e-6
+
+    exploration: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        check_count("horizon", self.horizon)
+        check_range("horizon", self.horizon, 1, 499)
+        check_range("ridge", self.ridge, 0.0)
+
+    def build(self, samples: int) -> Estimator:
+        """The estimator for a budget of transitions."""
+        from algorithms.policy_evaluation.least_squares import MonteCarlo
+
+        return MonteCarlo(self, samples)

@@ -1,0 +1,50 @@
+"""What the estimators converge to, by dense linear algebra in float64, and how far they are from it."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+
+def projected_fixed_point(
+    table: Float[ndarray, "pair d"],
+    weight: Float[ndarray, " pair"],
+    chain: Float[ndarray, "pair pair"],
+    reward: Float[ndarray, " pair"],
+    reward_rate: float,
+) -> Float[ndarray, " d"]:
+    """θ* with Ψθ* = Π_D(r - ρ + P^π Ψθ*), the shortest one.
+
+    Args:
+        table: Ψ.
+        weight: the diagonal of D: how often the data hold each pair.
+        chain: P^π between pairs.
+        reward: r - h^π, by pair.
+        reward_rate: ρ of the policy.
+    """
+    weighted = table.T * weight
+    matrix = weighted @ (table - chain @ table)
+    return np.linalg.lstsq(matrix, weighted @ (reward - reward_rate), rcond=1e-12)[0]
+
+
+def squared_error(
+    value: Float[ndarray, "*batch pair"], truth: Float[ndarray, " pair"], weight: Float[ndarray, " pair"]
+) -> Float[ndarray, " *batch"]:
+    """min_c ‖Q - Q* - c‖²_D = Var_D(Q - Q*): constants are free."""
+    error = np.asarray(value, np.float64) - truth
+    error = error - (error @ weight)[..., None]
+    return (np.square(error) * weight).sum(-1)
+
+
+def smallest_eigenvalue(
+    table: Float[ndarray, "pair d"], weight: Float[ndarray, " pair"], constant: Float[ndarray, " d"] | None
+) -> float:
+    """Of E_D[ψψᵀ], on the complement of the constants where the features hold them: 0 leaves directions undetermined."""
+    moment = (table.T * weight) @ table
+    if constant is not None:
+        # The constant's direction is moved out of the way, above all others.
+        moment = moment + 2.0 * np.trace(moment) * np.outer(constant, constant)
+        projector = np.eye(len(constant)) - np.outer(constant, constant)
+        moment = projector @ moment @ projector + 2.0 * np.trace(moment) * np.outer(constant, constant)
+    return float(np.linalg.eigvalsh(moment)[0])

@@ -1,0 +1,131 @@
+"""What every estimator of this room is given and gives back, and how a budget of samples is cut into segments.
+
+All look for θ with ψ(x)ᵀθ ≈ Q^π(x), where Q^π solves the Poisson equation
+
+    Q(s,a) = r(s,a) - h^π(s) - ρ + Σ_{s',a'} P(s'|s,a) π(a'|s') Q(s',a'),
+
+from transitions x = (s,a) → x' = (s',a') that they may see once each. Q is unique up to a constant; where the constants
+are within reach of the features, estimates have none: θ ⟂ c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from algorithms.features import Features
+from l2t.errors import ConfigurationError
+from l2t.transitions import PairTransitions, Source
+
+BLOCK = 500
+"""Transitions drawn at a time; budgets are multiples of it."""
+
+POINTS = 17
+"""Points of a curve of estimates that are not made in epochs."""
+
+Carry = TypeVar("Carry")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A policy to evaluate.
+
+    Attributes:
+        features: ψ.
+        source: transitions of the policy, or of one that explores more; x' is always drawn from the policy.
+        rate_source: transitions of the policy itself, where `source` explores. Both streams share their state.
+    """
+
+    features: Features
+    source: Source
+    rate_source: Source | None = None
+
+
+@struct.dataclass
+class Estimate:
+    """θ and ρ; along a curve, with a leading axis of its points."""
+
+    theta: Float[Array, "*points d"]
+    reward_rate: Float[Array, "*points"]
+
+
+class Estimator(Protocol):
+    """A method with its budget."""
+
+    @property
+    def samples(self) -> Int[np.ndarray, " points"]:
+        """Transitions drawn, all of them, before each point of the curve."""
+        ...
+
+    def run(self, problem: Problem, key: Key[Array, ""]) -> Estimate:
+        """The curve of estimates. Pure; to be jitted, and vmapped over keys."""
+        ...
+
+
+def geometric_blocks(samples: int, points: int = POINTS, first: int = 2) -> list[int]:
+    """Lengths, in blocks, of segments that end at about geometrically spaced places, the last at `samples`."""
+    blocks = samples // BLOCK
+    if blocks < first:
+        raise ConfigurationError(f"samples={samples} is too small; at least {first * BLOCK} are needed.")
+    ends = np.unique(np.round(np.geomspace(first, blocks, points)).astype(int))
+    return np.diff(ends, prepend=0).tolist()
+
+
+def over_blocks(
+    update: Callable[[Carry, PairTransitions], Carry],
+    source: Source,
+    carry: Carry,
+    stream: PyTree,
+    key: Key[Array, ""],
+    blocks: Int[Array, ""],
+) -> tuple[Carry, PyTree]:
+    """Draw `blocks` blocks and let `update` take each in. The count may be traced; it must not be vmapped over."""
+
+    def step(index: Array, state: tuple[Carry, PyTree]) -> tuple[Carry, PyTree]:
+        carry, stream = state
+        stream, batch = source.draw(stream, jax.random.fold_in(key, index), BLOCK)
+        return update(carry, batch), stream
+
+    return jax.lax.fori_loop(0, blocks, step, (carry, stream))
+
+
+def run_segments(
+    update: Callable[[Carry, PairTransitions], Carry],
+    readout: Callable[[Carry], Estimate],
+    problem: Problem,
+    carry: Carry,
+    segments: Sequence[int],
+    key: Key[Array, ""],
+) -> Estimate:
+    """Take in blocks, and read out an estimate at the end of each segment."""
+    start_key, key = jax.random.split(key)
+
+    def segment(state: tuple[Carry, PyTree], inputs: tuple[Array, Array]) -> tuple[tuple[Carry, PyTree], Estimate]:
+        key, blocks = inputs
+        carry, stream = over_blocks(update, problem.source, *state, key, blocks)
+        return (carry, stream), readout(carry)
+
+    state = (carry, problem.source.init(start_key))
+    return jax.lax.scan(segment, state, (jax.random.split(key, len(segments)), jnp.asarray(segments)))[1]
+
+
+def without_constant(features: Features, theta: Float[Array, " d"]) -> Float[Array, " d"]:
+    """θ less its component along the constants."""
+    return theta if features.constant is None else theta - features.constant * (features.constant @ theta)
+
+
+def solve_normal(
+    features: Features, matrix: Float[Array, "d d"], vector: Float[Array, " d"], ridge: float = 1e-6
+) -> Float[Array, " d"]:
+    """θ ⟂ c with M θ ≈ v. A trace-scaled ridge settles what the data leave open, the direction c among it."""
+    scale = jnp.trace(matrix) / features.size
+    if features.constant is not None:
+        matrix = matrix + scale * jnp.outer(features.constant, features.constant)
+    return without_constant(features, jnp.linalg.solve(matrix + ridge * scale * jnp.eye(features.size), vector))

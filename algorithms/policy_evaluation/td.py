@@ -1,0 +1,79 @@
+"""TD(0) in the average-reward setting, on two time scales, with or without averaging.
+
+For each transition x → x' with reward r:
+
+    δ = r - ρ + (ψ(x') - ψ(x))ᵀ θ,   θ <- θ + α_t δ ψ(x),   ρ <- ρ + β_t (r - ρ).
+
+Source: Tsitsiklis and Van Roy, "Average cost temporal-difference learning", Automatica 1999; averaging is that of Polyak
+and Juditsky, SIAM J. Control Optim. 1992.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from algorithms.policy_evaluation.config import TDConfig
+from algorithms.policy_evaluation.problem import (
+    BLOCK,
+    Estimate,
+    Problem,
+    geometric_blocks,
+    run_segments,
+    without_constant,
+)
+from l2t.transitions import PairTransitions
+
+
+@struct.dataclass
+class _Iterate:
+    """θ, ρ, the means of both over all t, and t."""
+
+    now: Estimate
+    mean: Estimate
+    step: Float[Array, ""]
+
+
+class TD:
+    """See the module's docstring.
+
+    Args:
+        config: steps.
+        samples: transitions to draw in all.
+    """
+
+    def __init__(self, config: TDConfig, samples: int) -> None:
+        self.config = config
+        self.segments = geometric_blocks(samples)
+
+    @property
+    def samples(self) -> Int[np.ndarray, " points"]:
+        """Transitions drawn before each estimate."""
+        return BLOCK * np.cumsum(self.segments)
+
+    def run(self, problem: Problem, key: Key[Array, ""]) -> Estimate:
+        """The curve of estimates."""
+        features, config = problem.features, self.config
+
+        def step(state: _Iterate, transition: tuple[PyTree, Array, PyTree]) -> tuple[_Iterate, None]:
+            pair, reward, next_pair = jax.tree.map(lambda x: x[None], transition)
+            theta, rate = state.now.theta, state.now.reward_rate
+            size = config.step_size * (1.0 + state.step / config.decay_after) ** -config.decay
+            delta = reward - rate + features.value(theta, next_pair) - features.value(theta, pair)
+            theta = theta + size / features.largest_norm * features.weighted_sum(delta, pair)
+            now = Estimate(theta, rate + jnp.minimum(config.rate_step * size, 1.0) * (reward[0] - rate))
+            mean = jax.tree.map(lambda old, new: old + (new - old) / (state.step + 1.0), state.mean, now)
+            return _Iterate(now, mean, state.step + 1.0), None
+
+        def update(state: _Iterate, batch: PairTransitions) -> _Iterate:
+            return jax.lax.scan(step, state, (batch.pair, batch.reward, batch.next_pair))[0]
+
+        def readout(state: _Iterate) -> Estimate:
+            chosen = state.mean if config.average else state.now
+            return Estimate(without_constant(features, chosen.theta), chosen.reward_rate)
+
+        zero = Estimate(jnp.zeros(features.size), jnp.zeros(()))
+        return run_segments(update, readout, problem, _Iterate(zero, zero, jnp.zeros(())), self.segments, key)
