@@ -20,6 +20,7 @@ from yaml import YAMLError
 
 from configs.build import experiment_config
 from configs.messages import check_group_value, explain, is_group
+from configs.schema import KEYS
 from l2t.errors import ConfigurationError, RunDirectoryError
 from l2t.run_directory import check_new, check_resumable, check_writable, writing
 
@@ -62,7 +63,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         directory = "sweep" if parsed.multirun else "run"
         overrides.append(f"hydra.{directory}.dir={_quote(str(values['run_dir']))}")
     for candidate in _combinations(overrides) if parsed.multirun else [overrides]:
-        experiment_config(compose_config(candidate, parsed.config_name or "train"))
+        if experiment_config(compose_config(candidate, parsed.config_name or "train")).study is not None:
+            _check_study(values)
     if resume is None:
         _claim_place(_values(overrides), parsed.multirun)
     return [*flags, *overrides]
@@ -157,6 +159,16 @@ def _claim_place(values: dict[str, object], multirun: bool) -> None:
         check_new(Path(str(chosen)))
         with writing(Path(str(chosen))):
             Path(str(chosen)).mkdir(parents=True, exist_ok=True)
+
+
+def _check_study(values: dict[str, object]) -> None:
+    """A key that a study would ignore is a mistake."""
+    if values.get("resume") is not None:
+        raise ConfigurationError("A study cannot be resumed: start it again in a new directory.")
+    for key in values:
+        top = re.split(r"[./@]", key)[0]
+        if top in KEYS and top not in ("study", "seed", "run_dir"):
+            raise ConfigurationError(f"{key}= belongs to training, and a study does not train; its keys are study.*.")
 
 
 def _parse(override: str) -> Override:

@@ -11,6 +11,7 @@ from l2t.tracking.config import TrackingConfig
 
 if TYPE_CHECKING:
     from l2t.algorithm import AlgorithmConfig
+    from l2t.study import StudyConfig
     from l2t.types import Environment
 
 
@@ -42,6 +43,7 @@ class ExperimentConfig:
         run_dir: where to write; `None` makes a dated directory under `runs/`.
         resume: run directory that is continued.
         report, video: write `report.html`, render a video, at the end.
+        study: computed instead of a training run; of the other keys only `seed` and `run_dir` matter then.
     """
 
     algorithm: AlgorithmConfig
@@ -61,6 +63,7 @@ class ExperimentConfig:
     resume: str | None = None
     report: bool = True
     video: bool = True
+    study: StudyConfig | None = None
 
     def __post_init__(self) -> None:
         for name, low in _COUNTS.items():
@@ -75,6 +78,10 @@ class ExperimentConfig:
         for name in ("report", "video"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} must be true or false.")
+        if self.study is not None and not callable(getattr(self.study, "run", None)):
+            raise ConfigurationError(
+                f"The _target_ of 'study' gave a {type(self.study).__name__}; it needs a `name` and a `run` method."
+            )
         for name in ("algorithm", "env"):
             built = getattr(self, name)
             if not callable(getattr(built, "build", None)) or not isinstance(getattr(built, "name", None), str):

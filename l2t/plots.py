@@ -79,6 +79,7 @@ class Panel:
     lines: Sequence[Line]
     y_label: str = ""
     x_label: str = "environment steps"
+    log: bool = False  # both axes
 
 
 def draw(
@@ -179,6 +180,11 @@ def _draw_panel(ax: Axes, panel: Panel, labels: Sequence[str]) -> None:
     ax.set_xlabel(panel.x_label)
     ax.set_ylabel(panel.y_label)
     ax.set_axisbelow(True)
+    if panel.log:
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.minorticks_off()
+        return
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -109,12 +110,15 @@ def _job(config: DictConfig) -> None:
     """One run; Hydra calls it with the composed configuration."""
     path = Path(HydraConfig.get().runtime.output_dir)
     experiment = experiment_config(config)
+    if experiment.study is not None:
+        _study(experiment, path)
+        return
     record = partial(_record_changes, config, path) if experiment.resume else None
     try:
         result = run(experiment, path, record)
     except L2TError as error:
-        if not experiment.resume and {child.name for child in path.iterdir()} <= {".hydra"}:
-            shutil.rmtree(path)  # it never started
+        if not experiment.resume:
+            _remove_unstarted(path)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise  # the other jobs go on
         _fail(error)
@@ -122,6 +126,46 @@ def _job(config: DictConfig) -> None:
         print(f"Interrupted at step {result['env_steps']:,}. Continue with resume={_shown(path)}")
         sys.exit(128 + result["signal"])
     _finish(experiment, path, result)
+
+
+def _study(config: ExperimentConfig, path: Path) -> None:
+    """Compute a study, and write its files when it is done."""
+    import time
+
+    from rich.console import Console
+    from rich.table import Table as ScreenTable
+
+    from l2t import runtime
+    from l2t.study_report import write_study
+
+    assert config.study is not None
+    versions = runtime.configure()
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    print(f"{config.study.name}, seed {config.seed}, in {path}", flush=True)
+    began = time.perf_counter()
+    try:
+        result = config.study.run(config.seed, lambda line: print(line, flush=True))
+    except BaseException:
+        _remove_unstarted(path)
+        raise
+    facts = {"seed": config.seed, "wall_seconds": round(time.perf_counter() - began, 3), "versions": versions}
+    overrides = [str(o) for o in HydraConfig.get().overrides.task if not str(o).startswith("run_dir=")]
+    written = write_study(
+        config.study.name, result, path, facts, shlex.join(["python", "scripts/train.py", *overrides])
+    )
+    for content in result.tables:
+        table = ScreenTable(title=content.title, title_justify="left")
+        for index, header in enumerate(content.headers):
+            table.add_column(header, justify="left" if index < content.names else "right")
+        for row in content.rows:
+            table.add_row(*row)
+        console.print(table)
+    print("\n".join(_shown(file) for file in written))
+
+
+def _remove_unstarted(path: Path) -> None:
+    if {child.name for child in path.iterdir()} <= {".hydra"}:
+        shutil.rmtree(path)
 
 
 def _record_changes(config: DictConfig, path: Path) -> None:

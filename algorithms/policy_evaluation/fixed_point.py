@@ -35,16 +35,3 @@ def squared_error(
     error = np.asarray(value, np.float64) - truth
     error = error - (error @ weight)[..., None]
     return (np.square(error) * weight).sum(-1)
-
-
-def smallest_eigenvalue(
-    table: Float[ndarray, "pair d"], weight: Float[ndarray, " pair"], constant: Float[ndarray, " d"] | None
-) -> float:
-    """Of E_D[ψψᵀ], on the complement of the constants where the features hold them: 0 leaves directions undetermined."""
-    moment = (table.T * weight) @ table
-    if constant is not None:
-        # The constant's direction is moved out of the way, above all others.
-        moment = moment + 2.0 * np.trace(moment) * np.outer(constant, constant)
-        projector = np.eye(len(constant)) - np.outer(constant, constant)
-        moment = projector @ moment @ projector + 2.0 * np.trace(moment) * np.outer(constant, constant)
-    return float(np.linalg.eigvalsh(moment)[0])

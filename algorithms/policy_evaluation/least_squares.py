@@ -5,7 +5,8 @@ Monte-Carlo:  Σ ψ(x) ψ(x)ᵀ θ = Σ ψ(x_t) G_t,  G_t = Σ_{l<H} (r_{t+l} - 
 
 ρ̂ is the mean reward of all transitions so far.
 
-Source: Yu and Bertsekas, "Convergence results for some temporal difference methods based on least squares", IEEE TAC 2009.
+Source: Yu and Bertsekas, "Convergence results for some temporal difference methods based on least squares", IEEE
+Transactions on Automatic Control 2009.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ For each transition x → x' with reward r:
 
     δ = r - ρ + (ψ(x') - ψ(x))ᵀ θ,   θ <- θ + α_t δ ψ(x),   ρ <- ρ + β_t (r - ρ).
 
-Source: Tsitsiklis and Van Roy, "Average cost temporal-difference learning", Automatica 1999; averaging is that of Polyak
-and Juditsky, SIAM J. Control Optim. 1992.
+Source: Tsitsiklis and Van Roy, "Average cost temporal-difference learning", Automatica 1999; averaging is that of
+Polyak and Juditsky, SIAM J. Control Optim. 1992.
 """
 
 from __future__ import annotations

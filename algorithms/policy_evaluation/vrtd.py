@@ -91,7 +91,9 @@ class VRTD:
         start_key, burn_key, key = jax.random.split(key, 3)
         features = problem.features
         stream = problem.source.init(start_key)
-        _, stream = over_blocks(_ignore, problem.source, None, stream, burn_key, jnp.asarray(self.config.burn_in_blocks))
+        _, stream = over_blocks(
+            _ignore, problem.source, None, stream, burn_key, jnp.asarray(self.config.burn_in_blocks)
+        )
 
         def epoch(
             state: tuple[Array, PyTree, Estimate, Array], inputs: tuple[Array, Array]
@@ -119,10 +121,13 @@ class VRTD:
 
         zero = jnp.zeros(features.size)
         state = (zero, stream, Estimate(zero, jnp.zeros(())), jnp.zeros(()))
-        inputs = (jax.random.split(key, len(self.epochs)), tuple(jnp.asarray(part) for part in zip(*self.epochs, strict=True)))
+        inputs = (
+            jax.random.split(key, len(self.epochs)),
+            tuple(jnp.asarray(part) for part in zip(*self.epochs, strict=True)),
+        )
         return jax.lax.scan(epoch, state, inputs)[1]
 
-    def _anchor(self, features: Features, theta: Array):  # noqa: ANN202
+    def _anchor(self, features: Features, theta: Array):
         def update(sums: _Anchor, batch: PairTransitions) -> _Anchor:
             difference = features.value(theta, batch.pair) - features.value(theta, batch.next_pair) - batch.reward
             return _Anchor(

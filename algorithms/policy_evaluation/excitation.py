@@ -1,0 +1,61 @@
+"""Do the data determine every direction of θ? A deterministic policy never shows the actions that it does not take."""
+
+from __future__ import annotations
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from algorithms.policy_evaluation.problem import BLOCK, Problem, over_blocks
+from l2t.transitions import PairTransitions
+
+SINGULAR = 1e-7
+"""Eigenvalues of E[ψψᵀ] below this share of the largest count as zero: float32 resolves no less."""
+
+
+class ExcitationWarning(UserWarning):
+    """The transitions leave directions of θ undetermined."""
+
+
+def check_excitation(problem: Problem, key: Key[Array, ""], samples: int = 100_000) -> float:
+    """Smallest eigenvalue of E[ψψᵀ] over a stretch of the stream, on the complement of the constants.
+
+    VRTD's operator is monotone only where this is above zero. Warns, with the eigenvalue, where it is not.
+
+    Args:
+        problem: features and source.
+        key: of the stretch.
+        samples: its length.
+    """
+    moment = jax.jit(lambda key: _moment(problem, key, samples // BLOCK))(key)
+    constant = problem.features.constant
+    if constant is not None:
+        projector = jnp.eye(len(constant)) - jnp.outer(constant, constant)
+        # The constants' direction goes above all others, out of the way.
+        moment = projector @ moment @ projector + jnp.trace(moment) * jnp.outer(constant, constant)
+    eigenvalues = jnp.linalg.eigvalsh(moment)
+    smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
+    if smallest < SINGULAR * largest:
+        unseen = int((eigenvalues < SINGULAR * largest).sum())
+        warnings.warn(
+            f"The data leave {unseen} of {problem.features.size} directions of θ undetermined: the smallest eigenvalue "
+            f"of E[ψψᵀ] is {smallest:.1e} in {samples:,} transitions. The policy takes too few actions (or the stretch "
+            "was short): EVRTD (exploration > 0) sees the others.",
+            ExcitationWarning,
+            stacklevel=2,
+        )
+    return smallest
+
+
+def _moment(problem: Problem, key: Key[Array, ""], blocks: int) -> Float[Array, "d d"]:
+    features = problem.features
+
+    def update(moment: Array, batch: PairTransitions) -> Array:
+        return moment + features.outer_sum(batch.pair, batch.pair)
+
+    start_key, key = jax.random.split(key)
+    zero = jnp.zeros((features.size, features.size))
+    moment, _ = over_blocks(update, problem.source, zero, problem.source.init(start_key), key, jnp.asarray(blocks))
+    return moment / (blocks * BLOCK)

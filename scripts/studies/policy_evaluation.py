@@ -1,0 +1,187 @@
+"""Evaluation of a known policy on finite processes: how fast each estimator's error falls with the samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from l2t.config import check_choice, check_count, check_range
+from l2t.errors import ConfigurationError
+from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific, value_at
+
+if TYPE_CHECKING:
+    from algorithms.features import OneHot, TableFeatures
+    from algorithms.policy_evaluation.problem import Estimator, Problem
+    from envs.tabular.model import TabularMDP
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PolicyEvaluation:
+    """Every method on every process, over seeds.
+
+    Attributes:
+        name: of the study.
+        processes: by label.
+        methods: configurations of `algorithms.policy_evaluation.config`, by label.
+        policy: `uniform`, `random` (a Dirichlet draw for each state) or `optimal` (deterministic).
+        entropy: μ of the regulariser h^π.
+        features: `one_hot`, `random`, `radial` or `aggregated`.
+        feature_size: columns of random features; centres; groups of states.
+        sampling: `markov`, or `generative`: independent draws from the stationary distribution.
+        num_seeds, samples: streams, and transitions of each.
+        fit_from: slopes are fitted from here to the end.
+        compare_at: errors are compared at the last points not after this.
+        baseline: method that the others are divided by.
+    """
+
+    name: str
+    processes: Mapping[str, Any]
+    methods: Mapping[str, Any]
+    policy: str = "uniform"
+    entropy: float = 0.0
+    features: str = "one_hot"
+    feature_size: int = 20
+    sampling: str = "markov"
+    num_seeds: int = 20
+    samples: int = 4_000_000
+    fit_from: int = 400_000
+    compare_at: int = 1_000_000
+    baseline: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("study.policy", self.policy, ("uniform", "random", "optimal"))
+        check_choice("study.features", self.features, ("one_hot", "random", "radial", "aggregated"))
+        check_choice("study.sampling", self.sampling, ("markov", "generative"))
+        check_range("study.entropy", self.entropy, 0.0)
+        for count in ("num_seeds", "samples", "fit_from", "compare_at", "feature_size"):
+            check_count(f"study.{count}", getattr(self, count))
+        if not self.processes or not self.methods:
+            raise ConfigurationError("study.processes and study.methods must each name at least one.")
+        if self.baseline:
+            check_choice("study.baseline", self.baseline, self.methods)
+        if self.sampling == "generative" and any(method.exploration for method in self.methods.values()):
+            raise ConfigurationError("study.sampling=generative draws every pair already: leave out exploration.")
+
+    def run(self, seed: int, notice: Notice) -> StudyResult:
+        """Run every method on every process."""
+        curves: list[SeedCurves] = []
+        notes: list[str] = []
+        for label, mdp in self.processes.items():
+            found, remarks = self._on(label, mdp, seed, notice)
+            curves += found
+            notes += remarks
+        error = "squared error" if self.features == "one_hot" else "squared distance to the fixed point"
+        return StudyResult(curves, [self._table(curves)], "transitions", f"{error}, D-norm, less constants", notes)
+
+    def _on(self, label: str, mdp: TabularMDP, seed: int, notice: Notice) -> tuple[list[SeedCurves], list[str]]:
+        import jax
+
+        from algorithms.policy_evaluation.excitation import ExcitationWarning, check_excitation
+        from algorithms.policy_evaluation.fixed_point import projected_fixed_point, squared_error
+        from envs.tabular.exact import evaluate
+
+        policy = self._policy(mdp, seed)
+        exact = evaluate(mdp, policy, self.entropy)
+        table, features = self._features(mdp)
+        reward = (exact.q + exact.reward_rate - mdp.transition @ exact.bias).reshape(-1)  # r - h
+        # Errors are weighted as the most exploring method sees the pairs: there every pair counts.
+        weight = _pair_weights(mdp, policy, max(method.exploration for method in self.methods.values()))
+        keys = jax.random.split(jax.random.key(seed), self.num_seeds)
+        curves, notes = [], []
+        for name, method in self.methods.items():
+            estimator: Estimator = method.build(self.samples)
+            problem = self._problem(mdp, policy, features, method.exploration)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ExcitationWarning)
+                check_excitation(problem, jax.random.key(seed))
+            notes += [f"{name} on {label}: {warning.message}" for warning in caught]
+            for warning in caught:
+                notice(f"warning: {name} on {label}: {warning.message}")
+            theta = np.asarray(_sweep(estimator, problem, keys).theta, np.float64)
+            truth = exact.q.reshape(-1)
+            if table is not None:
+                own = _pair_weights(mdp, policy, method.exploration)
+                chain = mdp.pair_chain(policy)
+                truth = table @ projected_fixed_point(table, own, chain, reward, exact.reward_rate)
+                theta = theta @ table.T
+            curves.append(SeedCurves(label, name, estimator.samples, squared_error(theta, truth, weight)))
+            last = scientific(float(curves[-1].y[:, -1].mean()))
+            notice(f"{label}: {name}: error {last} after {int(curves[-1].x[-1]):,} transitions")
+        if table is not None:
+            distance = squared_error(truth, exact.q.reshape(-1), weight)
+            notes.append(f"{label}: the fixed point itself is {scientific(float(distance))} away from Q.")
+        return curves, notes
+
+    def _policy(self, mdp: TabularMDP, seed: int) -> Float[ndarray, "state action"]:
+        from envs.tabular.exact import relative_value_iteration
+
+        if self.policy == "uniform":
+            return mdp.uniform_policy()
+        if self.policy == "random":
+            return np.random.default_rng(seed).dirichlet(np.ones(mdp.num_actions), mdp.num_states)
+        return relative_value_iteration(mdp, self.entropy).policy
+
+    def _features(self, mdp: TabularMDP) -> tuple[Float[ndarray, "pair d"] | None, OneHot | TableFeatures]:
+        """The table of the features in float64, unless it is the identity, and the features."""
+        from algorithms.features import OneHot, aggregated_features, radial_features, random_features
+
+        if self.features == "one_hot":
+            return None, OneHot(mdp.reward.size)
+        if self.features == "random":
+            made = random_features(mdp.reward.size, self.feature_size)
+        else:
+            make = radial_features if self.features == "radial" else aggregated_features
+            made = make(mdp.num_states, mdp.num_actions, self.feature_size)
+        return np.asarray(made.table, np.float64), made
+
+    def _problem(self, mdp: TabularMDP, policy: Float[ndarray, "state action"], features: Any, exploration: float):
+        import jax.numpy as jnp
+
+        from algorithms.policy_evaluation.problem import Problem
+        from envs.tabular.sampling import GenerativeSource, MarkovSource, Sampler
+
+        sampler, acting = Sampler.create(mdp, policy), jnp.asarray(policy, jnp.float32)
+        if self.sampling == "generative":
+            weight = _pair_weights(mdp, policy, 0.0)
+            return Problem(features, GenerativeSource.create(sampler, acting, weight, self.entropy))
+        source = MarkovSource.create(sampler, acting, self.entropy, exploration)
+        plain = MarkovSource.create(sampler, acting, self.entropy) if exploration else None
+        return Problem(features, source, plain)
+
+    def _table(self, curves: list[SeedCurves]) -> Table:
+        rows = []
+        for curve in curves:
+            error = value_at(curve, self.compare_at).mean()
+            cells = [curve.problem, curve.method, scientific(float(error))]
+            if self.baseline:
+                (base,) = [c for c in curves if (c.problem, c.method) == (curve.problem, self.baseline)]
+                cells.append(f"{error / value_at(base, self.compare_at).mean():.3f}")
+            slope = fitted_slope(curve, self.fit_from)
+            rows.append((*cells, interval_text(slope), scientific(float(curve.y[:, -1].mean()))))
+        divided = (f"/ {self.baseline}",) if self.baseline else ()
+        headers = ("process", "method", f"error at {self.compare_at:,}", *divided, "slope [95 %]", "last error")
+        return Table(f"{self.num_seeds} seeds, slopes from {self.fit_from:,} transitions", headers, tuple(rows))
+
+
+def _pair_weights(
+    mdp: TabularMDP, policy: Float[ndarray, "state action"], exploration: float
+) -> Float[ndarray, " pair"]:
+    """How often each pair occurs in the long run when the policy is mixed with the uniform one."""
+    from envs.tabular.exact import evaluate
+
+    acting = (1.0 - exploration) * policy + exploration / mdp.num_actions
+    return (evaluate(mdp, acting).stationary[:, None] * acting).reshape(-1)
+
+
+def _sweep(estimator: Estimator, problem: Problem, keys: Any):
+    import jax
+
+    return jax.device_get(jax.jit(jax.vmap(lambda key: estimator.run(problem, key)))(keys))
