@@ -31,8 +31,8 @@ class VRTDConfig:
 
     step_size: float = 0.5
     first_blocks: int = 4
-    growth: float = 2.0
-    inner_fraction: float = 0.25
+    growth: float = 1.5
+    inner_fraction: float = 0.15
     discard: float = 0.2
     skip: int = 1
     burn_in_blocks: int = 2

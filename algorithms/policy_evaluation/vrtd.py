@@ -26,6 +26,8 @@ Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Marko
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,13 +89,18 @@ class VRTD:
         return BLOCK * (self.config.burn_in_blocks + np.cumsum([sum(epoch) for epoch in self.epochs]))
 
     def run(self, problem: Problem, key: Key[Array, ""]) -> Estimate:
-        """The estimate after each epoch."""
-        start_key, burn_key, key = jax.random.split(key, 3)
+        """The estimate after each epoch, from θ = 0."""
+        start_key, key = jax.random.split(key)
+        return self.go_on(problem, key, jnp.zeros(problem.features.size), problem.source.init(start_key))[0]
+
+    def go_on(
+        self, problem: Problem, key: Key[Array, ""], theta: Float[Array, " d"], stream: PyTree
+    ) -> tuple[Estimate, PyTree]:
+        """The same from a given anchor and state of the stream, which is also returned: a critic's warm start."""
+        burn_key, key = jax.random.split(key)
         features = problem.features
-        stream = problem.source.init(start_key)
-        _, stream = over_blocks(
-            _ignore, problem.source, None, stream, burn_key, jnp.asarray(self.config.burn_in_blocks)
-        )
+        burn_in = jnp.asarray(self.config.burn_in_blocks)
+        _, stream = over_blocks(lambda carry, batch: carry, problem.source, None, stream, burn_key, burn_in)
 
         def epoch(
             state: tuple[Array, PyTree, Estimate, Array], inputs: tuple[Array, Array]
@@ -119,15 +126,16 @@ class VRTD:
             mean = jax.tree.map(lambda old, new: old + share / weight * (new - old), mean, now)
             return (theta, stream, mean, weight), mean if self.config.average_epochs else now
 
-        zero = jnp.zeros(features.size)
-        state = (zero, stream, Estimate(zero, jnp.zeros(())), jnp.zeros(()))
+        zero = jnp.zeros(())
+        state = (theta, stream, Estimate(jnp.zeros_like(theta), zero), zero)
         inputs = (
             jax.random.split(key, len(self.epochs)),
             tuple(jnp.asarray(part) for part in zip(*self.epochs, strict=True)),
         )
-        return jax.lax.scan(epoch, state, inputs)[1]
+        (_, stream, _, _), curve = jax.lax.scan(epoch, state, inputs)
+        return curve, stream
 
-    def _anchor(self, features: Features, theta: Array):
+    def _anchor(self, features: Features, theta: Array) -> Callable[[_Anchor, PairTransitions], _Anchor]:
         def update(sums: _Anchor, batch: PairTransitions) -> _Anchor:
             difference = features.value(theta, batch.pair) - features.value(theta, batch.next_pair) - batch.reward
             return _Anchor(
@@ -177,10 +185,6 @@ def _epochs(config: VRTDConfig, blocks: int) -> list[tuple[int, int, int]]:
         return []
     parts = np.outer(sizes * left / ends[len(sizes) - 1], shares)
     return [(int(a), int(b), max(int(c), 1)) for a, b, c in parts]
-
-
-def _ignore(carry: None, batch: PairTransitions) -> None:
-    del carry, batch
 
 
 def _no_sums(features: Features) -> _Anchor:

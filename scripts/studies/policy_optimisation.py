@@ -1,0 +1,151 @@
+"""Policy mirror descent on finite processes: how fast the optimality gap falls with the samples, critic by critic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from l2t.config import check_choice, check_count, check_range
+from l2t.errors import ConfigurationError
+from l2t.statistics import Interval
+from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific
+
+if TYPE_CHECKING:
+    from algorithms.mirror_descent.schedules import Schedule
+    from envs.tabular.model import TabularMDP
+
+Notice = Callable[[str], None]
+
+RECORDS = 200
+"""Policies kept of a run, at most."""
+
+POINTS = 25
+"""Of these, shown and fitted: geometrically spaced."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A process and how the policy moves on it.
+
+    Attributes:
+        process: the process.
+        divergence: `kl`, `tsallis` or `euclidean`.
+        schedule: `sqrt`: c √(log A/(k+1))/Q_max, for μ = 0; `regularised`: c/(μ (k+1)); `constant`: c.
+        scale: c.
+        entropy: μ.
+        iterations: K.
+        fit_from: iteration from which slopes are fitted.
+    """
+
+    process: Any
+    divergence: str = "kl"
+    schedule: str = "sqrt"
+    scale: float = 1.0
+    entropy: float = 0.0
+    iterations: int = 3000
+    fit_from: int = 100
+
+    def __post_init__(self) -> None:
+        check_choice("divergence", self.divergence, ("kl", "tsallis", "euclidean"))
+        check_choice("schedule", self.schedule, ("sqrt", "regularised", "constant"))
+        check_range("scale", self.scale, 0.0, open_low=True)
+        check_range("entropy", self.entropy, 0.0)
+        check_count("iterations", self.iterations, RECORDS)
+        check_count("fit_from", self.fit_from)
+        if self.schedule == "regularised" and self.entropy == 0.0:
+            raise ConfigurationError("schedule=regularised divides by the entropy; give entropy > 0 or schedule=sqrt.")
+        if self.iterations % RECORDS:
+            raise ConfigurationError(f"iterations={self.iterations} must be a multiple of {RECORDS}.")
+
+    def steps(self) -> Schedule:
+        """The schedule, with Q_max half the span of the uniform policy's Q."""
+        from algorithms.mirror_descent.schedules import Constant, Regularised, SquareRoot
+        from envs.tabular.exact import evaluate
+
+        mdp: TabularMDP = self.process
+        if self.schedule == "regularised":
+            return Regularised(self.entropy, self.scale)
+        if self.schedule == "constant":
+            return Constant(self.scale)
+        q_max = 0.5 * float(np.ptp(evaluate(mdp, mdp.uniform_policy()).q))
+        return SquareRoot(mdp.num_actions, q_max, self.scale)
+
+
+@dataclass(frozen=True)
+class PolicyOptimisation:
+    """Every critic on every case, over seeds.
+
+    Attributes:
+        name: of the study.
+        cases: by label.
+        critics: configurations of `scripts.studies.critics`, by label.
+        num_seeds: runs of each.
+    """
+
+    name: str
+    cases: Mapping[str, Any]
+    critics: Mapping[str, Any]
+    num_seeds: int = 20
+
+    def __post_init__(self) -> None:
+        check_count("study.num_seeds", self.num_seeds)
+        if not self.cases or not self.critics:
+            raise ConfigurationError("study.cases and study.critics must each name at least one.")
+
+    def run(self, seed: int, notice: Notice) -> StudyResult:
+        """Run every critic in every case."""
+        curves, rows = [], []
+        for label, case in self.cases.items():
+            for name, critic in self.critics.items():
+                curve = self._curve(label, name, case, critic, seed)
+                per_iteration = curve.x[-1] / case.iterations
+                slope = fitted_slope(curve, case.fit_from * per_iteration)
+                last = float(curve.y[:, -1].mean())
+                notice(f"{label}: {name}: gap {scientific(last)} after {int(curve.x[-1]):,} transitions")
+                # n ~ ε^p: the slope of log n against log ε, turned round.
+                power = Interval(1.0 / slope.estimate, 1.0 / slope.high, 1.0 / slope.low)
+                cells = (f"{int(per_iteration):,}", scientific(last), interval_text(slope), interval_text(power))
+                rows.append((label, name, *cells))
+                curves.append(curve)
+        headers = ("case", "critic", "samples / iteration", "last gap", "slope of gap [95 %]", "samples ~ gap^p: p")
+        table = Table(f"{self.num_seeds} seeds", headers, tuple(rows))
+        return StudyResult(curves, [table], "transitions", "optimality gap of the reward rate")
+
+    def _curve(self, label: str, name: str, case: Case, critic: Any, seed: int) -> SeedCurves:
+        import jax
+        import jax.numpy as jnp
+
+        from algorithms.mirror_descent import divergences
+        from algorithms.mirror_descent.tabular import mirror_descent
+        from envs.tabular.exact import relative_value_iteration
+
+        mdp: TabularMDP = case.process
+        step = getattr(divergences, f"{case.divergence}_step")
+        built, schedule = critic.build(mdp, case.entropy), case.steps()
+        uniform = jnp.asarray(mdp.uniform_policy(), jnp.float32)
+        every = case.iterations // RECORDS
+
+        def run(key: Any) -> tuple[Any, Any]:
+            state_key, key = jax.random.split(key)
+            found = mirror_descent(
+                built.critic, step, schedule, uniform, case.iterations, case.entropy, key, built.init(state_key), every
+            )
+            return found.log_policy, found.metrics["samples"]
+
+        keys = jax.random.split(jax.random.key(seed), self.num_seeds)
+        log_policy, samples = jax.device_get(jax.jit(jax.vmap(run))(keys))
+        kept = np.unique(np.geomspace(1, RECORDS, POINTS).round().astype(int))
+        used = np.cumsum(samples[0].astype(np.float64))[kept * every - 1]
+        best = relative_value_iteration(mdp, case.entropy).reward_rate
+        gap = [[best - _reward_rate(mdp, policy, case.entropy) for policy in path[kept]] for path in log_policy]
+        return SeedCurves(label, name, used, np.array(gap))
+
+
+def _reward_rate(mdp: TabularMDP, log_policy: np.ndarray, entropy: float) -> float:
+    from envs.tabular.exact import evaluate
+
+    policy = np.exp(log_policy.astype(np.float64))
+    return evaluate(mdp, policy / policy.sum(1, keepdims=True), entropy).reward_rate
