@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
 from l2t.statistics import Curve, Series
 
@@ -183,7 +183,11 @@ def _draw_panel(ax: Axes, panel: Panel, labels: Sequence[str]) -> None:
     if panel.log:
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.minorticks_off()
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        low, high = ax.get_ylim()
+        if high > 100.0 * low:  # with less than two decades their fractions are labelled too
+            ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.tick_params(which="minor", length=0.0)
         return
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -6,6 +6,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from algorithms.policy_evaluation.problem import BLOCK, Problem, over_blocks
@@ -29,13 +30,14 @@ def check_excitation(problem: Problem, key: Key[Array, ""], samples: int = 100_0
         key: of the stretch.
         samples: its length.
     """
-    moment = jax.jit(lambda key: _moment(problem, key, samples // BLOCK))(key)
-    constant = problem.features.constant
-    if constant is not None:
-        projector = jnp.eye(len(constant)) - jnp.outer(constant, constant)
+    moment = np.asarray(jax.jit(lambda key: _moment(problem, key, samples // BLOCK))(key), np.float64)
+    if problem.features.constant is not None:
+        constant = np.asarray(problem.features.constant, np.float64)
+        constant /= np.linalg.norm(constant)
+        projector = np.eye(len(constant)) - np.outer(constant, constant)
         # The constants' direction goes above all others, out of the way.
-        moment = projector @ moment @ projector + jnp.trace(moment) * jnp.outer(constant, constant)
-    eigenvalues = jnp.linalg.eigvalsh(moment)
+        moment = projector @ moment @ projector + np.trace(moment) * np.outer(constant, constant)
+    eigenvalues = np.linalg.eigvalsh(moment)
     smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
     if smallest < SINGULAR * largest:
         unseen = int((eigenvalues < SINGULAR * largest).sum())

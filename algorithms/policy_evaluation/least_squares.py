@@ -11,6 +11,8 @@ Transactions on Automatic Control 2009.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -24,7 +26,7 @@ from algorithms.policy_evaluation.problem import (
     Problem,
     geometric_blocks,
     run_segments,
-    solve_normal,
+    without_constant,
 )
 from l2t.transitions import PairTransitions
 
@@ -46,9 +48,12 @@ def _no_sums(features: Features) -> _Sums:
 
 
 def _solve(features: Features, sums: _Sums, ridge: float) -> Estimate:
+    """θ ⟂ c of the system; the ridge, in units of the mean diagonal, settles what the data leave open."""
     rate = sums.reward / sums.count
     vector = (sums.target - rate * sums.offset) / sums.count
-    return Estimate(solve_normal(features, sums.matrix / sums.count, vector, ridge), rate)
+    matrix = sums.matrix / sums.count
+    matrix = matrix + ridge * jnp.trace(matrix) / features.size * jnp.eye(features.size)
+    return Estimate(without_constant(features, jnp.linalg.solve(matrix, vector)), rate)
 
 
 class LSTD:
@@ -83,6 +88,9 @@ class LSTD:
             )
 
         def readout(sums: _Sums) -> Estimate:
+            if features.constant is not None:  # the matrix sends the constants to zero: their direction is filled up
+                scale = jnp.trace(sums.matrix) / features.size
+                sums = replace(sums, matrix=sums.matrix + scale * jnp.outer(features.constant, features.constant))
             return _solve(features, sums, self.config.ridge)
 
         return run_segments(update, readout, problem, _no_sums(features), self.segments, key)

@@ -119,13 +119,3 @@ def run_segments(
 def without_constant(features: Features, theta: Float[Array, " d"]) -> Float[Array, " d"]:
     """θ less its component along the constants."""
     return theta if features.constant is None else theta - features.constant * (features.constant @ theta)
-
-
-def solve_normal(
-    features: Features, matrix: Float[Array, "d d"], vector: Float[Array, " d"], ridge: float = 1e-6
-) -> Float[Array, " d"]:
-    """θ ⟂ c with M θ ≈ v. A trace-scaled ridge settles what the data leave open, the direction c among it."""
-    scale = jnp.trace(matrix) / features.size
-    if features.constant is not None:
-        matrix = matrix + scale * jnp.outer(features.constant, features.constant)
-    return without_constant(features, jnp.linalg.solve(matrix + ridge * scale * jnp.eye(features.size), vector))

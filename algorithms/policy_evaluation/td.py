@@ -10,6 +10,8 @@ Polyak and Juditsky, SIAM J. Control Optim. 1992.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +32,7 @@ from l2t.transitions import PairTransitions
 
 @struct.dataclass
 class _Iterate:
-    """θ, ρ, the means of both over all t, and t."""
+    """θ and ρ, the means of both over all blocks so far, and t."""
 
     now: Estimate
     mean: Estimate
@@ -58,18 +60,26 @@ class TD:
         """The curve of estimates."""
         features, config = problem.features, self.config
 
-        def step(state: _Iterate, transition: tuple[PyTree, Array, PyTree]) -> tuple[_Iterate, None]:
-            pair, reward, next_pair = jax.tree.map(lambda x: x[None], transition)
-            theta, rate = state.now.theta, state.now.reward_rate
-            size = config.step_size * (1.0 + state.step / config.decay_after) ** -config.decay
+        def step(
+            state: tuple[Estimate, Estimate], inputs: tuple[PyTree, Array, PyTree, Array]
+        ) -> tuple[tuple[Estimate, Estimate], None]:
+            (theta, rate), total = (state[0].theta, state[0].reward_rate), state[1]
+            pair, reward, next_pair, size = jax.tree.map(lambda x: x[None], inputs)
             delta = reward - rate + features.value(theta, next_pair) - features.value(theta, pair)
-            theta = theta + size / features.largest_norm * features.weighted_sum(delta, pair)
-            now = Estimate(theta, rate + jnp.minimum(config.rate_step * size, 1.0) * (reward[0] - rate))
-            mean = jax.tree.map(lambda old, new: old + (new - old) / (state.step + 1.0), state.mean, now)
-            return _Iterate(now, mean, state.step + 1.0), None
+            theta = theta + size[0] / features.largest_norm * features.weighted_sum(delta, pair)
+            now = Estimate(theta, rate + jnp.minimum(config.rate_step * size[0], 1.0) * (reward[0] - rate))
+            return (now, jax.tree.map(jnp.add, total, now)), None
 
         def update(state: _Iterate, batch: PairTransitions) -> _Iterate:
-            return jax.lax.scan(step, state, (batch.pair, batch.reward, batch.next_pair))[0]
+            times = (state.step + jnp.arange(BLOCK)) / config.decay_after
+            sizes = config.step_size * (1.0 + times) ** -config.decay
+            inputs = (batch.pair, batch.reward, batch.next_pair, sizes)
+            zero = jax.tree.map(jnp.zeros_like, state.now)
+            (now, total), _ = jax.lax.scan(step, (state.now, zero), inputs)
+            # The mean moves once a block: over millions of single steps float32 would lose the increments.
+            share = BLOCK / (state.step + BLOCK)
+            mean = jax.tree.map(lambda old, new: old + share * (new / BLOCK - old), state.mean, total)
+            return _Iterate(replace(now, theta=without_constant(features, now.theta)), mean, state.step + BLOCK)
 
         def readout(state: _Iterate) -> Estimate:
             chosen = state.mean if config.average else state.now

@@ -103,7 +103,7 @@ class VRTD:
         _, stream = over_blocks(lambda carry, batch: carry, problem.source, None, stream, burn_key, burn_in)
 
         def epoch(
-            state: tuple[Array, PyTree, Estimate, Array], inputs: tuple[Array, Array]
+            state: tuple[Array, PyTree, Estimate, Array], inputs: tuple[Array, tuple[Array, ...]]
         ) -> tuple[tuple[Array, PyTree, Estimate, Array], Estimate]:
             anchor, stream, mean, weight = state
             key, (anchor_blocks, rate_blocks, inner_blocks) = inputs

@@ -96,8 +96,11 @@ class MarkovSource:
         return cls(sampler.with_policy(policy), _paid(sampler, policy, entropy), jnp.asarray(exploration, jnp.float32))
 
     def init(self, key: Key[Array, ""]) -> Int[Array, ""]:
-        """A uniformly drawn pair."""
-        return jax.random.randint(key, (), 0, self.reward.shape[0])
+        """A uniformly drawn state, and an action of the policy there."""
+        uniform = jax.random.uniform(key, (2,))
+        states, actions = self.sampler.reward.shape
+        state = jnp.minimum((uniform[0] * states).astype(jnp.int32), states - 1)
+        return state * actions + _invert(self.sampler.policy[state], uniform[1])
 
     def draw(self, state: Int[Array, ""], key: Key[Array, ""], length: int) -> tuple[Int[Array, ""], PairTransitions]:
         """The next `length` transitions of the path."""

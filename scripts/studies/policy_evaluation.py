@@ -111,13 +111,12 @@ class PolicyEvaluation:
                 own = _pair_weights(mdp, policy, method.exploration)
                 chain = mdp.pair_chain(policy)
                 truth = table @ projected_fixed_point(table, own, chain, reward, exact.reward_rate)
+                distance = scientific(float(squared_error(truth, exact.q.reshape(-1), weight)))
+                notes.append(f"{name} on {label}: its fixed point is {distance} away from Q.")
                 theta = theta @ table.T
             curves.append(SeedCurves(label, name, estimator.samples, squared_error(theta, truth, weight)))
             last = scientific(float(curves[-1].y[:, -1].mean()))
             notice(f"{label}: {name}: error {last} after {int(curves[-1].x[-1]):,} transitions")
-        if table is not None:
-            distance = squared_error(truth, exact.q.reshape(-1), weight)
-            notes.append(f"{label}: the fixed point itself is {scientific(float(distance))} away from Q.")
         return curves, notes
 
     def _policy(self, mdp: TabularMDP, seed: int) -> Float[ndarray, "state action"]:
