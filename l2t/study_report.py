@@ -33,13 +33,13 @@ def write_study(name: str, result: StudyResult, directory: Path, facts: dict[str
     """
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        picture = save_png(draw(_panels(result), columns=2), directory / "curves.png")
+        pictures = [save_png(draw(_panels(result), columns=2), directory / "curves.png")] if result.curves else []
     rows = [
         json.dumps({"problem": c.problem, "method": c.method, "x": c.x.tolist(), "y": c.y.tolist()}) + "\n"
         for c in result.curves
     ]
     written = [
-        picture,
+        *pictures,
         write_atomically(directory / "curves.jsonl", "".join(rows)),
         write_atomically(directory / "table.md", "\n\n".join(map(markdown, result.tables)) + "\n"),
         write_atomically(directory / "report.html", _page(name, result, facts, command)),
@@ -85,7 +85,9 @@ def _page(name: str, result: StudyResult, facts: dict[str, Any], command: str) -
         [
             f'<header><h1>{escape(name)}</h1><p class="quiet">{escape(summary)}</p>{notes}</header>',
             *(section(t.title, table(t.headers, t.rows, text_columns=range(t.names))) for t in result.tables),
-            section("Curves", f'<p class="quiet small">{explanation}</p>', charts(figures, wide=True)),
+            section("Curves", f'<p class="quiet small">{explanation}</p>', charts(figures, wide=True))
+            if figures
+            else "",
             section("Command", f"<pre>{escape(command)}</pre>"),
             section("Versions", table(["package", "version"], versions, text_columns=(0, 1))),
         ],

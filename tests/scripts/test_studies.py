@@ -1,0 +1,190 @@
+"""Studies in small: what they compute, and their command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from algorithms.policy_evaluation.config import LSTDConfig, TDConfig, VRTDConfig
+from configs.build import experiment_config
+from configs.command_line import compose_config, prepare
+from envs.tabular.exact import evaluate
+from envs.tabular.families import garnet, ring
+from l2t.errors import ConfigurationError, L2TError
+from scripts.studies.critics import ExactCritic, GenerativeCritic, VRTDCritic
+from scripts.studies.policy_evaluation import PolicyEvaluation
+from scripts.studies.policy_optimisation import Case, PolicyOptimisation
+from scripts.studies.speed import Speed, numpy_vrtd
+
+ROOT = Path(__file__).parents[2]
+SMALL = PolicyEvaluation(
+    name="small",
+    processes={"garnet": garnet(5, 2, 2, teleport=0.1)},
+    methods={"lstd": LSTDConfig(), "td": TDConfig()},
+    num_seeds=6,
+    samples=100_000,
+    fit_from=5_000,
+    compare_at=100_000,
+    baseline="td",
+)
+
+
+@pytest.mark.parametrize("features", ["one_hot", "random", "radial", "aggregated"])
+def test_errors_fall_with_every_kind_of_feature(features) -> None:
+    size = {"one_hot": 20, "random": 6, "radial": 3, "aggregated": 2}[features]
+    study = replace(SMALL, features=features, feature_size=size, methods={"lstd": LSTDConfig()}, baseline="")
+    result = study.run(0, lambda line: None)
+    (curve,) = result.curves
+    assert curve.y.shape == (6, len(curve.x))
+    assert curve.y[:, -1].mean() < 0.2 * curve.y[:, curve.x >= 2000][:, 0].mean()
+    assert ("fixed point" in " ".join(result.notes)) == (features != "one_hot")
+
+
+def test_the_table_compares_at_equal_samples_and_divides_by_the_baseline() -> None:
+    result = SMALL.run(0, lambda line: None)
+    lstd, td = result.tables[0].rows
+    assert (lstd[:2], td[:2], td[3]) == (("garnet", "lstd"), ("garnet", "td"), "1.000")
+    means = [curve.y[:, -1].mean() for curve in result.curves]
+    assert float(lstd[3]) == pytest.approx(means[0] / means[1], abs=1e-3)
+
+
+def test_a_deterministic_policy_is_reported_as_singular_for_vrtd_and_learnt_by_evrtd() -> None:
+    methods = {"vrtd": VRTDConfig(), "evrtd": VRTDConfig(exploration=0.3, rate_fraction=0.5)}
+    lines: list[str] = []
+    result = replace(SMALL, policy="optimal", methods=methods, baseline="vrtd").run(0, lines.append)
+    assert len(result.notes) == 1
+    assert "vrtd on garnet: The data leave" in result.notes[0]
+    assert "smallest eigenvalue" in result.notes[0]
+    assert any(line.startswith("warning: vrtd on garnet") for line in lines)
+    vrtd, evrtd = result.curves
+    assert evrtd.y[:, -1].mean() < 0.1 * vrtd.y[:, -1].mean()
+
+
+def test_independent_draws_can_be_asked_for() -> None:
+    result = replace(SMALL, sampling="generative", methods={"lstd": LSTDConfig()}, baseline="").run(
+        0, lambda line: None
+    )
+    assert result.curves[0].y[:, -1].mean() < 1e-3
+
+
+def test_optimisation_closes_the_gap_with_every_critic() -> None:
+    method = VRTDConfig(burn_in_blocks=0, average_epochs=False)
+    critics = {"exact": ExactCritic(), "generative": GenerativeCritic(4, 12), "vrtd": VRTDCritic(method)}
+    case = Case(garnet(5, 2, 2, teleport=0.1), schedule="regularised", entropy=0.2, iterations=200, fit_from=10)
+    study = PolicyOptimisation("small", {"case": case}, critics, num_seeds=3)
+    result = study.run(0, lambda line: None)
+    for curve in result.curves:
+        assert curve.y[:, -1].mean() < 0.1 * curve.y[:, 0].mean()
+        assert np.all(curve.y > -1e-9)  # nothing is better than the optimum
+    exact, generative, vrtd = result.curves
+    assert np.all(np.diff(exact.y.mean(0)) < 0.0)
+    assert generative.x[-1] == 200 * 10 * 4 * 12
+    assert vrtd.x[-1] == 200 * 2500
+    assert [row[1] for row in result.tables[0].rows] == ["exact", "generative", "vrtd"]
+
+
+def test_the_numpy_loop_of_the_speed_study_estimates_the_same() -> None:
+    """What is timed must be the method: it ends near Q, as the compiled one does."""
+    mdp = garnet(5, 2, 2, teleport=0.1)
+    theta, drawn = numpy_vrtd(mdp, VRTDConfig(), 60_000, 4, 0)
+    exact = evaluate(mdp, mdp.uniform_policy()).q.reshape(-1)
+    assert drawn <= 60_000
+    np.testing.assert_allclose(theta - theta.mean(1, keepdims=True), np.tile(exact - exact.mean(), (4, 1)), atol=0.05)
+    study = Speed("speed", mdp, VRTDConfig(), num_seeds=2, samples=10_000, numpy_samples=5_000, repeats=1)
+    (table,) = study.run(0, lambda line: None).tables
+    assert table.rows[0][0] == "one compiled program"
+    assert table.rows[0][2] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"policy": "best"}, "choose one of: optimal, random, uniform"),
+        ({"baseline": "tdd"}, "Did you mean 'td'"),
+        ({"methods": {}}, "at least one"),
+        ({"num_seeds": 0}, "too small"),
+        ({"sampling": "generative", "methods": {"td": VRTDConfig(exploration=0.1, rate_fraction=0.1)}}, "generative"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(changes, message) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        replace(SMALL, **changes)
+
+
+def test_a_slope_over_nothing_is_refused() -> None:
+    with pytest.raises(L2TError, match="a slope needs three"):
+        replace(SMALL, fit_from=90_000).run(0, lambda line: None)
+
+
+def test_a_regularised_schedule_needs_a_regulariser() -> None:
+    with pytest.raises(ConfigurationError, match="entropy > 0"):
+        Case(ring(), schedule="regularised")
+    with pytest.raises(ConfigurationError, match="multiple of 200"):
+        Case(ring(), iterations=250)
+
+
+@pytest.mark.parametrize(
+    "name", ["amdp_evaluation", "amdp_exploration", "amdp_mixing", "amdp_optimisation", "amdp_speed"]
+)
+def test_every_experiment_composes_to_its_study(name) -> None:
+    study = experiment_config(compose_config([f"experiment={name}"])).study
+    assert study is not None
+    assert study.name == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["algorithm=ppo"], "algorithm= belongs to training"),
+        (["total_steps=100"], "total_steps= belongs to training"),
+        (["study.policy=best"], "choose one of"),
+        (["study.methods.vrtd.growht=2"], "growht"),
+        (["study.processes.garnet.branching=30"], "num_states"),
+    ],
+)
+def test_a_mistake_on_the_command_line_leaves_nothing_behind(arguments, message, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=message):
+        prepare(["experiment=amdp_evaluation", *arguments])
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_a_directory(tmp_path) -> None:
+    arguments = ["study.samples=40_000", "study.fit_from=5_000", "study.compare_at=40_000", "study.num_seeds=3"]
+    removed = [f"~study.methods.{name}" for name in ("td_averaged", "td_decaying", "monte_carlo")]
+    answer = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "scripts" / "train.py",
+            "experiment=amdp_evaluation",
+            *arguments,
+            *removed,
+            "run_dir=out",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "vrtd" in answer.stdout
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        *(".hydra", "result.json", "curves.jsonl", "curves.png", "table.md", "report.html")
+    }
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (result["study"], result["status"], result["seed"]) == ("amdp_evaluation", "finished", 0)
+    again = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "train.py", "experiment=amdp_evaluation", "run_dir=out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 1
+    assert "already holds" in again.stderr
