@@ -2,6 +2,7 @@ import dataclasses
 import importlib.util
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from configs.schema import KEYS, ExperimentConfig
 from l2t.errors import ConfigurationError, MissingDependencyError, RunDirectoryError
 
 ROOT = Path(configs.__file__).parent
-NEEDS = {"algorithm=distillation": ["algorithm.teacher_run=somewhere"]}
+NEEDS = {
+    "algorithm=distillation": ["algorithm.teacher_run=somewhere"],
+    "experiment=mujoco_evaluation": ["study.policy_run=somewhere"],
+}
 GROUPS = ("algorithm", "algorithm/teacher", "algorithm/student", "env", "physics", "network", "tracking", "experiment")
 CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in sorted((ROOT / group).glob("*.yaml"))]
 
@@ -35,7 +39,20 @@ def test_every_yaml_spells_out_every_field_so_that_the_command_line_can_set_it(c
     for node in _nodes(composed):
         module, _, name = node["_target_"].rpartition(".")
         cls = getattr(__import__(module, fromlist=[name]), name)
-        assert {field.name for field in dataclasses.fields(cls)} == set(node) - {"_target_"}
+        names = (
+            [field.name for field in dataclasses.fields(cls)]
+            if dataclasses.is_dataclass(cls)
+            else signature(cls).parameters
+        )
+        assert set(names) == set(node) - {"_target_"}
+
+
+@pytest.mark.parametrize("group", ["process", "method"])
+def test_every_process_and_method_can_join_a_study(group):
+    place = {"process": "processes", "method": "methods"}[group]
+    for path in sorted((ROOT / group).glob("*.yaml")):
+        composed = compose_config(["experiment=amdp_exploration", f"+{group}@study.{place}.another={path.stem}"])
+        assert "another" in getattr(experiment_config(composed).study, place)
 
 
 def _nodes(node):

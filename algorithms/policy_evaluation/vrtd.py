@@ -184,7 +184,8 @@ def _epochs(config: VRTDConfig, blocks: int) -> list[tuple[int, int, int]]:
     if not len(sizes):
         return []
     parts = np.outer(sizes * left / ends[len(sizes) - 1], shares)
-    return [(int(a), int(b), max(int(c), 1)) for a, b, c in parts]
+    least = (1, int(config.rate_fraction > 0.0), 1)
+    return [tuple(np.maximum(part.astype(int), least).tolist()) for part in parts]
 
 
 def _no_sums(features: Features) -> _Anchor:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Notice = Callable[[str], None]
 
+_DIVERGED = 1e3
+"""An error this many times that of Q = 0 counts as divergence."""
+
 
 @dataclass(frozen=True)
 class PolicyEvaluation:
@@ -114,9 +117,11 @@ class PolicyEvaluation:
                 distance = scientific(float(squared_error(truth, exact.q.reshape(-1), weight)))
                 notes.append(f"{name} on {label}: its fixed point is {distance} away from Q.")
                 theta = theta @ table.T
-            curves.append(SeedCurves(label, name, estimator.samples, squared_error(theta, truth, weight)))
-            last = scientific(float(curves[-1].y[:, -1].mean()))
-            notice(f"{label}: {name}: error {last} after {int(curves[-1].x[-1]):,} transitions")
+            error = squared_error(theta, truth, weight)
+            # What is this far off has diverged; left in, it would hide all other curves.
+            error = np.where(error < _DIVERGED * squared_error(0.0 * truth, truth, weight), error, np.nan)
+            curves.append(SeedCurves(label, name, estimator.samples, error))
+            notice(f"{label}: {name}: error {_cell(error[:, -1])} after {int(curves[-1].x[-1]):,} transitions")
         return curves, notes
 
     def _policy(self, mdp: TabularMDP, seed: int) -> Float[ndarray, "state action"]:
@@ -158,16 +163,22 @@ class PolicyEvaluation:
     def _table(self, curves: list[SeedCurves]) -> Table:
         rows = []
         for curve in curves:
-            error = value_at(curve, self.compare_at).mean()
-            cells = [curve.problem, curve.method, scientific(float(error))]
+            error = value_at(curve, self.compare_at)
+            cells = [curve.problem, curve.method, _cell(error)]
             if self.baseline:
                 (base,) = [c for c in curves if (c.problem, c.method) == (curve.problem, self.baseline)]
-                cells.append(f"{error / value_at(base, self.compare_at).mean():.3f}")
-            slope = fitted_slope(curve, self.fit_from)
-            rows.append((*cells, interval_text(slope), scientific(float(curve.y[:, -1].mean()))))
+                cells.append(f"{error.mean() / value_at(base, self.compare_at).mean():.3f}")
+            last = curve.y[:, -1]
+            slope = interval_text(fitted_slope(curve, self.fit_from)) if np.isfinite(last).all() else "–"
+            rows.append((*cells, slope, _cell(last)))
         divided = (f"/ {self.baseline}",) if self.baseline else ()
         headers = ("process", "method", f"error at {self.compare_at:,}", *divided, "slope [95 %]", "last error")
         return Table(f"{self.num_seeds} seeds, slopes from {self.fit_from:,} transitions", headers, tuple(rows))
+
+
+def _cell(error: Float[ndarray, " seed"]) -> str:
+    lost = int(np.isnan(error).sum())
+    return f"diverged ({lost} of {len(error)})" if lost else scientific(float(error.mean()))
 
 
 def _pair_weights(
