@@ -134,6 +134,11 @@ def _specification(
     identifier: str, env: gymnasium.Env, history: History, reset_cost: float, episode_length: int | None
 ) -> EnvironmentSpec:
     space = env.action_space
+    if isinstance(space, gymnasium.spaces.Discrete):
+        raise ConfigurationError(
+            f"env.id={identifier!r} has finitely many actions, and policies here are Gaussian: take "
+            "a task with a bounded Box; finite processes have experiment=amdp_optimisation."
+        )
     if identifier.split(":")[-1].startswith("l2t/") or env.metadata.get("jax", False):
         # JAX inside a callback of JAX can deadlock.
         raise ConfigurationError(f"env.id={identifier!r} is written in JAX; use env=half_cheetah and the like instead.")
