@@ -12,6 +12,7 @@ Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Marko
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -113,16 +114,11 @@ class SPMD:
                 "target": target / value_scale,
             }
         )
-        step_size = self._scheduled(state)
+        step_size = scheduled_step(config, state.step_size, state.iteration)
 
         def loss(weights: PyTree, batch: dict[str, Array]) -> tuple[Float[Array, ""], Metrics]:
             policy = self.models.actor.apply(weights["actor"], batch["actor_features"])
-            ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
-            divergence = DiagonalGaussian(batch["old_mean"], old.log_std).kl(policy).mean()
-            # Standardised advantages divide the objective by their scale; the regulariser goes with it.
-            regulariser = -config.entropy * policy.entropy().mean() / (batch["advantage"].std() + 1e-8)
-            gain = clipped_surrogate(ratio, standardise(batch["advantage"]), config.ratio_clip).mean()
-            actor = -gain + divergence / step_size + regulariser
+            actor = mirror_descent_loss(config, policy, old.log_std, batch, step_size)
             error = self.models.critic.apply(weights["critic"], batch["critic_features"]) - batch["target"]
             critic = 0.5 * (error**2).mean()
             return actor + config.critic_coefficient * critic, {"loss/actor": actor, "loss/critic": critic}
@@ -145,17 +141,14 @@ class SPMD:
             optimiser=optimiser,
             reward_rate=state.reward_rate,
             value_scale=value_scale,
-            step_size=self._adapted(state.step_size, divergence),
+            step_size=adapted_step(config, state.step_size, divergence),
             iteration=state.iteration + 1,
         )
         return Learned(state, advantage, metrics)
 
     def _paid_reward(self, state: SPMDState, trajectory: Trajectory) -> Float[Array, "time env"]:
-        """r - h^π - reset cost of the transitions that were terminations."""
-        reward = trajectory.reward - self.reset_cost * trajectory.terminated
-        if self.config.entropy > 0.0:
-            reward = reward + self.config.entropy * self.distribution(state, trajectory.observation).entropy()
-        return reward
+        policy = self.distribution(state, trajectory.observation)
+        return paid_reward(trajectory, policy, self.reset_cost, self.config.entropy)
 
     def _evaluate(
         self, state: SPMDState, trajectory: Trajectory, reward: Float[Array, "time env"]
@@ -168,22 +161,64 @@ class SPMD:
         )
         return value, advantage
 
-    def _scheduled(self, state: SPMDState) -> Float[Array, ""]:
-        """η_k for this iteration."""
-        if self.config.step_schedule == "sqrt":
-            return self.config.step_size / jnp.sqrt(state.iteration + 1.0)
-        if self.config.step_schedule == "constant":
-            return jnp.asarray(self.config.step_size, jnp.float32)
-        return state.step_size
 
-    def _adapted(self, step_size: Float[Array, ""], divergence: Float[Array, ""]) -> Float[Array, ""]:
-        """η_{k+1}: smaller after an iteration that moved too far, larger after one that moved too little."""
-        config = self.config
-        if config.step_schedule != "adaptive":
-            return step_size
-        factor = jnp.where(
-            divergence > _STEP_FACTOR * config.target_kl,
-            1.0 / _STEP_FACTOR,
-            jnp.where(divergence < config.target_kl / _STEP_FACTOR, _STEP_FACTOR, 1.0),
-        )
-        return jnp.clip(step_size * factor, config.min_step_size, config.max_step_size)
+def paid_reward(
+    trajectory: Trajectory, policy: DiagonalGaussian, reset_cost: float, entropy: float
+) -> Float[Array, "time env"]:
+    """r - h^π - reset cost of the transitions that were terminations.
+
+    Args:
+        trajectory: a batch.
+        policy: π at its observations.
+        reset_cost: charged for a termination.
+        entropy: μ.
+    """
+    reward = trajectory.reward - reset_cost * trajectory.terminated
+    if entropy > 0.0:
+        reward = reward + entropy * policy.entropy()
+    return reward
+
+
+def mirror_descent_loss(
+    config: SPMDConfig,
+    policy: DiagonalGaussian,
+    old_log_std: Float[Array, " action"],
+    batch: Mapping[str, Array],
+    step_size: Float[Array, ""],
+) -> Float[Array, ""]:
+    """-E[w A] + KL(π_k || π)/η_k + E[h^π], the first and last in standard deviations of A; w = π/π_k, clipped.
+
+    Args:
+        config: μ and the clip.
+        policy: π at the minibatch.
+        old_log_std: of π_k.
+        batch: `action`, its `log_prob` and `advantage` under π_k, and π_k's `old_mean`.
+        step_size: η_k.
+    """
+    ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
+    divergence = DiagonalGaussian(batch["old_mean"], old_log_std).kl(policy).mean()
+    # Standardised advantages divide the objective by their scale; the regulariser goes with it.
+    regulariser = -config.entropy * policy.entropy().mean() / (batch["advantage"].std() + 1e-8)
+    gain = clipped_surrogate(ratio, standardise(batch["advantage"]), config.ratio_clip).mean()
+    return -gain + divergence / step_size + regulariser
+
+
+def scheduled_step(config: SPMDConfig, step_size: Float[Array, ""], iteration: Int[Array, ""]) -> Float[Array, ""]:
+    """η_k for iteration k; `step_size` is where the adaptive schedule stands."""
+    if config.step_schedule == "sqrt":
+        return config.step_size / jnp.sqrt(iteration + 1.0)
+    if config.step_schedule == "constant":
+        return jnp.asarray(config.step_size, jnp.float32)
+    return step_size
+
+
+def adapted_step(config: SPMDConfig, step_size: Float[Array, ""], divergence: Float[Array, ""]) -> Float[Array, ""]:
+    """η_{k+1}: smaller after an iteration that moved too far, larger after one that moved too little."""
+    if config.step_schedule != "adaptive":
+        return step_size
+    factor = jnp.where(
+        divergence > _STEP_FACTOR * config.target_kl,
+        1.0 / _STEP_FACTOR,
+        jnp.where(divergence < config.target_kl / _STEP_FACTOR, _STEP_FACTOR, 1.0),
+    )
+    return jnp.clip(step_size * factor, config.min_step_size, config.max_step_size)

@@ -36,6 +36,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.features import Features
 from algorithms.policy_evaluation.config import VRTDConfig
+from algorithms.policy_evaluation.operator import reduced_step
 from algorithms.policy_evaluation.problem import BLOCK, Estimate, Problem, over_blocks, without_constant
 from l2t.errors import ConfigurationError
 from l2t.transitions import PairTransitions, Source
@@ -156,9 +157,8 @@ class VRTD:
 
         def step(inner: _Inner, transition: tuple[PyTree, PyTree]) -> tuple[_Inner, None]:
             pair, next_pair = jax.tree.map(lambda x: x[None], transition)
-            difference = features.value(inner.offset, pair) - features.value(inner.offset, next_pair)
-            change = features.weighted_sum(difference, pair) + operator
-            offset = without_constant(features, inner.offset - step_size * change)
+            moved = reduced_step(features, inner.offset, pair, next_pair, operator, step_size)
+            offset = without_constant(features, moved)
             counts = (inner.step >= inner.first).astype(jnp.float32)
             total = inner.total + counts * offset
             return _Inner(offset, total, inner.count + counts, inner.step + 1, inner.first), None
