@@ -25,7 +25,7 @@ class Features(Protocol):
 
     @property
     def largest_norm(self) -> Float[Array, ""]:
-        """max_x ‖ψ(x)‖²."""
+        """max_x ‖ψ(x)‖², or its mean where that is the better scale of a step."""
         ...
 
     @property
@@ -219,18 +219,19 @@ def random_features(num_pairs: int, size: int, seed: int = 0) -> TableFeatures:
     return TableFeatures.create(np.column_stack([table, np.ones(num_pairs)]) / np.sqrt(size))
 
 
-def radial_features(num_states: int, num_actions: int, centres: int, width: float | None = None) -> TableFeatures:
+def radial_features(num_states: int, num_actions: int, centres: int) -> TableFeatures:
     """Gaussian bumps exp(-(s - c)²/(2w²)) over the state's number, normalised to sum 1, a copy of them for each action.
+
+    w is the distance between two centres.
 
     Args:
         num_states, num_actions: of the process.
         centres: bumps, evenly spaced.
-        width: w in states; by default the distance between two centres.
     """
     check_count("centres", centres, 2)
     spacing = (num_states - 1) / (centres - 1)
     distance = np.arange(num_states)[:, None] - spacing * np.arange(centres)
-    bumps = np.exp(-0.5 * (distance / (width or spacing)) ** 2)
+    bumps = np.exp(-0.5 * (distance / spacing) ** 2)
     bumps /= bumps.sum(1, keepdims=True)
     return TableFeatures.create(np.kron(bumps, np.eye(num_actions)))
 

@@ -76,54 +76,68 @@ class StudyConfig(Protocol):
         ...
 
 
-def mean_with_band(y: Float[np.ndarray, "seed points"], seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mean_with_band(y: Float[np.ndarray, "seed points"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean over seeds and the ends of its 95 % bootstrap interval, point by point; NaN ends with one seed."""
     mean = y.mean(0)
     if len(y) < 2:
         unknown = np.full_like(mean, np.nan)
         return mean, unknown, unknown
-    rows = np.random.default_rng(seed).integers(0, len(y), (RESAMPLES, len(y)))
+    rows = np.random.default_rng(0).integers(0, len(y), (RESAMPLES, len(y)))
     low, high = np.percentile(y[rows].mean(1), [2.5, 97.5], axis=0)
     return mean, low, high
 
 
-def fitted_slope(curve: SeedCurves, start: float = 0.0, end: float = np.inf, seed: int = 0) -> Interval:
+def fitted_slope(curve: SeedCurves, start: float = 0.0, end: float = np.inf) -> Interval:
     """Least-squares slope of log mean(y) against log x over start <= x <= end, with a bootstrap interval over seeds.
 
+    The ends are NaN with one seed, the slope too where some mean is not above 0, as where a method diverged.
+
     Raises:
-        L2TError: fewer than three points lie in the range, or a mean is not above 0.
+        L2TError: fewer than three points lie in the range.
     """
     inside = (curve.x >= start) & (curve.x <= end)
     x, y = np.log(curve.x[inside]), curve.y[:, inside]
-    if len(x) < 3 or not np.all(y.mean(0) > 0.0):
+    if len(x) < 3:
         raise L2TError(
-            f"{curve.method} on {curve.problem} has {len(x)} points between {start:g} and {end:g}; a slope needs "
-            "three, above 0."
+            f"{curve.method} on {curve.problem} has {len(x)} points between {start:g} and {end:g}; a slope needs three."
         )
+    if not np.all(y.mean(0) > 0.0):
+        return Interval(np.nan, np.nan, np.nan)
 
     def slope(mean: np.ndarray) -> np.ndarray:
         centred = x - x.mean()
         return np.log(mean) @ centred / (centred @ centred)
 
-    rows = np.random.default_rng(seed).integers(0, len(y), (RESAMPLES, len(y)))
-    low, high = np.percentile(slope(y[rows].mean(1)), [2.5, 97.5])
+    if len(y) < 2:
+        return Interval(float(slope(y.mean(0))), np.nan, np.nan)
+    rows = np.random.default_rng(0).integers(0, len(y), (RESAMPLES, len(y)))
+    means = np.maximum(y[rows].mean(1), np.finfo(float).tiny)
+    low, high = np.percentile(slope(means), [2.5, 97.5])
     return Interval(float(slope(y.mean(0))), float(low), float(high))
 
 
 def value_at(curve: SeedCurves, x: float) -> Float[np.ndarray, " seed"]:
-    """Each seed's y at the last point not after `x`.
+    """Each seed's y at x, log-log interpolated between the points beside it: methods have points of their own.
 
     Raises:
-        L2TError: the curve starts after it.
+        L2TError: the curve does not reach x.
     """
-    points = np.flatnonzero(curve.x <= x * (1.0 + 1e-9))
-    if not len(points):
-        raise L2TError(f"{curve.method} on {curve.problem} has no point up to {x:g}; it starts at {curve.x[0]:g}.")
-    return curve.y[:, points[-1]]
+    if not curve.x[0] <= x <= curve.x[-1]:
+        raise L2TError(
+            f"{curve.method} on {curve.problem} has no error at {x:,.0f}: its points lie between {curve.x[0]:,.0f} and "
+            f"{curve.x[-1]:,.0f}."
+        )
+    with np.errstate(divide="ignore"):
+        logs = [np.interp(np.log(x), np.log(curve.x), np.log(row)) for row in curve.y]
+    return np.exp(np.array(logs))
 
 
 def interval_text(interval: Interval, digits: int = 2) -> str:
-    """`-1.02 [-1.08, -0.97]`."""
+    """`-1.02 [-1.08, -0.97]`; the estimate alone where the ends are unknown, a dash where it is."""
+    if np.isnan(interval.estimate):
+        return "–"
+    if np.isnan(interval.low):
+        return f"{interval.estimate:.{digits}f}"
     return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -33,22 +34,28 @@ def write_study(name: str, result: StudyResult, directory: Path, facts: dict[str
     """
     with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        pictures = [save_png(draw(_panels(result), columns=2), directory / "curves.png")] if result.curves else []
     rows = [
-        json.dumps({"problem": c.problem, "method": c.method, "x": c.x.tolist(), "y": c.y.tolist()}) + "\n"
+        {"problem": c.problem, "method": c.method, "x": c.x.tolist(), "y": [_known(row) for row in c.y.tolist()]}
         for c in result.curves
     ]
-    written = [
-        *pictures,
-        write_atomically(directory / "curves.jsonl", "".join(rows)),
+    written = [  # the numbers first: no picture is worth losing them
+        write_atomically(directory / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in rows)),
         write_atomically(directory / "table.md", "\n\n".join(map(markdown, result.tables)) + "\n"),
         write_atomically(directory / "report.html", _page(name, result, facts, command)),
     ]
+    if result.curves:
+        with writing(directory):
+            written.append(save_png(draw(_panels(result), columns=2), directory / "curves.png"))
     tables = {t.title: [dict(zip(t.headers, row, strict=True)) for row in t.rows] for t in result.tables}
     RunDirectory(directory).write_result(
         {"study": name, **facts, "status": "finished", "tables": tables, "notes": list(result.notes)}
     )
     return written
+
+
+def _known(row: list[float]) -> list[float | None]:
+    """JSON has no NaN."""
+    return [value if math.isfinite(value) else None for value in row]
 
 
 def _panels(result: StudyResult) -> list[Panel]:

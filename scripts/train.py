@@ -10,6 +10,7 @@ import errno
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -143,10 +144,13 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     print(f"{config.study.name}, seed {config.seed}, in {path}", flush=True)
     began = time.perf_counter()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         result = config.study.run(config.seed, lambda line: print(line, flush=True))
-    except BaseException:
+    except BaseException as error:
         _remove_unstarted(path)
+        if isinstance(error, L2TError) and HydraConfig.get().mode != RunMode.MULTIRUN:
+            _fail(error)
         raise
     facts = {"seed": config.seed, "wall_seconds": round(time.perf_counter() - began, 3), "versions": versions}
     overrides = [str(o) for o in HydraConfig.get().overrides.task if not str(o).startswith("run_dir=")]

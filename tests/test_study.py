@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from l2t.errors import L2TError, RunDirectoryError
-from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, markdown, mean_with_band, value_at
+from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, markdown, mean_with_band, value_at
 from l2t.study_report import write_study
 
 FACTS = {"seed": 3, "wall_seconds": 1.0, "versions": {"jax": "0"}}
@@ -41,14 +41,23 @@ def test_the_interval_of_a_noisy_slope_covers_the_truth_and_narrows_with_seeds()
 def test_too_few_points_are_refused() -> None:
     with pytest.raises(L2TError, match="vrtd on ring has 2 points"):
         fitted_slope(_curve(), 5e5)
-    with pytest.raises(L2TError, match="starts at 1000"):
+    with pytest.raises(L2TError, match="between 1,000 and 1,000,000"):
         value_at(_curve(), 10.0)
 
 
-def test_a_value_is_read_at_the_last_point_that_is_not_later() -> None:
-    curve = _curve()
-    np.testing.assert_array_equal(value_at(curve, X[4]), curve.y[:, 4])
-    np.testing.assert_array_equal(value_at(curve, X[5] * 0.99), curve.y[:, 4])
+def test_without_seeds_or_numbers_there_is_no_interval() -> None:
+    one = fitted_slope(_curve(seeds=1))
+    assert one.estimate == pytest.approx(-1.0)
+    assert np.isnan(one.low)
+    assert interval_text(one) == "-1.00"
+    lost = SeedCurves("ring", "vrtd", X, np.where(X < 1e5, 1.0, np.nan) * np.ones((3, 13)))
+    assert interval_text(fitted_slope(lost)) == "–"
+
+
+def test_a_value_between_two_points_lies_on_the_power_law_through_them() -> None:
+    curve = _curve(-0.8)
+    np.testing.assert_allclose(value_at(curve, X[4]), curve.y[:, 4])
+    np.testing.assert_allclose(value_at(curve, 2.5e5), 5.0 * 2.5e5**-0.8)
 
 
 def test_the_band_is_that_of_the_mean() -> None:

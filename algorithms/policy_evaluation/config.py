@@ -40,6 +40,8 @@ class VRTDConfig:
     exploration: float = 0.0
     rate_fraction: float = 0.0
 
+    sums_returns: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         check_range("step_size", self.step_size, 0.0, open_low=True)
         check_range("growth", self.growth, 1.0)
@@ -49,6 +51,7 @@ class VRTDConfig:
         check_range("rate_fraction", self.rate_fraction, 0.0)
         check_count("first_blocks", self.first_blocks)
         check_count("skip", self.skip)
+        check_range("skip", self.skip, 1, 500)  # of each block at least one transition is used
         check_count("burn_in_blocks", self.burn_in_blocks, 0)
         if (self.exploration > 0.0) != (self.rate_fraction > 0.0):
             raise ConfigurationError(
@@ -69,7 +72,7 @@ class TDConfig:
 
     Attributes:
         step_size: α_0 max ‖ψ‖².
-        rate_step: β_t/α_t, of the reward rate.
+        rate_step: β_t/(α_t max ‖ψ‖²), of the reward rate.
         decay: α_t = α_0 (1 + t/`decay_after`)^-decay; 0 keeps the step.
         decay_after: transitions, see `decay`.
         average: give the mean of the iterates (Polyak and Ruppert) instead of the last.
@@ -82,6 +85,7 @@ class TDConfig:
     average: bool = False
 
     exploration: ClassVar[float] = 0.0
+    sums_returns: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_range("step_size", self.step_size, 0.0, open_low=True)
@@ -107,6 +111,7 @@ class LSTDConfig:
     ridge: float = 1e-6
 
     exploration: ClassVar[float] = 0.0
+    sums_returns: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_range("ridge", self.ridge, 0.0)
@@ -131,6 +136,8 @@ class MonteCarloConfig:
     ridge: float = 1e-6
 
     exploration: ClassVar[float] = 0.0
+    sums_returns: ClassVar[bool] = True
+    """It needs a path, and its limit is the projection of Q instead of TD's fixed point."""
 
     def __post_init__(self) -> None:
         check_count("horizon", self.horizon)

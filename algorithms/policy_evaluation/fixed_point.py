@@ -13,8 +13,12 @@ def projected_fixed_point(
     chain: Float[ndarray, "pair pair"],
     reward: Float[ndarray, " pair"],
     reward_rate: float,
+    constant: Float[ndarray, " d"] | None = None,
 ) -> Float[ndarray, " d"]:
     """θ* with Ψθ* = Π_D(r - ρ + P^π Ψθ*), the shortest one.
+
+    With a constant direction c the system is solved on its complement, as the projected iterates do: under a D that is
+    not stationary for π it has no solution elsewhere.
 
     Args:
         table: Ψ.
@@ -22,10 +26,22 @@ def projected_fixed_point(
         chain: P^π between pairs.
         reward: r - h^π, by pair.
         reward_rate: ρ of the policy.
+        constant: c, of length 1.
     """
     weighted = table.T * weight
-    matrix = weighted @ (table - chain @ table)
-    return np.linalg.lstsq(matrix, weighted @ (reward - reward_rate), rcond=1e-12)[0]
+    matrix, vector = weighted @ (table - chain @ table), weighted @ (reward - reward_rate)
+    if constant is not None:
+        projector = np.eye(len(constant)) - np.outer(constant, constant)
+        matrix, vector = projector @ matrix @ projector, projector @ vector
+    return np.linalg.lstsq(matrix, vector, rcond=1e-10)[0]
+
+
+def weighted_projection(
+    table: Float[ndarray, "pair d"], weight: Float[ndarray, " pair"], value: Float[ndarray, " pair"]
+) -> Float[ndarray, " d"]:
+    """θ of Π_D v: what regression on returns converges to, up to their truncation."""
+    weighted = table.T * weight
+    return np.linalg.lstsq(weighted @ table, weighted @ value, rcond=1e-10)[0]
 
 
 def squared_error(

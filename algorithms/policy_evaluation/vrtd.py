@@ -14,12 +14,13 @@ The noise of step 2 shrinks with ‖θ_t - θ̃‖, so an epoch ends at the root
 and the error falls as 1/N_k. N_k grows geometrically. Where the features hold the constants, which g cannot see, every
 iterate is projected on their complement.
 
-EVRTD is for policies that are not random enough: transitions come from π̃ = (1-ε) π + ε/A, while a' is drawn from π, so
-that the fixed point stays Q^π; ρ̂ comes from stretches in which π acts unperturbed.
+EVRTD is for policies that are not random enough: transitions come from π̃ = (1-ε) π + ε/A, while a' is drawn from π.
+With one-hot features the fixed point stays Q^π; with fewer features it depends on ε, and nothing guarantees stability.
+ρ̂ comes from stretches in which π acts unperturbed.
 
-Choices of this project, where the paper leaves constants open: T_k is a share of N_k, which no mixing time has to be
-known for; η = `step_size`/max ‖ψ‖², which single transitions stay stable under; `average_epochs` weights the epochs'
-outputs by powers of their N_k, so that the transitions of all late epochs count towards the last digit.
+Choices of this project, where the paper leaves constants open: T_k is a share of N_k; η = `step_size`/max ‖ψ‖², which
+single transitions stay stable under, if they are about a mixing time apart (`skip`); `average_epochs` weights the
+epochs' outputs by powers of their N_k, so that the transitions of all late epochs count towards the last digit.
 
 Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Markov decision processes", arXiv 2205.05800.
 """
@@ -185,7 +186,11 @@ def _epochs(config: VRTDConfig, blocks: int) -> list[tuple[int, int, int]]:
         return []
     parts = np.outer(sizes * left / ends[len(sizes) - 1], shares)
     least = (1, int(config.rate_fraction > 0.0), 1)
-    return [tuple(np.maximum(part.astype(int), least).tolist()) for part in parts]
+    epochs = np.maximum(parts.astype(int), least)
+    while epochs.sum() > left:  # the least parts cost more than the budget: fewer epochs
+        epochs = epochs[1:]
+    epochs[-1, 0] += left - epochs.sum()  # what rounding left over
+    return [(int(a), int(b), int(c)) for a, b, c in epochs]
 
 
 def _no_sums(features: Features) -> _Anchor:

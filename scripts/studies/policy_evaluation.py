@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
 from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific, value_at
@@ -18,7 +19,6 @@ from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, interval_tex
 if TYPE_CHECKING:
     from algorithms.features import OneHot, TableFeatures
     from algorithms.policy_evaluation.problem import Estimator, Problem
-    from envs.tabular.model import TabularMDP
 
 Notice = Callable[[str], None]
 
@@ -41,7 +41,7 @@ class PolicyEvaluation:
         sampling: `markov`, or `generative`: independent draws from the stationary distribution.
         num_seeds, samples: streams, and transitions of each.
         fit_from: slopes are fitted from here to the end.
-        compare_at: errors are compared at the last points not after this.
+        compare_at: errors are compared at this many transitions, interpolated.
         baseline: method that the others are divided by.
     """
 
@@ -70,25 +70,45 @@ class PolicyEvaluation:
             raise ConfigurationError("study.processes and study.methods must each name at least one.")
         if self.baseline:
             check_choice("study.baseline", self.baseline, self.methods)
-        if self.sampling == "generative" and any(method.exploration for method in self.methods.values()):
-            raise ConfigurationError("study.sampling=generative draws every pair already: leave out exploration.")
+        for label, mdp in self.processes.items():
+            if not isinstance(mdp, TabularMDP):
+                raise ConfigurationError(f"study.processes.{label} is a {type(mdp).__name__}, not a finite process.")
+        for label, method in self.methods.items():
+            if not all(hasattr(method, name) for name in ("build", "exploration", "sums_returns")):
+                raise ConfigurationError(f"study.methods.{label} is a {type(method).__name__}, not an estimator.")
+            if self.sampling == "generative" and (method.exploration or method.sums_returns):
+                raise ConfigurationError(
+                    f"study.sampling=generative draws pairs independently: leave out {label}, which explores on a path "
+                    "or sums rewards along it."
+                )
 
     def run(self, seed: int, notice: Notice) -> StudyResult:
         """Run every method on every process."""
+        self._check_points()
+        for mdp in self.processes.values():
+            self._features(mdp)  # what they cannot do is said before anything is computed
         curves: list[SeedCurves] = []
         notes: list[str] = []
         for label, mdp in self.processes.items():
             found, remarks = self._on(label, mdp, seed, notice)
             curves += found
             notes += remarks
-        error = "squared error" if self.features == "one_hot" else "squared distance to the fixed point"
+        error = "squared error" if self.features == "one_hot" else "squared distance to the limit"
         return StudyResult(curves, [self._table(curves)], "transitions", f"{error}, D-norm, less constants", notes)
+
+    def _check_points(self) -> None:
+        """Raise now where a table could not be filled at the end."""
+        for name, method in self.methods.items():
+            points = method.build(self.samples).samples
+            nothing = np.ones((1, len(points)))
+            fitted_slope(SeedCurves("every process", name, points, nothing), self.fit_from)
+            value_at(SeedCurves("every process", name, points, nothing), self.compare_at)
 
     def _on(self, label: str, mdp: TabularMDP, seed: int, notice: Notice) -> tuple[list[SeedCurves], list[str]]:
         import jax
 
         from algorithms.policy_evaluation.excitation import ExcitationWarning, check_excitation
-        from algorithms.policy_evaluation.fixed_point import projected_fixed_point, squared_error
+        from algorithms.policy_evaluation.fixed_point import projected_fixed_point, squared_error, weighted_projection
         from envs.tabular.exact import evaluate
 
         policy = self._policy(mdp, seed)
@@ -113,9 +133,15 @@ class PolicyEvaluation:
             if table is not None:
                 own = _pair_weights(mdp, policy, method.exploration)
                 chain = mdp.pair_chain(policy)
-                truth = table @ projected_fixed_point(table, own, chain, reward, exact.reward_rate)
+                constant = features.constant if features.constant is None else np.asarray(features.constant)
+                limit = (
+                    weighted_projection(table, own, exact.q.reshape(-1))
+                    if method.sums_returns
+                    else projected_fixed_point(table, own, chain, reward, exact.reward_rate, constant)
+                )
+                truth = table @ limit
                 distance = scientific(float(squared_error(truth, exact.q.reshape(-1), weight)))
-                notes.append(f"{name} on {label}: its fixed point is {distance} away from Q.")
+                notes.append(f"{name} on {label}: what it converges to is {distance} away from Q.")
                 theta = theta @ table.T
             error = squared_error(theta, truth, weight)
             # What is this far off has diverged; left in, it would hide all other curves.
@@ -167,10 +193,10 @@ class PolicyEvaluation:
             cells = [curve.problem, curve.method, _cell(error)]
             if self.baseline:
                 (base,) = [c for c in curves if (c.problem, c.method) == (curve.problem, self.baseline)]
-                cells.append(f"{error.mean() / value_at(base, self.compare_at).mean():.3f}")
+                ratio = error.mean() / value_at(base, self.compare_at).mean()
+                cells.append(scientific(float(ratio)))
             last = curve.y[:, -1]
-            slope = interval_text(fitted_slope(curve, self.fit_from)) if np.isfinite(last).all() else "–"
-            rows.append((*cells, slope, _cell(last)))
+            rows.append((*cells, interval_text(fitted_slope(curve, self.fit_from)), _cell(last)))
         divided = (f"/ {self.baseline}",) if self.baseline else ()
         headers = ("process", "method", f"error at {self.compare_at:,}", *divided, "slope [95 %]", "last error")
         return Table(f"{self.num_seeds} seeds, slopes from {self.fit_from:,} transitions", headers, tuple(rows))

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Int
 
+from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
 from l2t.statistics import Interval
@@ -15,7 +17,6 @@ from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, interval_tex
 
 if TYPE_CHECKING:
     from algorithms.mirror_descent.schedules import Schedule
-    from envs.tabular.model import TabularMDP
 
 Notice = Callable[[str], None]
 
@@ -57,8 +58,19 @@ class Case:
         check_count("fit_from", self.fit_from)
         if self.schedule == "regularised" and self.entropy == 0.0:
             raise ConfigurationError("schedule=regularised divides by the entropy; give entropy > 0 or schedule=sqrt.")
+        if not isinstance(self.process, TabularMDP):
+            raise ConfigurationError(f"process is a {type(self.process).__name__}, not a finite process.")
         if self.iterations % RECORDS:
             raise ConfigurationError(f"iterations={self.iterations} must be a multiple of {RECORDS}.")
+        if (self.records() * (self.iterations // RECORDS) >= self.fit_from).sum() < 3:
+            raise ConfigurationError(
+                f"fit_from={self.fit_from} leaves no three of {self.iterations} iterations to fit."
+            )
+
+    @staticmethod
+    def records() -> Int[np.ndarray, " points"]:
+        """Which of the recorded policies are shown."""
+        return np.unique(np.geomspace(1, RECORDS, POINTS).round().astype(int))
 
     def steps(self) -> Schedule:
         """The schedule, with Q_max half the span of the uniform policy's Q."""
@@ -106,7 +118,8 @@ class PolicyOptimisation:
                 last = float(curve.y[:, -1].mean())
                 notice(f"{label}: {name}: gap {scientific(last)} after {int(curve.x[-1]):,} transitions")
                 # n ~ ε^p: the slope of log n against log ε, turned round.
-                power = Interval(1.0 / slope.estimate, 1.0 / slope.high, 1.0 / slope.low)
+                falls = slope.estimate < 0.0 and not slope.high >= 0.0
+                power = Interval(*(1.0 / s if falls else np.nan for s in (slope.estimate, slope.high, slope.low)))
                 cells = (f"{int(per_iteration):,}", scientific(last), interval_text(slope), interval_text(power))
                 rows.append((label, name, *cells))
                 curves.append(curve)
@@ -137,7 +150,7 @@ class PolicyOptimisation:
 
         keys = jax.random.split(jax.random.key(seed), self.num_seeds)
         log_policy, samples = jax.device_get(jax.jit(jax.vmap(run))(keys))
-        kept = np.unique(np.geomspace(1, RECORDS, POINTS).round().astype(int))
+        kept = case.records()
         used = np.cumsum(samples[0].astype(np.float64))[kept * every - 1]
         best = relative_value_iteration(mdp, case.entropy).reward_rate
         gap = [[best - _reward_rate(mdp, policy, case.entropy) for policy in path[kept]] for path in log_policy]

@@ -5,18 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from algorithms.policy_evaluation.config import VRTDConfig
+from envs.tabular.model import TabularMDP
 from l2t.config import check_count
+from l2t.errors import ConfigurationError
 from l2t.study import StudyResult, Table
-
-if TYPE_CHECKING:
-    from algorithms.policy_evaluation.config import VRTDConfig
-    from envs.tabular.model import TabularMDP
-
-BLOCK = 500
 
 
 @dataclass(frozen=True)
@@ -43,27 +40,33 @@ class Speed:
     def __post_init__(self) -> None:
         for count in ("num_seeds", "samples", "numpy_samples", "repeats"):
             check_count(f"study.{count}", getattr(self, count))
+        if not isinstance(self.process, TabularMDP):
+            raise ConfigurationError(f"study.process is a {type(self.process).__name__}, not a finite process.")
+        if not isinstance(self.method, VRTDConfig) or self.method.skip != 1 or self.method.exploration:
+            raise ConfigurationError(
+                "study.method must be VRTD with skip=1 and exploration=0: the loops know no other."
+            )
 
     def run(self, seed: int, notice: Callable[[str], None]) -> StudyResult:
         """Time the three."""
-        compile_seconds, seconds = self._compiled(seed)
-        total = self.num_seeds * self.samples
+        compile_seconds, seconds, drawn = self._compiled(seed)
+        total = self.num_seeds * drawn
         notice(f"compiled sweep: {seconds:.2f} s, and {compile_seconds:.1f} s to compile")
         rates = [("one compiled program", total / seconds)]
         for label, width in (("NumPy, one seed after the other", 1), ("NumPy, all seeds in each step", self.num_seeds)):
             began = time.perf_counter()
-            drawn = numpy_vrtd(self.process, self.method, self.numpy_samples, width, seed)[1]
-            rates.append((label, drawn * width / (time.perf_counter() - began)))
+            looped = numpy_vrtd(self.process, self.method, self.numpy_samples, width, seed)[1]
+            rates.append((label, looped * width / (time.perf_counter() - began)))
             notice(f"{label}: {rates[-1][1]:,.0f} transitions/s")
         rows = tuple((label, f"{rate:,.0f}", f"{rates[0][1] / rate:.1f}") for label, rate in rates)
         title = (
-            f"{self.num_seeds} seeds x {self.samples:,} transitions on {self.process.name}: {seconds:.2f} s "
+            f"{self.num_seeds} seeds x {drawn:,} transitions on {self.process.name}: {seconds:.2f} s "
             f"(and {compile_seconds:.1f} s to compile)"
         )
         table = Table(title, ("implementation", "transitions/s", "compiled is faster by"), rows, names=1)
         return StudyResult([], [table], "", "")
 
-    def _compiled(self, seed: int) -> tuple[float, float]:
+    def _compiled(self, seed: int) -> tuple[float, float, int]:
         import jax
         import jax.numpy as jnp
 
@@ -84,7 +87,7 @@ class Speed:
             began = time.perf_counter()
             jax.block_until_ready(sweep(keys))
             seconds.append(time.perf_counter() - began)
-        return compile_seconds, float(np.median(seconds))
+        return compile_seconds, float(np.median(seconds)), int(estimator.samples[-1])
 
 
 def numpy_vrtd(mdp: TabularMDP, config: VRTDConfig, samples: int, width: int, seed: int) -> tuple[np.ndarray, int]:
@@ -93,6 +96,7 @@ def numpy_vrtd(mdp: TabularMDP, config: VRTDConfig, samples: int, width: int, se
     Returns:
         θ of each seed after the last epoch, and the transitions that each has drawn.
     """
+    from algorithms.policy_evaluation.problem import BLOCK
     from algorithms.policy_evaluation.vrtd import VRTD
 
     epochs = VRTD(config, samples).epochs

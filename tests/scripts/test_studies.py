@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from algorithms.policy_evaluation.config import LSTDConfig, TDConfig, VRTDConfig
+from algorithms.policy_evaluation.config import LSTDConfig, MonteCarloConfig, TDConfig, VRTDConfig
 from configs.build import experiment_config
 from configs.command_line import compose_config, prepare
 from envs.tabular.exact import evaluate
 from envs.tabular.families import garnet, ring
-from l2t.errors import ConfigurationError, L2TError
+from l2t.errors import ConfigurationError, FeatureError, L2TError
 from scripts.studies.critics import ExactCritic, GenerativeCritic, VRTDCritic
 from scripts.studies.policy_evaluation import PolicyEvaluation
 from scripts.studies.policy_optimisation import Case, PolicyOptimisation
@@ -43,15 +43,15 @@ def test_errors_fall_with_every_kind_of_feature(features) -> None:
     (curve,) = result.curves
     assert curve.y.shape == (6, len(curve.x))
     assert curve.y[:, -1].mean() < 0.2 * curve.y[:, curve.x >= 2000][:, 0].mean()
-    assert ("fixed point" in " ".join(result.notes)) == (features != "one_hot")
+    assert ("away from Q" in " ".join(result.notes)) == (features != "one_hot")
 
 
 def test_the_table_compares_at_equal_samples_and_divides_by_the_baseline() -> None:
     result = SMALL.run(0, lambda line: None)
     lstd, td = result.tables[0].rows
-    assert (lstd[:2], td[:2], td[3]) == (("garnet", "lstd"), ("garnet", "td"), "1.000")
+    assert (lstd[:2], td[:2], td[3]) == (("garnet", "lstd"), ("garnet", "td"), "1")
     means = [curve.y[:, -1].mean() for curve in result.curves]
-    assert float(lstd[3]) == pytest.approx(means[0] / means[1], abs=1e-3)
+    assert float(lstd[3]) == pytest.approx(means[0] / means[1], rel=0.06)  # two digits
 
 
 def test_a_deterministic_policy_is_reported_as_singular_for_vrtd_and_learnt_by_evrtd() -> None:
@@ -64,6 +64,18 @@ def test_a_deterministic_policy_is_reported_as_singular_for_vrtd_and_learnt_by_e
     assert any(line.startswith("warning: vrtd on garnet") for line in lines)
     vrtd, evrtd = result.curves
     assert evrtd.y[:, -1].mean() < 0.1 * vrtd.y[:, -1].mean()
+
+
+def test_with_few_features_each_method_is_held_against_what_it_converges_to() -> None:
+    """EVRTD's data are not stationary for the policy, and regression on returns projects Q itself."""
+    methods = {"evrtd": VRTDConfig(exploration=0.3, rate_fraction=0.5), "monte_carlo": MonteCarloConfig(horizon=60)}
+    study = replace(SMALL, policy="optimal", features="random", feature_size=5, methods=methods, baseline="")
+    study = replace(study, processes={"garnet": garnet(5, 2, 3, teleport=0.1, seed=4)}, samples=400_000)
+    result = study.run(0, lambda line: None)
+    for curve in result.curves:
+        assert curve.y[:, -1].mean() < 0.1 * curve.y[:, 0].mean()
+        assert curve.y[:, -1].mean() < 3e-3
+    assert all("away from Q" in note for note in result.notes if "converges" in note)
 
 
 def test_independent_draws_can_be_asked_for() -> None:
@@ -109,6 +121,9 @@ def test_the_numpy_loop_of_the_speed_study_estimates_the_same() -> None:
         ({"baseline": "tdd"}, "Did you mean 'td'"),
         ({"methods": {}}, "at least one"),
         ({"num_seeds": 0}, "too small"),
+        ({"processes": {"garnet": 3}}, "is a int, not a finite process"),
+        ({"methods": {"td": 3}, "baseline": ""}, "is a int, not an estimator"),
+        ({"sampling": "generative", "methods": {"td": MonteCarloConfig()}}, "sums rewards along it"),
         ({"sampling": "generative", "methods": {"td": VRTDConfig(exploration=0.1, rate_fraction=0.1)}}, "generative"),
     ],
 )
@@ -118,8 +133,14 @@ def test_values_that_make_no_sense_are_refused(changes, message) -> None:
 
 
 def test_a_slope_over_nothing_is_refused() -> None:
+    done: list[str] = []
     with pytest.raises(L2TError, match="a slope needs three"):
-        replace(SMALL, fit_from=90_000).run(0, lambda line: None)
+        replace(SMALL, fit_from=90_000).run(0, done.append)
+    with pytest.raises(L2TError, match="no error at 900"):
+        replace(SMALL, compare_at=900).run(0, done.append)
+    with pytest.raises(FeatureError, match="rank"):
+        replace(SMALL, features="random", feature_size=20).run(0, done.append)
+    assert not done  # it is said before anything is computed
 
 
 def test_a_regularised_schedule_needs_a_regulariser() -> None:
@@ -127,6 +148,15 @@ def test_a_regularised_schedule_needs_a_regulariser() -> None:
         Case(ring(), schedule="regularised")
     with pytest.raises(ConfigurationError, match="multiple of 200"):
         Case(ring(), iterations=250)
+    with pytest.raises(ConfigurationError, match="no three"):
+        Case(ring(), iterations=400, fit_from=390)
+
+
+def test_the_speed_study_times_vrtd_alone() -> None:
+    with pytest.raises(ConfigurationError, match="must be VRTD"):
+        Speed("speed", ring(), TDConfig())
+    with pytest.raises(ConfigurationError, match="must be VRTD"):
+        Speed("speed", ring(), VRTDConfig(skip=2))
 
 
 @pytest.mark.parametrize(

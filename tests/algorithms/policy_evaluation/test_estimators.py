@@ -222,6 +222,7 @@ def test_one_epoch_is_the_recursion_of_the_docstring() -> None:
         ({"growth": 0.5}, "growth"),
         ({"discard": 1.0}, "discard"),
         ({"skip": 0}, "skip"),
+        ({"skip": 600}, "skip"),
         ({"exploration": 0.2}, "both above 0"),
         ({"rate_fraction": 0.2}, "both be 0"),
     ],
@@ -249,6 +250,17 @@ def test_features_that_depend_on_each_other_are_refused() -> None:
         aggregated_features(3, 2, 5)
     with pytest.raises(FeatureError, match="finite table"):
         type(aggregated_features(3, 2, 3)).create(np.full((3, 2), np.nan))
+
+
+def test_every_configuration_draws_its_budget_and_no_more() -> None:
+    for growth in (1.0, 1.1, 2.0):
+        for share in (0.01, 0.15, 1.0):
+            for rate in (0.0, 0.01, 0.5):
+                config = VRTDConfig(
+                    growth=growth, inner_fraction=share, rate_fraction=rate, exploration=0.3 * (rate > 0)
+                )
+                for samples in (8_000, 32_000, 200_000):
+                    assert config.build(samples).samples[-1] == samples
 
 
 def test_segments_use_up_the_budget() -> None:
