@@ -57,6 +57,11 @@ class OneHot:
     size: int = struct.field(pytree_node=False)
 
     @property
+    def num_pairs(self) -> int:
+        """How many pairs it describes."""
+        return self.size
+
+    @property
     def largest_norm(self) -> Float[Array, ""]:
         """See `Features`."""
         return jnp.ones(())
@@ -117,6 +122,11 @@ class TableFeatures:
         spans = np.abs(table @ direction - 1.0).max() < 1e-7
         unit = jnp.asarray(direction / np.linalg.norm(direction), jnp.float32)
         return cls(jnp.asarray(table, jnp.float32), unit if spans else None)
+
+    @property
+    def num_pairs(self) -> int:
+        """How many pairs it describes."""
+        return self.table.shape[0]
 
     @property
     def size(self) -> int:

@@ -21,7 +21,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.features import Features
-from l2t.errors import ConfigurationError
+from l2t.errors import ConfigurationError, FeatureError
 from l2t.transitions import PairTransitions, Source
 
 BLOCK = 500
@@ -41,11 +41,19 @@ class Problem:
         features: ψ.
         source: transitions of the policy, or of one that explores more; x' is always drawn from the policy.
         rate_source: transitions of the policy itself, where `source` explores. Both streams share their state.
+
+    Raises:
+        FeatureError: features and source number different pairs.
     """
 
     features: Features
     source: Source
     rate_source: Source | None = None
+
+    def __post_init__(self) -> None:
+        described, drawn = (getattr(part, "num_pairs", None) for part in (self.features, self.source))
+        if described != drawn and None not in (described, drawn):  # JAX would clamp an index without a word
+            raise FeatureError(f"The features describe {described} pairs, and the source draws from {drawn}.")
 
 
 @struct.dataclass

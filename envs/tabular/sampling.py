@@ -95,6 +95,11 @@ class MarkovSource:
         """The stream of a policy, also inside a compiled program; μ = `entropy` prices h^π = μ Σ π log π."""
         return cls(sampler.with_policy(policy), _paid(sampler, policy, entropy), jnp.asarray(exploration, jnp.float32))
 
+    @property
+    def num_pairs(self) -> int:
+        """S A."""
+        return self.reward.shape[0]
+
     def init(self, key: Key[Array, ""]) -> Int[Array, ""]:
         """A uniformly drawn state, and an action of the policy there."""
         uniform = jax.random.uniform(key, (2,))
@@ -142,6 +147,11 @@ class GenerativeSource:
     ) -> GenerativeSource:
         """Draw pairs with the probabilities `weight`; with ν(s) π(a|s) this is the stationary distribution itself."""
         return cls(sampler.with_policy(policy), _paid(sampler, policy, entropy), _cumulate(np.asarray(weight)))
+
+    @property
+    def num_pairs(self) -> int:
+        """S A."""
+        return self.reward.shape[0]
 
     def init(self, key: Key[Array, ""]) -> Int[Array, ""]:
         """Nothing is remembered."""

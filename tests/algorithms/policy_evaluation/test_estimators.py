@@ -252,6 +252,12 @@ def test_features_that_depend_on_each_other_are_refused() -> None:
         type(aggregated_features(3, 2, 3)).create(np.full((3, 2), np.nan))
 
 
+def test_features_of_another_process_are_refused() -> None:
+    for features in (OneHot(10), random_features(10, 4)):
+        with pytest.raises(FeatureError, match="describe 10 pairs, and the source draws from 12"):
+            _problem(features=features)
+
+
 def test_every_configuration_draws_its_budget_and_no_more() -> None:
     for growth in (1.0, 1.1, 2.0):
         for share in (0.01, 0.15, 1.0):
