@@ -142,9 +142,9 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     assert config.study is not None
     versions = runtime.configure()
     console = Console(width=None if sys.stdout.isatty() else 160)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     print(f"{config.study.name}, seed {config.seed}, in {path}", flush=True)
     began = time.perf_counter()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         result = config.study.run(config.seed, lambda line: print(line, flush=True))
     except BaseException as error:

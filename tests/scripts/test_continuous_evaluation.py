@@ -17,8 +17,9 @@ from omegaconf import OmegaConf
 
 import configs
 from algorithms.policy_evaluation.config import LSTDConfig, VRTDConfig
+from algorithms.policy_evaluation.problem import BLOCK
 from l2t.errors import ConfigurationError
-from scripts.studies.continuous_evaluation import ContinuousEvaluation, gaussian_policy
+from scripts.studies.continuous_evaluation import _BLOCK, ContinuousEvaluation, gaussian_policy
 from tests.scripts.checkpointed_run import write_checkpointed_run
 
 COST, HORIZON = 20.0, 40
@@ -163,3 +164,7 @@ def test_the_yaml_spells_out_every_field_and_needs_no_jax():
         "heavy = {'jax', 'flax', 'mujoco', 'orbax', 'gymnasium'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_study_cuts_its_stream_as_the_estimators_draw_it():
+    assert _BLOCK == BLOCK
