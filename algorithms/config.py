@@ -9,8 +9,8 @@ from l2t.config import NetworkConfig, check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from l2t.algorithm import Algorithm, BuildContext
-    from l2t.learner import Learner
+    from l2t.rl.algorithm import Algorithm, BuildContext
+    from l2t.rl.learner import Learner
 
 GROUPS = ("teacher", "student")
 SCHEDULES = ("constant", "linear")
@@ -335,7 +335,7 @@ def _prefixed(part: str, config: object) -> dict[str, object]:
 
 
 def _on_policy(config: ActorCriticConfig, learner: Learner, context: BuildContext) -> Algorithm:
-    from l2t.on_policy import OnPolicy
+    from l2t.rl.on_policy import OnPolicy
 
     _check_batch(config.num_steps * context.num_envs, config.minibatches)
     return OnPolicy(context.environment, learner, config.observation, context.num_envs, config.num_steps)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from l2t.algorithm import FrozenPolicy
-from l2t.distributions import DiagonalGaussian
-from l2t.learner import Learned
-from l2t.types import Observation, Trajectory
+from l2t.rl.algorithm import FrozenPolicy
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.learner import Learned
+from l2t.rl.types import Observation, Trajectory
 
 
 class FrozenTeacher:

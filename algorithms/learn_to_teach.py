@@ -18,12 +18,12 @@ from flax import struct
 from jaxtyping import Array, Int, Key, PyTree
 
 from algorithms.student import Student, StudentState
-from l2t.algorithm import Metrics, Policy
-from l2t.distributions import DiagonalGaussian
-from l2t.learner import Learner, sample_behaviour
-from l2t.rollout import collect
-from l2t.types import Environment, Observation, Trajectory
-from l2t.vector import VectorEnvironment, VectorState
+from l2t.rl.algorithm import Metrics, Policy
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.learner import Learner, sample_behaviour
+from l2t.rl.rollout import collect
+from l2t.rl.types import Environment, Observation, Trajectory
+from l2t.rl.vector import VectorEnvironment, VectorState
 
 
 @struct.dataclass

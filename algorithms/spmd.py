@@ -20,13 +20,13 @@ from flax import struct
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.config import SPMDConfig
-from l2t.actor_critic import ActorCritic, ActorCriticState
-from l2t.algorithm import Metrics
 from l2t.config import NetworkConfig
-from l2t.distributions import DiagonalGaussian
-from l2t.learner import Learned, adam, clipped_surrogate, flatten_time, minimise, standardise
-from l2t.returns import differential_advantage, explained_variance
-from l2t.types import EnvironmentSpec, Observation, Trajectory
+from l2t.rl.actor_critic import ActorCritic, ActorCriticState
+from l2t.rl.algorithm import Metrics
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.learner import Learned, adam, clipped_surrogate, flatten_time, minimise, standardise
+from l2t.rl.returns import differential_advantage, explained_variance
+from l2t.rl.types import EnvironmentSpec, Observation, Trajectory
 
 _STEP_FACTOR = 1.5
 """The adaptive schedule multiplies or divides η by this."""

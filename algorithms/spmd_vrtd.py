@@ -37,15 +37,15 @@ from algorithms.features import FourierFeatures, TableFeatures
 from algorithms.policy_evaluation.operator import mean_operator, reduced_step
 from algorithms.spmd import adapted_step, mirror_descent_loss, paid_reward, scheduled_step
 from algorithms.spmd_vrtd_config import SPMDVRTDConfig
-from l2t.algorithm import Metrics
 from l2t.config import NetworkConfig
-from l2t.distributions import DiagonalGaussian
-from l2t.learner import Learned, adam, flatten_time, minimise
-from l2t.models import Actor, ModelState
-from l2t.normaliser import Normaliser
-from l2t.returns import accumulate_trace, explained_variance
-from l2t.transitions import PairTransitions
-from l2t.types import EnvironmentSpec, Observation, Trajectory
+from l2t.rl.algorithm import Metrics
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.learner import Learned, adam, flatten_time, minimise
+from l2t.rl.models import Actor, ModelState
+from l2t.rl.normaliser import Normaliser
+from l2t.rl.returns import accumulate_trace, explained_variance
+from l2t.rl.transitions import PairTransitions
+from l2t.rl.types import EnvironmentSpec, Observation, Trajectory
 
 _POWER_STEPS = 20
 """Power iterations for the largest eigenvalue of the features' covariance; the first few per cent do not matter."""

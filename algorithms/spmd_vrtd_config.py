@@ -10,8 +10,8 @@ from l2t.config import check_count, check_range
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from l2t.algorithm import Algorithm, BuildContext
-    from l2t.learner import Learner
+    from l2t.rl.algorithm import Algorithm, BuildContext
+    from l2t.rl.learner import Learner
 
 _ACTOR = (
     "observation",
@@ -103,7 +103,7 @@ class SPMDVRTDConfig:
 
     def build(self, context: BuildContext) -> Algorithm:
         """The learner on its own roll-outs."""
-        from l2t.on_policy import OnPolicy
+        from l2t.rl.on_policy import OnPolicy
 
         batch = self.num_steps * context.num_envs
         for name in ("minibatches", "critic_minibatches"):

@@ -20,11 +20,11 @@ from flax import struct
 from jaxtyping import Array, Float, Key, PyTree
 
 from algorithms.config import StudentConfig
-from l2t.algorithm import Metrics
-from l2t.distributions import DiagonalGaussian
-from l2t.learner import adam, clipped_surrogate, flatten_time, minimise, standardise
-from l2t.models import Actor, ModelState
-from l2t.types import EnvironmentSpec, Observation, Trajectory
+from l2t.rl.algorithm import Metrics
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.learner import adam, clipped_surrogate, flatten_time, minimise, standardise
+from l2t.rl.models import Actor, ModelState
+from l2t.rl.types import EnvironmentSpec, Observation, Trajectory
 
 
 @struct.dataclass

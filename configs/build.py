@@ -20,8 +20,8 @@ from configs.schema import KEYS, ExperimentConfig
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
 if TYPE_CHECKING:
-    from l2t.algorithm import Algorithm, FrozenPolicy
-    from l2t.types import Environment
+    from l2t.rl.algorithm import Algorithm, FrozenPolicy
+    from l2t.rl.types import Environment
 
 
 def experiment_config(config: DictConfig) -> ExperimentConfig:
@@ -51,7 +51,7 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
 
 def build(config: ExperimentConfig) -> tuple[Environment, Algorithm]:
     """Construct the environment and the algorithm that trains in it. Imports JAX."""
-    from l2t.algorithm import BuildContext
+    from l2t.rl.algorithm import BuildContext
 
     environment = config.env.build(config.physics)
     context = BuildContext(
@@ -121,7 +121,7 @@ def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig 
     """
     import jax
 
-    from l2t.checkpoint import Checkpoints
+    from l2t.run.checkpoint import Checkpoints
 
     config = config or read_config(run_dir)
     if not 0 <= seed_index < config.num_seeds:
@@ -151,8 +151,8 @@ def load_policy(run_dir: str | Path, role: str, seed_index: int = 0, physics: An
     """
     import json
 
-    from l2t.algorithm import FrozenPolicy
     from l2t.config import check_choice
+    from l2t.rl.algorithm import FrozenPolicy
 
     config = read_config(run_dir, engine="auto" if physics else None)
     run = load_run(run_dir, seed_index, replace(config, physics=physics) if physics else config)

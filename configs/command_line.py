@@ -22,7 +22,7 @@ from configs.build import experiment_config
 from configs.messages import check_group_value, explain, is_group
 from configs.schema import KEYS
 from l2t.errors import ConfigurationError, RunDirectoryError
-from l2t.run_directory import check_new, check_resumable, check_writable, writing
+from l2t.run.directory import check_new, check_resumable, check_writable, writing
 
 OPEN = ("env.parameters.", "env.randomise.")
 """Mappings that take keys of the user's own; Hydra would ask for a `+` in front of each."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from l2t.config import NetworkConfig, check_count
 from l2t.errors import ConfigurationError
-from l2t.tracking.config import TrackingConfig
+from l2t.run.tracking.config import TrackingConfig
 
 if TYPE_CHECKING:
-    from l2t.algorithm import AlgorithmConfig
-    from l2t.study import StudyConfig
-    from l2t.types import Environment
+    from l2t.report.study import StudyConfig
+    from l2t.rl.algorithm import AlgorithmConfig
+    from l2t.rl.types import Environment
 
 
 class EnvironmentConfig(Protocol):

@@ -91,11 +91,11 @@ def _cases(arguments: argparse.Namespace) -> tuple[dict[str, Callable[[], float]
     from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig
     from envs.config import MujocoConfig
     from envs.physics.config import PhysicsConfig
-    from l2t.algorithm import BuildContext
     from l2t.config import NetworkConfig
-    from l2t.learner import sample_behaviour
-    from l2t.rollout import collect
-    from l2t.vector import VectorEnvironment, scale_action
+    from l2t.rl.algorithm import BuildContext
+    from l2t.rl.learner import sample_behaviour
+    from l2t.rl.rollout import collect
+    from l2t.rl.vector import VectorEnvironment, scale_action
 
     num_envs, num_steps = arguments.num_envs, arguments.num_steps
     environment = cast("Any", MujocoConfig(arguments.env).build(PhysicsConfig(arguments.physics)))

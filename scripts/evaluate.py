@@ -56,7 +56,7 @@ def evaluate_run(
     """
     from l2t.config import check_choice, check_count
     from l2t.errors import CheckpointError, ConfigurationError, MissingDependencyError
-    from l2t.runs import read_run
+    from l2t.report.runs import read_run
 
     check_count("--episodes", episodes)
     check_count("--seed", seed, 0)
@@ -93,7 +93,7 @@ def evaluate_run(
 
 
 def _evaluator(run: Run, roles: Sequence[str], episodes: int) -> Callable[..., dict]:
-    from l2t.evaluation import evaluate
+    from l2t.rl.evaluation import evaluate
 
     def play(state: PyTree, key: Any) -> dict[str, Any]:
         return {role: evaluate(run.environment, run.algorithm.policy(state, role), key, episodes) for role in roles}
@@ -129,7 +129,7 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from l2t.pages import number
+    from l2t.report.pages import number
 
     changed = f", {' '.join(result['overrides'])}" if result["overrides"] else ""
     title = f"{result['algorithm']} on {result['env']}{changed}: {result['episodes']} episodes"
@@ -150,8 +150,8 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _closing_lines(seeds: Sequence[dict[str, dict[str, float]]]) -> list[str]:
-    from l2t.pages import number
-    from l2t.statistics import bootstrap_interval
+    from l2t.report.pages import number
+    from l2t.report.statistics import bootstrap_interval
 
     lines = []
     for role in seeds[0] if len(seeds) > 1 else ():

@@ -20,8 +20,8 @@ from scripts.command_line import exit_code
 if TYPE_CHECKING:
     import numpy as np
 
-    from l2t.algorithm import Policy
-    from l2t.types import Environment
+    from l2t.rl.algorithm import Policy
+    from l2t.rl.types import Environment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def render_run(
     out = out or run_dir / "videos" / f"{role}.mp4"
     _check(out, seconds)
     from l2t.config import check_choice
-    from l2t.runs import read_run
+    from l2t.report.runs import read_run
 
     read_run(run_dir)
     if not _can_render():
@@ -119,7 +119,7 @@ def play(environment: Environment, policy: Policy, steps: int, seed: int = 0) ->
     import numpy as np
 
     from l2t.errors import ConfigurationError
-    from l2t.vector import VectorEnvironment
+    from l2t.rl.vector import VectorEnvironment
 
     vector = VectorEnvironment(environment, 1)
     start_key, policy_key = jax.random.split(jax.random.key(seed))
@@ -148,7 +148,7 @@ def frame_stride(timestep: float, fastest: float) -> int:
 
 def _film(environment: Environment, policy: Policy, caption: str, seconds: float, out: Path, seed: int) -> Path:
     from envs.rendering import Renderer
-    from l2t.film import FASTEST, open_film, write_on
+    from l2t.report.film import FASTEST, open_film, write_on
 
     timestep = environment.spec.timestep
     stride = frame_stride(timestep, FASTEST[out.suffix])
@@ -174,7 +174,7 @@ def _model(environment: Environment) -> Any:
 
 def _check(out: Path, seconds: float) -> None:
     from l2t.config import check_range
-    from l2t.film import check_film
+    from l2t.report.film import check_film
 
     check_range("--seconds", seconds, 0.0, 3600.0, open_low=True)
     check_film(out)
@@ -205,7 +205,7 @@ def _announce(path: Path | None) -> None:
 
 def _first_role(run_dir: Path) -> str:
     """The student where there is one: it is the policy that leaves the simulation."""
-    from l2t.runs import read_run
+    from l2t.report.runs import read_run
 
     return (*read_run(run_dir).roles, "student")[0]
 

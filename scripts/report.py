@@ -26,9 +26,9 @@ def report(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from l2t.comparison import compare, score_rows, write_comparison
     from l2t.config import check_choice
-    from l2t.runs import flatten, read_runs
+    from l2t.report.comparison import compare, score_rows, write_comparison
+    from l2t.report.runs import flatten, read_runs
 
     runs = read_runs(options.runs)
     keys = {"differences": None, "algorithm": ()}.get(options.group_by[0], options.group_by)

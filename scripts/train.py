@@ -28,7 +28,7 @@ from configs.build import build, experiment_config
 from configs.command_line import prepare
 from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
-from l2t.run_directory import RunDirectory, describe, write_atomically
+from l2t.run.directory import RunDirectory, describe, write_atomically
 
 
 def main() -> None:
@@ -63,13 +63,13 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] | Non
         What `result.json` holds.
     """
     from l2t import runtime
-    from l2t.checkpoint import Checkpoints
-    from l2t.evaluation import make_evaluator
-    from l2t.tracking.base import Trackers
-    from l2t.tracking.console import ConsoleTracker
-    from l2t.tracking.jsonl import JsonlTracker
-    from l2t.tracking.wandb import WandbTracker
-    from l2t.trainer import TrainerSettings, train
+    from l2t.rl.evaluation import make_evaluator
+    from l2t.run.checkpoint import Checkpoints
+    from l2t.run.tracking.base import Trackers
+    from l2t.run.tracking.console import ConsoleTracker
+    from l2t.run.tracking.jsonl import JsonlTracker
+    from l2t.run.tracking.wandb import WandbTracker
+    from l2t.run.trainer import TrainerSettings, train
 
     runtime.configure()
     directory = RunDirectory(path)
@@ -137,7 +137,7 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     from rich.table import Table as ScreenTable
 
     from l2t import runtime
-    from l2t.study_report import write_study
+    from l2t.report.study_page import write_study
 
     assert config.study is not None
     versions = runtime.configure()
@@ -207,7 +207,7 @@ def _render(path: Path, result: dict[str, Any]) -> None:
 
 
 def _write_report(path: Path) -> None:
-    from l2t.report import write_report
+    from l2t.report.run_page import write_report
 
     print(f"Report: {_shown(write_report(path))}")
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from algorithms.policy_evaluation.problem import BLOCK, Problem, over_blocks
-from l2t.transitions import PairTransitions
+from l2t.rl.transitions import PairTransitions
 
 SINGULAR = 1e-7
 """Eigenvalues of E[ψψᵀ] below this share of the largest count as zero: float32 resolves no less."""

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from algorithms.features import Features
-from l2t.transitions import PairTransitions
+from l2t.rl.transitions import PairTransitions
 
 
 def mean_operator(

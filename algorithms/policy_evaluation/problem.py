@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.features import Features
 from l2t.errors import ConfigurationError, FeatureError
-from l2t.transitions import PairTransitions, Source
+from l2t.rl.transitions import PairTransitions, Source
 
 BLOCK = 500
 """Transitions drawn at a time; budgets are multiples of it."""

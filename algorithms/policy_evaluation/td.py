@@ -27,7 +27,7 @@ from algorithms.policy_evaluation.problem import (
     run_segments,
     without_constant,
 )
-from l2t.transitions import PairTransitions
+from l2t.rl.transitions import PairTransitions
 
 
 @struct.dataclass

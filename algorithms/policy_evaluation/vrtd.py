@@ -40,7 +40,7 @@ from algorithms.policy_evaluation.config import VRTDConfig
 from algorithms.policy_evaluation.operator import reduced_step
 from algorithms.policy_evaluation.problem import BLOCK, Estimate, Problem, over_blocks, without_constant
 from l2t.errors import ConfigurationError
-from l2t.transitions import PairTransitions, Source
+from l2t.rl.transitions import PairTransitions, Source
 
 _WEIGHT_POWER = 1.5
 """Epoch outputs are averaged with weights N_k^1.5: 1 would use each transition best but forgets the first epochs, which

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key
 
 from envs.observation_noise import History, ObservationNoise
 from l2t.errors import ConfigurationError
-from l2t.types import EnvironmentSpec, EnvironmentState, Observation
+from l2t.rl.types import EnvironmentSpec, EnvironmentState, Observation
 
 INSTANCES_KEPT = 8
 """Instances kept on the host, as a multiple of the largest batch; those unused for longest are given up."""

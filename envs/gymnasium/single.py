@@ -18,7 +18,7 @@ from envs.physics.config import PhysicsConfig
 from envs.rendering import Renderer, rendering_available
 from l2t.config import check_choice
 from l2t.errors import ConfigurationError, MissingDependencyError
-from l2t.types import EnvironmentState
+from l2t.rl.types import EnvironmentState
 
 RENDER_MODES = ("rgb_array",)
 

@@ -28,7 +28,7 @@ from envs.physics.config import PhysicsConfig
 from envs.rendering import Renderer
 from l2t.config import check_choice, check_count
 from l2t.errors import ConfigurationError
-from l2t.types import EnvironmentState
+from l2t.rl.types import EnvironmentState
 
 AUTORESET_MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 

@@ -17,7 +17,7 @@ from envs.mujoco.task import Metrics, Task, Transition, load_model
 from envs.observation_noise import History, ObservationNoise
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine
 from l2t.errors import ConfigurationError
-from l2t.types import EnvironmentSpec, EnvironmentState, Observation
+from l2t.rl.types import EnvironmentSpec, EnvironmentState, Observation
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Int, Key
 
 from envs.tabular.model import TabularMDP
-from l2t.transitions import PairTransitions
+from l2t.rl.transitions import PairTransitions
 
 
 @struct.dataclass

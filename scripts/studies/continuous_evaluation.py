@@ -20,8 +20,8 @@ from numpy import ndarray
 
 from l2t.config import check_count, check_range
 from l2t.errors import ConfigurationError
-from l2t.statistics import Interval
-from l2t.study import SeedCurves, StudyResult, Table, interval_text, mean_with_band
+from l2t.report.statistics import Interval
+from l2t.report.study import SeedCurves, StudyResult, Table, interval_text, mean_with_band
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from algorithms.features import FourierFeatures
     from algorithms.policy_evaluation.problem import Estimate, Estimator
     from configs.build import Run
-    from l2t.policy_stream import PolicySource
-    from l2t.transitions import PairTransitions
+    from l2t.rl.stream import PolicySource
+    from l2t.rl.transitions import PairTransitions
 
 Notice = Callable[[str], None]
 
@@ -154,8 +154,8 @@ class ContinuousEvaluation:
         """The run, and its policy as a source of some number of instances and some exploration."""
         from configs.build import load_run, read_config
         from l2t.config import check_choice
-        from l2t.policy_stream import Endless, PolicySource
-        from l2t.vector import VectorEnvironment
+        from l2t.rl.stream import Endless, PolicySource
+        from l2t.rl.vector import VectorEnvironment
 
         config = read_config(self.policy_run, [f"physics.threads={self.threads}"], engine="auto")
         run = load_run(self.policy_run, config=config)
@@ -172,7 +172,7 @@ class ContinuousEvaluation:
         import jax
         import jax.numpy as jnp
 
-        from l2t.policy_stream import differential_returns
+        from l2t.rl.stream import differential_returns
 
         start_key, warm_key, rate_key, value_key = jax.random.split(key, 4)
         source = make_source(self.held_out, 0.0)
@@ -309,7 +309,7 @@ def _estimate(
     import jax
 
     from algorithms.policy_evaluation.problem import Problem
-    from l2t.policy_stream import StoredSource
+    from l2t.rl.stream import StoredSource
 
     @jax.jit
     def run(plain: PairTransitions, exploring: PairTransitions | None, key: Array) -> Estimate:

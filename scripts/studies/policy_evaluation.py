@@ -14,7 +14,7 @@ from numpy import ndarray
 from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
-from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific, value_at
+from l2t.report.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific, value_at
 
 if TYPE_CHECKING:
     from algorithms.features import OneHot, TableFeatures

@@ -12,8 +12,8 @@ from jaxtyping import Int
 from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
-from l2t.statistics import Interval
-from l2t.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific
+from l2t.report.statistics import Interval
+from l2t.report.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific
 
 if TYPE_CHECKING:
     from algorithms.mirror_descent.schedules import Schedule

@@ -13,7 +13,7 @@ from algorithms.policy_evaluation.config import VRTDConfig
 from envs.tabular.model import TabularMDP
 from l2t.config import check_count
 from l2t.errors import ConfigurationError
-from l2t.study import StudyResult, Table
+from l2t.report.study import StudyResult, Table
 
 
 @dataclass(frozen=True)

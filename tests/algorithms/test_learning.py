@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from algorithms.config import DistillationConfig, LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
-from l2t.algorithm import BuildContext, FrozenPolicy
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
-from l2t.evaluation import evaluate
-from tests.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end, two_state_cycle
+from l2t.rl.algorithm import BuildContext, FrozenPolicy
+from l2t.rl.evaluation import evaluate
+from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end, two_state_cycle
 
 FAST = {
     "num_steps": 16,

@@ -14,16 +14,16 @@ from algorithms.features import FourierFeatures, TableFeatures
 from algorithms.policy_evaluation.operator import mean_operator, reduced_step
 from algorithms.spmd_vrtd import batch_vrtd, expected_features
 from algorithms.spmd_vrtd_config import SPMDVRTDConfig
-from l2t.algorithm import BuildContext
 from l2t.config import NetworkConfig
-from l2t.distributions import DiagonalGaussian
 from l2t.errors import ConfigurationError
-from l2t.learner import flatten_time, sample_behaviour
-from l2t.rollout import collect
-from l2t.transitions import PairTransitions
-from l2t.types import Trajectory
-from l2t.vector import VectorEnvironment
-from tests.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end
+from l2t.rl.algorithm import BuildContext
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.learner import flatten_time, sample_behaviour
+from l2t.rl.rollout import collect
+from l2t.rl.transitions import PairTransitions
+from l2t.rl.types import Trajectory
+from l2t.rl.vector import VectorEnvironment
+from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end
 
 FAST = {
     "num_steps": 16,

@@ -12,9 +12,9 @@ import pytest
 from algorithms.config import StudentConfig
 from algorithms.student import Student, imitation_loss
 from l2t.config import NetworkConfig
-from l2t.distributions import DiagonalGaussian
-from l2t.types import Trajectory
-from tests.probes import signal_following
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.types import Trajectory
+from tests.support.probes import signal_following
 
 POLICY = DiagonalGaussian(jnp.array([[0.5, -1.0], [0.0, 0.0]]), jnp.array([0.0, 0.1]))
 BATCH = {

@@ -12,7 +12,7 @@ from envs.config import GymnasiumConfig
 from envs.gymnasium.adapter import INSTANCES_KEPT, GymnasiumEnvironment
 from envs.physics.config import PhysicsConfig
 from l2t.errors import ConfigurationError
-from l2t.vector import VectorEnvironment
+from l2t.rl.vector import VectorEnvironment
 
 
 def build(identifier="Pendulum-v1", **options) -> GymnasiumEnvironment:

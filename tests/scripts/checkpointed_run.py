@@ -15,7 +15,7 @@ def write_checkpointed_run(folder: Path, *overrides: str) -> Path:
 
     from configs.build import build, experiment_config
     from configs.command_line import compose_config
-    from l2t.checkpoint import Checkpoints
+    from l2t.run.checkpoint import Checkpoints
 
     composed = compose_config(["num_envs=2", *overrides])
     config = experiment_config(composed)

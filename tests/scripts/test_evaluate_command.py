@@ -5,7 +5,7 @@ import pytest
 
 from scripts.evaluate import evaluate_run, main
 from tests.scripts.checkpointed_run import write_checkpointed_run
-from tests.synthetic_runs import write_run
+from tests.support.synthetic_runs import write_run
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def run_dir(tmp_path_factory):
 
 def test_every_role_is_evaluated_from_the_checkpoint(run_dir):
     from configs.build import load_run
-    from l2t.evaluation import make_evaluator
+    from l2t.rl.evaluation import make_evaluator
 
     run = load_run(run_dir)
     expected = make_evaluator(run.algorithm, 4)(run.state, jax.random.key(3))

@@ -5,9 +5,9 @@ import pytest
 from envs.rendering import rendering_available
 from l2t.errors import ConfigurationError
 from scripts.render import frame_stride, main, play, render_run
-from tests.films import read_mp4
-from tests.probes import constant_reward
 from tests.scripts.checkpointed_run import write_checkpointed_run
+from tests.support.films import read_mp4
+from tests.support.probes import constant_reward
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 
 from scripts.report import main
-from tests.synthetic_runs import write_run
+from tests.support.synthetic_runs import write_run
 
 
 @pytest.fixture

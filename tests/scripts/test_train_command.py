@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 def stranger(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stranger")
     for name, content in {
-        "algorithm/drift.yaml": "_target_: tests.toys.DriftConfig\ndiverge_at: 0\npause: 0.0\n",
-        "env/toy.yaml": "_target_: tests.toys.ToyConfig\n",
+        "algorithm/drift.yaml": "_target_: tests.support.toys.DriftConfig\ndiverge_at: 0\npause: 0.0\n",
+        "env/toy.yaml": "_target_: tests.support.toys.ToyConfig\n",
     }.items():
         (folder / name).parent.mkdir()
         (folder / name).write_text(content)

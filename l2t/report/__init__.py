@@ -1,0 +1,1 @@
+"""Reading runs and studies: statistics, plots, pages."""

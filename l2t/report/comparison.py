@@ -1,0 +1,273 @@
+"""Several runs side by side: final scores with intervals, curves over seeds, as a page, a picture and tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from l2t.errors import RunDirectoryError
+from l2t.report.pages import charts, count, figure, number, page, section, table
+from l2t.report.plots import Line, Panel, draw, save_png, to_svg
+from l2t.report.run_page import final_ratio
+from l2t.report.runs import Run, flatten, group_runs
+from l2t.report.statistics import Interval, Series, bootstrap_interval, curve_with_band, interquartile_mean
+from l2t.run.directory import write_atomically
+
+METRICS = {
+    "return_mean": "return per episode",
+    "average_reward": "reward per step",
+    "episode_length_mean": "steps per episode",
+}
+"""What can be compared, and its unit."""
+
+Groups = dict[tuple[str, str], list[Run]]
+
+HEADERS = ("environment", "label", "role", "seeds", "steps", "IQM", "IQM 95 %", "mean", "mean 95 %")
+RATIO_HEADERS = ("environment", "label", "scores", "student / teacher (IQM)", "95 %")
+
+
+@dataclass(frozen=True)
+class Score:
+    """The final evaluations of one role in one group of runs.
+
+    Attributes:
+        env, label, role: whose they are.
+        seeds: how many there are.
+        env_steps: at which step the evaluations were made; the fewest, where runs stopped at different ones.
+        iqm, mean: interquartile mean and mean over seeds with their 95 % bootstrap intervals.
+    """
+
+    env: str
+    label: str
+    role: str
+    seeds: int
+    env_steps: int
+    iqm: Interval
+    mean: Interval
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Student return over teacher return, seed by seed; `env` is empty for the average over environments."""
+
+    env: str
+    label: str
+    seeds: int
+    iqm: Interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that the outputs show."""
+
+    metric: str
+    groups: Groups
+    scores: tuple[Score, ...]
+    ratios: tuple[Ratio, ...]
+    notes: tuple[str, ...]
+
+
+def compare(runs: Sequence[Run], *, metric: str = "return_mean", options: Sequence[str] | None = None) -> Comparison:
+    """Group the runs (see `group_runs`) and estimate the final scores of every role.
+
+    A seed that was run twice counts once, by its longest run: copies are no evidence.
+
+    Raises:
+        RunDirectoryError: when none of the runs has been evaluated.
+    """
+    distinct, notes = _without_repetitions(runs)
+    groups = dict(sorted(group_runs(distinct, options).items()))
+    scores = tuple(
+        score
+        for (env, label), members in groups.items()
+        for role in dict.fromkeys(role for run in members for role in run.roles)
+        if (score := _score(env, label, role, members, metric)) is not None
+    )
+    if not scores:
+        raise RunDirectoryError("None of these runs has been evaluated yet, so there is nothing to compare.")
+    for (env, label), members in groups.items():
+        unfinished = sum(run.status != "finished" for run in members)
+        if unfinished:
+            notes.append(f"{env}, {label}: {unfinished} of {len(members)} runs are not finished.")
+    return Comparison(metric, groups, scores, _ratios(groups), tuple(notes))
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
+    """Write `report.html`, `curves.png`, `table.md` and `table.csv`, and return their paths.
+
+    Raises:
+        RunDirectoryError: when the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = save_png(draw(list(_panels(comparison)), labels=_labels(comparison)), folder / "curves.png")
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{folder} cannot be written: {error.strerror or error}; choose another --out."
+        ) from error
+    return {
+        "page": write_atomically(folder / "report.html", render_comparison(comparison)),
+        "curves": picture,
+        "markdown": write_atomically(folder / "table.md", markdown(comparison)),
+        "csv": write_atomically(folder / "table.csv", comma_separated(comparison)),
+    }
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The page as text."""
+    unit, labels = METRICS[comparison.metric], _labels(comparison)
+    figures = [
+        figure(to_svg(draw([panel], size=(4.6, 3.0), labels=labels), panel.title)) for panel in _panels(comparison)
+    ]
+    runs = sum(len(members) for members in comparison.groups.values())
+    environments = len({env for env, _ in comparison.groups})
+    notes = "".join(f'<p class="small interrupted">{escape(note)}</p>' for note in comparison.notes)
+    explanation = (
+        f"Evaluation, {unit}. Lines are interquartile means over seeds; bands and intervals are 95 % percentile "
+        "bootstrap, seeds resampled with replacement. One seed has no interval."
+    )
+    return page(
+        "Comparison of runs",
+        [
+            f'<header><h1>Comparison</h1><p class="quiet">{runs} runs, {environments} environments</p>{notes}</header>',
+            section("Curves", f'<p class="quiet small">{explanation}</p>', charts(figures, wide=True)),
+            section("Final scores", table(HEADERS, score_rows(comparison), text_columns=(0, 1, 2))),
+            section("Student over teacher", table(RATIO_HEADERS, ratio_rows(comparison), text_columns=(0, 1)))
+            if comparison.ratios
+            else "",
+        ],
+    )
+
+
+def score_rows(comparison: Comparison) -> list[list[str]]:
+    """The cells of the table of scores."""
+    return [
+        [
+            *(score.env, score.label, score.role, str(score.seeds), count(score.env_steps)),
+            *(number(score.iqm.estimate), _ends(score.iqm)),
+            *(number(score.mean.estimate), _ends(score.mean)),
+        ]
+        for score in comparison.scores
+    ]
+
+
+def ratio_rows(comparison: Comparison) -> list[list[str]]:
+    """The cells of the table of ratios."""
+    return [
+        [ratio.env or "all", ratio.label, str(ratio.seeds), number(ratio.iqm.estimate, 3), _ends(ratio.iqm, 3)]
+        for ratio in comparison.ratios
+    ]
+
+
+def markdown(comparison: Comparison) -> str:
+    """The tables as GitHub markdown."""
+    text = _markdown_table(HEADERS, score_rows(comparison), names=3)
+    if comparison.ratios:
+        text += "\n" + _markdown_table(RATIO_HEADERS, ratio_rows(comparison), names=2)
+    return text
+
+
+def comma_separated(comparison: Comparison) -> str:
+    """The scores in full precision, one row each; an unknown end is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    ends = ("estimate", "low", "high")
+    writer.writerow(
+        ["env", "label", "role", "metric", "seeds", "env_steps", *(f"{s}_{e}" for s in ("iqm", "mean") for e in ends)]
+    )
+    for score in comparison.scores:
+        values = [
+            value for interval in (score.iqm, score.mean) for value in (interval.estimate, interval.low, interval.high)
+        ]
+        numbers = ["" if math.isnan(value) else repr(value) for value in values]
+        writer.writerow([score.env, score.label, score.role, comparison.metric, score.seeds, score.env_steps, *numbers])
+    return buffer.getvalue()
+
+
+def _without_repetitions(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    kept: dict[str, Run] = {}
+    notes: list[str] = []
+    for run in runs:
+        options = {key: value for key, value in flatten(run.config).items() if key.split(".")[0] not in _REPEATED}
+        identity = repr((run.env, run.algorithm, run.seed, sorted(options.items(), key=lambda item: item[0])))
+        if identity in kept:
+            notes.append(f"{run.env}, {run.algorithm}: seed {run.seed} was run twice; the longer run counts.")
+            run = max(kept[identity], run, key=lambda one: one.env_steps)
+        kept[identity] = run
+    return list(kept.values()), notes
+
+
+_REPEATED = ("run_dir", "resume", "tracking", "report", "video", "keep_checkpoints")
+
+
+def _score(env: str, label: str, role: str, members: Sequence[Run], metric: str) -> Score | None:
+    series = _group_series(members, f"eval/{role}/{metric}")
+    if not series:
+        return None
+    finals = [float(one.values[-1]) for one in series]
+    return Score(
+        env=env,
+        label=label,
+        role=role,
+        seeds=len(finals),
+        env_steps=int(min(one.steps[-1] for one in series)),
+        iqm=bootstrap_interval(finals),
+        mean=bootstrap_interval(finals, np.mean),
+    )
+
+
+def _ratios(groups: Groups) -> tuple[Ratio, ...]:
+    found: dict[str, dict[str, list[float]]] = {}
+    for (env, label), members in groups.items():
+        values = [value for run in members for value in final_ratio(run).values()]
+        if values:
+            found.setdefault(label, {})[env] = values
+    ratios = [
+        Ratio(env, label, len(values), bootstrap_interval(values))
+        for label, by_env in found.items()
+        for env, values in by_env.items()
+    ]
+    ratios += [
+        Ratio("", label, sum(map(len, by_env.values())), bootstrap_interval(list(by_env.values())))
+        for label, by_env in found.items()
+        if len(by_env) > 1
+    ]
+    return tuple(sorted(ratios, key=lambda ratio: (ratio.env == "", ratio.env, ratio.label)))
+
+
+def _group_series(members: Sequence[Run], metric: str) -> list[Series]:
+    return [series for run in members for series in run.series(metric).values()]
+
+
+def _labels(comparison: Comparison) -> list[str]:
+    return sorted({label for _, label in comparison.groups})
+
+
+def _panels(comparison: Comparison) -> list[Panel]:
+    panels = []
+    for env in dict.fromkeys(env for env, _ in comparison.groups):
+        lines = []
+        for score in comparison.scores:
+            if score.env == env:
+                series = _group_series(comparison.groups[env, score.label], f"eval/{score.role}/{comparison.metric}")
+                lines.append(Line(score.label, curve_with_band(series, interquartile_mean), score.role))
+        panels.append(Panel(env, lines, METRICS[comparison.metric]))
+    return panels
+
+
+def _ends(interval: Interval, digits: int = 4) -> str:
+    if math.isnan(interval.low):
+        return "–"
+    return f"{number(interval.low, digits)} to {number(interval.high, digits)}"
+
+
+def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> str:
+    rule = ["---" if index < names else "---:" for index in range(len(headers))]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in (headers, rule, *rows))

@@ -1,0 +1,281 @@
+"""Reading run directories: metrics, results and configurations of finished, running and interrupted runs.
+
+Nothing here imports JAX, so that scripts and notebooks can look at a thousand runs in a second.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l2t.errors import RunDirectoryError
+from l2t.report.statistics import Series
+
+NOT_OPTIONS = (
+    *("seed", "num_seeds", "run_dir", "resume", "report", "video", "tracking", "hydra"),
+    *("checkpoint_every", "keep_checkpoints", "eval_every", "eval_episodes"),
+)
+"""Configuration sections and keys that name or watch a run without changing what it learns."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory, read once.
+
+    Attributes:
+        path: the directory.
+        rows: the lines of `metrics.jsonl`, oldest first, without those that a resumed run wrote again.
+        result: `result.json`, empty before the first one is written.
+        config: the composed configuration as plain containers, empty when it is missing.
+        overrides: what the command line changed in it.
+    """
+
+    path: Path
+    rows: tuple[Row, ...]
+    result: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm's name."""
+        return str(self.result.get("algorithm") or _name(self.config.get("algorithm")) or "unknown")
+
+    @property
+    def env(self) -> str:
+        """The environment's name."""
+        return str(self.result.get("env") or _name(self.config.get("env")) or "unknown")
+
+    @property
+    def seed(self) -> int:
+        """The seed, or the first of several trained together."""
+        return int(self.result.get("seed", self.config.get("seed", 0)))
+
+    @property
+    def status(self) -> str:
+        """`running`, `finished`, `interrupted`, `failed`, or `unknown` without a result."""
+        return str(self.result.get("status", "unknown"))
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps taken so far, per seed."""
+        # A killed run's result dates from its last evaluation, its metrics from its last moment.
+        return max(int(self.result.get("env_steps", 0)), *(int(row["step"]) for row in self.rows[-1:]), 0)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Who has been evaluated, student first: it is what the others serve."""
+        names = {
+            key.split("/")[1] for row in self.rows for key in row if key.startswith("eval/") and key.count("/") > 1
+        }
+        names |= set(self.result.get("evaluation") or {})
+        return tuple(sorted(names, key=lambda name: ({"student": 0, "teacher": 1}.get(name, 2), name)))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the numbers logged, in the order of their first appearance."""
+        skipped = {"step", "seed", "wall_seconds"}
+        return tuple(dict.fromkeys(key for row in self.rows for key in row if key not in skipped))
+
+    def series(self, metric: str) -> dict[int, Series]:
+        """The metric of each seed against environment steps; numbers that are not finite are left out."""
+        found: dict[int, list[tuple[float, float]]] = {}
+        for row in self.rows:
+            value = row.get(metric)
+            if isinstance(value, int | float) and math.isfinite(value):
+                found.setdefault(int(row.get("seed", self.seed)), []).append((float(row["step"]), float(value)))
+        return {seed: Series(*np.array(points).T) for seed, points in found.items()}
+
+    def final(self, metric: str) -> dict[int, float]:
+        """The metric's last value for each seed."""
+        return {seed: float(series.values[-1]) for seed, series in self.series(metric).items()}
+
+
+def read_run(path: Path) -> Run:
+    """Read a run directory, finished or not.
+
+    Raises:
+        RunDirectoryError: when the folder is missing, or holds neither metrics nor a result.
+    """
+    if not path.is_dir():
+        raise RunDirectoryError(f"{path} is not a folder; give the run directory that training printed.")
+    if not _is_run(path):
+        hint = f" It contains {len(inside)} of them, such as {inside[0]}." if (inside := find_runs(path)) else ""
+        raise RunDirectoryError(f"{path} is not a run directory: no metrics.jsonl or result.json in it.{hint}")
+    metrics, hydra = path / "metrics.jsonl", path / ".hydra"
+    return Run(
+        path=path,
+        rows=tuple(read_metrics(metrics)) if metrics.is_file() else (),
+        result=_read_result(path / "result.json"),
+        config=_read_config(hydra / "config.yaml"),
+        overrides=_read_overrides(hydra / "overrides.yaml"),
+    )
+
+
+def read_metrics(path: Path) -> list[Row]:
+    """The rows of a `metrics.jsonl`.
+
+    A process that dies while writing leaves a torn line, and a resumed one logs the steps since its checkpoint again:
+    torn lines are dropped, and of the rows written twice the later ones count.
+    """
+    rows: list[Row] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        row = _parse(line)
+        if row is not None:
+            rows.append(row)
+    newest: dict[tuple[Any, ...], Row] = {}
+    reached: dict[Any, float] = {}
+    for index in range(len(rows) - 1, -1, -1):
+        row = rows[index]
+        seed, step = row.get("seed"), row["step"]
+        if step > reached.get(seed, math.inf):
+            continue  # written before the run went back to an earlier checkpoint
+        reached[seed] = step
+        key = (step, seed)
+        # One step can fill several lines (training, then evaluation); a repeated name belongs to the last of them.
+        newest[key] = {**row, **newest.get(key, {})}
+    return list(reversed(newest.values()))
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Run directories at or below `folder`, sorted by path."""
+    if _is_run(folder):
+        return [folder]
+    found = {file.parent for name in ("metrics.jsonl", "result.json") for file in folder.rglob(name)}
+    return sorted(found)
+
+
+def read_runs(paths: Iterable[Path]) -> list[Run]:
+    """Read the runs at or below each path, each once.
+
+    Raises:
+        RunDirectoryError: when a path is missing or has no run in it.
+    """
+    directories: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise RunDirectoryError(f"{path} is not a folder; give run directories, or a folder that contains some.")
+        found = find_runs(path)
+        if not found:
+            raise RunDirectoryError(f"{path} contains no run: no metrics.jsonl or result.json at or below it.")
+        directories.update((directory.resolve(), None) for directory in found)
+    return [read_run(directory) for directory in directories]
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to dotted keys, as they are overridden on the command line."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
+def differing_options(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """For each algorithm, the configuration keys whose values differ between its runs on one environment."""
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in runs:
+        kinds.setdefault((run.algorithm, run.env), []).append(flatten(run.config))
+    keys: dict[str, dict[str, None]] = {run.algorithm: {} for run in runs}
+    for (algorithm, _), configs in kinds.items():
+        for key in dict.fromkeys(key for config in configs for key in config):
+            if _is_option(key) and len({repr(config.get(key)) for config in configs}) > 1:
+                keys[algorithm][key] = None
+    return {algorithm: tuple(found) for algorithm, found in keys.items()}
+
+
+def group_runs(runs: Sequence[Run], options: Sequence[str] | None = None) -> dict[tuple[str, str], list[Run]]:
+    """Group runs by environment and label; the seeds of one group estimate one number.
+
+    The label is the algorithm followed by the options that tell its runs apart, such as `learn_to_teach
+    student_stack=8`. `options` are the configuration keys to use; by default those that differ.
+    """
+    differing = differing_options(runs)
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        keys = differing[run.algorithm] if options is None else tuple(options)
+        flat = flatten(run.config)
+        shown = [f"{_short(key, keys)}={_brief(flat[key])}" for key in keys if key in flat]
+        groups.setdefault((run.env, " ".join([run.algorithm, *shown])), []).append(run)
+    return groups
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "metrics.jsonl").is_file() or (path / "result.json").is_file()
+
+
+def _parse(line: str) -> Row | None:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int | float) else None
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunDirectoryError(f"{path} is not valid JSON ({error}); delete it to read the metrics alone.") from None
+    return result if isinstance(result, dict) else {}
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    config = OmegaConf.load(path)
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:  # resolvers such as ${now:} and ${hydra:} exist only while a run starts
+        plain = OmegaConf.to_container(config, resolve=False)
+    return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}
+
+
+def _read_overrides(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    from omegaconf import ListConfig, OmegaConf
+
+    overrides = OmegaConf.load(path)
+    return tuple(map(str, overrides)) if isinstance(overrides, ListConfig) else ()
+
+
+def _name(section: Any) -> str | None:
+    return (section.get("name") or section.get("task")) if isinstance(section, Mapping) else section
+
+
+def _is_option(key: str) -> bool:
+    return key.split(".")[0] not in NOT_OPTIONS and not key.endswith("_target_")
+
+
+def _short(key: str, keys: Sequence[str]) -> str:
+    parts = key.split(".")
+    for length in range(1, len(parts)):
+        ending = "." + ".".join(parts[-length:])
+        if not any(other != key and f".{other}".endswith(ending) for other in keys):
+            return ending[1:]
+    return key
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_brief, value)) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Reinforcement learning: environments in batches, models, operators, learners and the loop that joins them."""

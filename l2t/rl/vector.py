@@ -1,0 +1,107 @@
+"""Many instances of an environment, with automatic resets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Key
+
+from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation
+
+
+@struct.dataclass
+class EpisodeStatistics:
+    """Per instance: the running episode, and the last one that was seen from its start to its end."""
+
+    running_return: Float[Array, " env"]
+    running_length: Float[Array, " env"]
+    whole: Bool[Array, " env"]
+    last_return: Float[Array, " env"]
+    last_length: Float[Array, " env"]
+    finished: Bool[Array, " env"]
+
+
+@struct.dataclass
+class VectorState:
+    """N instances."""
+
+    environment: EnvironmentState
+    statistics: EpisodeStatistics
+    key: Key[Array, ""]
+
+
+class Outcome(NamedTuple):
+    """What a step brought, before any reset."""
+
+    successor: Observation
+    reward: Float[Array, " env"]
+    terminated: Bool[Array, " env"]
+    truncated: Bool[Array, " env"]
+    metrics: dict[str, Float[Array, " env"]]
+
+
+@dataclass(frozen=True)
+class VectorEnvironment:
+    """`num_envs` instances; actions are in policy units, [-1, 1] spanning the task's range, and clipped to it."""
+
+    environment: Environment
+    num_envs: int
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """The task's."""
+        return self.environment.spec
+
+    def init(self, key: Key[Array, ""], staggered: bool = True) -> VectorState:
+        """Fresh episodes. Staggered clocks spread the first time limits over a whole episode's length."""
+        key, reset_key, clock_key = jax.random.split(key, 3)
+        state = jax.vmap(self.environment.reset)(jax.random.split(reset_key, self.num_envs))
+        if staggered:
+            clocks = jax.random.randint(clock_key, (self.num_envs,), 0, self.spec.episode_length, jnp.int32)
+            state = replace(state, step=clocks)
+        zeros = jnp.zeros(self.num_envs)
+        statistics = EpisodeStatistics(zeros, zeros, state.step == 0, zeros, zeros, jnp.zeros(self.num_envs, bool))
+        return VectorState(state, statistics, key)
+
+    def step(self, state: VectorState, action: Float[Array, "env action"]) -> tuple[VectorState, Outcome]:
+        """Advance every instance; those that ended start a new episode."""
+        after = jax.vmap(self.environment.step)(state.environment, scale_action(self.spec, action))
+        outcome = Outcome(after.observation, after.reward, after.terminated, after.truncated, after.metrics)
+        done = after.terminated | after.truncated
+        key, reset_key = jax.random.split(state.key)
+
+        def reset(after: EnvironmentState) -> EnvironmentState:
+            fresh = jax.vmap(self.environment.reset)(jax.random.split(reset_key, self.num_envs), done)
+            return jax.tree.map(lambda new, old: jnp.where(_like(done, new), new, old), fresh, after)
+
+        # Most steps end no episode: skipping the reset is worth some 5 % of the engine's time.
+        environment = jax.lax.cond(done.any(), reset, lambda after: after, after)
+        return VectorState(environment, _record(state.statistics, after, done), key), outcome
+
+
+def scale_action(spec: EnvironmentSpec, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+    """Policy units to the task's: [-1, 1] onto [low, high], clipped."""
+    low, high = jnp.asarray(spec.action_low), jnp.asarray(spec.action_high)
+    return low + 0.5 * (jnp.clip(action, -1.0, 1.0) + 1.0) * (high - low)
+
+
+def _like(flag: Bool[Array, " env"], leaf: Array) -> Bool[Array, "env *ones"]:
+    return flag.reshape(flag.shape + (1,) * (leaf.ndim - 1))
+
+
+def _record(statistics: EpisodeStatistics, after: EnvironmentState, done: Bool[Array, " env"]) -> EpisodeStatistics:
+    running_return = statistics.running_return + after.reward
+    running_length = statistics.running_length + 1.0
+    complete = done & statistics.whole
+    return EpisodeStatistics(
+        running_return=jnp.where(done, 0.0, running_return),
+        running_length=jnp.where(done, 0.0, running_length),
+        whole=statistics.whole | done,
+        last_return=jnp.where(complete, running_return, statistics.last_return),
+        last_length=jnp.where(complete, running_length, statistics.last_length),
+        finished=statistics.finished | complete,
+    )

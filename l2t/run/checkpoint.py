@@ -1,0 +1,214 @@
+"""Checkpoints of a training state: the newest few are kept, and each is complete or absent."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+
+from l2t.errors import CheckpointError
+from l2t.run.directory import writing
+
+_FORMAT = 1
+
+
+class Checkpoints:
+    """The checkpoints below one directory.
+
+    The leaves are stored under their index, next to a listing of paths, shapes and types: a state is restored into the
+    structure of a freshly built one, and a checkpoint of another configuration is told apart by name.
+
+    Args:
+        path: the directory; it is made at the first save.
+        keep: how many of the newest to keep.
+    """
+
+    def __init__(self, path: Path, keep: int = 3) -> None:
+        self.path = Path(path).absolute()
+        self._keep = keep
+
+    def steps(self) -> list[int]:
+        """Environment steps of the complete checkpoints, oldest first."""
+        if not self.path.is_dir():
+            return []
+        return sorted(int(child.name) for child in self.path.iterdir() if child.name.isdigit())
+
+    def save(self, step: int, state: PyTree, host: Mapping[str, Any], identity: Mapping[str, str]) -> None:
+        """Write a checkpoint; it appears under its name only when it is complete.
+
+        Args:
+            step: environment steps so far; the checkpoint's name.
+            state: the training state.
+            host: counters that live outside it, as JSON.
+            identity: what a run must share with this one to read it.
+        """
+        leaves = jax.device_get(_leaves(state))
+        record = {
+            "format": _FORMAT,
+            "host": dict(host),
+            "identity": dict(identity),
+            "leaves": _listing(state),
+            "checksum": _checksum(leaves),
+        }
+        with writing(self.path), self._manager() as manager:
+            if step in manager.all_steps():
+                return
+            manager.save(
+                step,
+                args=ocp.args.Composite(
+                    # Orbax refuses arrays without elements; their shape says all there is to know.
+                    state=ocp.args.StandardSave({str(i): leaf for i, leaf in enumerate(leaves) if leaf.size}),
+                    record=ocp.args.JsonSave(record),
+                ),
+            )
+            manager.wait_until_finished()
+
+    def restore(self, like: PyTree, identity: Mapping[str, str], left_out: str = "") -> tuple[PyTree, dict[str, Any]]:
+        """The newest checkpoint's state and host-side counters.
+
+        Args:
+            like: a state of the same structure, or its `jax.eval_shape`.
+            identity: of the run that asks.
+            left_out: path of a part that was saved and `like` lacks, such as `.environments`.
+
+        Raises:
+            CheckpointError: there is none, it is damaged, or it belongs to another configuration.
+        """
+        step, record = self._newest_record()
+        _check_identity(record["identity"], identity, self.path)
+        wanted = _listing(like)
+        saved = [
+            (i, entry)
+            for i, entry in enumerate(record["leaves"])
+            if not (left_out and entry["path"].startswith(left_out))
+        ]
+        _check_listing([entry for _, entry in saved], wanted, self.path)
+        try:
+            with self._manager() as manager:
+                stored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore()))["state"]
+            # Arrays without elements are not stored.
+            everything = [
+                np.asarray(stored[str(i)]) if str(i) in stored else np.empty(entry["shape"], entry["dtype"])
+                for i, entry in enumerate(record["leaves"])
+            ]
+        except Exception as error:
+            raise self._damaged(step, error) from error
+        if _checksum(everything) != record["checksum"]:
+            raise self._damaged(step, "its checksum does not match")
+        return _rebuild(like, [everything[i] for i, _ in saved]), record["host"]
+
+    def host(self, identity: Mapping[str, str]) -> dict[str, Any]:
+        """The newest checkpoint's host-side counters alone; raises as `restore` does."""
+        record = self._newest_record()[1]
+        _check_identity(record["identity"], identity, self.path)
+        return record["host"]
+
+    def _newest_record(self) -> tuple[int, dict[str, Any]]:
+        steps = self.steps()
+        if not steps:
+            raise CheckpointError(
+                f"There is no checkpoint in {self.path}: the run stopped before its first one. Start it again."
+            )
+        try:
+            with self._manager() as manager:
+                record = manager.restore(steps[-1], args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"]
+            if not {"host", "identity", "leaves", "checksum"} <= set(record):
+                raise ValueError("its record is incomplete")
+        except Exception as error:
+            raise self._damaged(steps[-1], error) from error
+        return steps[-1], record
+
+    def _damaged(self, step: int, reason: object) -> CheckpointError:
+        detail = (str(reason).strip().splitlines() or [type(reason).__name__])[0][:200]
+        older = [other for other in self.steps() if other != step]
+        cure = f"delete it to continue from step {older[-1]}" if older else "it is the only one, so start the run again"
+        return CheckpointError(f"The checkpoint {self.path / str(step)} is damaged ({detail}); {cure}.")
+
+    def _manager(self) -> ocp.CheckpointManager:
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=self._keep, enable_async_checkpointing=False, create=True, cleanup_tmp_directories=True
+        )
+        return ocp.CheckpointManager(self.path, options=options)
+
+
+def dump(path: Path, state: PyTree) -> None:
+    """Write a state's leaves to `path` as one `.npz`, named by their place in the state, for a post-mortem."""
+    names = [entry["path"] for entry in _listing(state)]
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **dict(zip(names, jax.device_get(_leaves(state)), strict=True)))
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _leaves(state: PyTree) -> list[Any]:
+    """The leaves, with typed keys as the integers behind them."""
+    return [_key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)]
+
+
+def _key_data(leaf: Any) -> Any:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.eval_shape(jax.random.key_data, leaf)
+    return jax.random.key_data(leaf)
+
+
+def _key_implementation(leaf: Any) -> Any:
+    found = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), leaf)
+    return found[0]
+
+
+def _rebuild(like: PyTree, leaves: list[np.ndarray]) -> PyTree:
+    def rebuild(target: Any, leaf: np.ndarray) -> jax.Array:
+        array = jnp.asarray(leaf)
+        return jax.random.wrap_key_data(array, impl=_key_implementation(target)) if _is_key(target) else array
+
+    targets, structure = jax.tree.flatten(like)
+    return structure.unflatten([rebuild(target, leaf) for target, leaf in zip(targets, leaves, strict=True)])
+
+
+def _listing(state: PyTree) -> list[dict[str, Any]]:
+    paths = jax.tree_util.tree_leaves_with_path(state)
+    return [
+        {"path": jax.tree_util.keystr(path), "shape": list(leaf.shape), "dtype": str(leaf.dtype)}
+        for path, leaf in paths
+    ]
+
+
+def _checksum(leaves: list[Any]) -> int:
+    total = 0
+    for leaf in leaves:
+        total = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), total)
+    return total
+
+
+def _check_identity(saved: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
+    different = [key for key in sorted({*saved, *wanted}) if saved.get(key) != wanted.get(key)]
+    if different:
+        listed = "; ".join(f"{key} was {saved.get(key)}, now {wanted.get(key)}" for key in different)
+        raise CheckpointError(f"The checkpoints in {path} belong to another configuration: {listed}.")
+
+
+def _check_listing(saved: list[dict[str, Any]], wanted: list[dict[str, Any]], path: Path) -> None:
+    if saved == wanted:
+        return
+    old = {entry["path"]: (entry["shape"], entry["dtype"]) for entry in saved}
+    new = {entry["path"]: (entry["shape"], entry["dtype"]) for entry in wanted}
+    name = next((key for key in [*new, *old] if old.get(key) != new.get(key)), "the order of its parts")
+    raise CheckpointError(
+        f"The checkpoints in {path} belong to another configuration: {name} was {_describe(old.get(name))}, "
+        f"now {_describe(new.get(name))}. Resume with the configuration the run was started with."
+    )
+
+
+def _describe(entry: tuple[list[int], str] | None) -> str:
+    return "absent" if entry is None else f"{entry[1]}{entry[0]}"

@@ -1,0 +1,304 @@
+"""The host loop: run the compiled iteration, and do everything that touches a file between two of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key, PyTree
+
+from l2t.errors import CheckpointError, DivergenceError, L2TError
+from l2t.rl.algorithm import Algorithm
+from l2t.run.checkpoint import Checkpoints, dump
+from l2t.run.directory import RunDirectory, writing
+from l2t.run.guard import check_finite, device_errors
+from l2t.run.signals import StopSignals
+from l2t.run.tracking.base import Tracker
+from l2t.runtime import versions
+
+EVALUATION_SEED = 20_240_206
+"""Every evaluation of every run starts from the same states and noise, whatever training drew."""
+
+Evaluate = Callable[[PyTree, "Key[Array, '']"], dict[str, dict[str, Array]]]
+"""A jittable evaluation of one seed's state, by role; see `l2t.rl.evaluation.make_evaluator`."""
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """What the loop needs to know beyond the algorithm.
+
+    Attributes:
+        algorithm, env: names, as they appear in `result.json`.
+        identity: what a checkpoint must share with the run that reads it.
+        seed, num_seeds: seed of all training randomness, and how many independent runs are batched.
+        total_steps, eval_every, checkpoint_every: in environment steps of one seed.
+        keep_checkpoints: how many of the newest stay.
+        resume: continue from the newest checkpoint.
+        labels: stored with every checkpoint, such as the W&B run id.
+        on_start: called when the state is there, made or restored, and nothing has been written yet.
+    """
+
+    algorithm: str
+    env: str
+    total_steps: int
+    eval_every: int
+    checkpoint_every: int
+    identity: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    num_seeds: int = 1
+    keep_checkpoints: int = 3
+    resume: bool = False
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    on_start: Callable[[], None] = lambda: None
+
+
+def train(
+    settings: TrainerSettings, algorithm: Algorithm, directory: RunDirectory, tracker: Tracker, evaluate: Evaluate
+) -> dict[str, Any]:
+    """Train to `total_steps`, or until SIGINT or SIGTERM, writing to `directory` as it goes.
+
+    Returns:
+        What `result.json` holds. `status` is `finished` or `interrupted`; then `signal` is the signal's number.
+
+    Raises:
+        DivergenceError: a loss or the physics stopped being finite. The offending state is under `nan/`.
+        RunDirectoryError: a file cannot be written.
+        CheckpointError: `resume` found no checkpoint that fits.
+    """
+    loop = _Loop(settings, algorithm, directory, tracker, evaluate)
+    with StopSignals() as stop:
+        try:
+            loop.start()
+            while loop.env_steps < settings.total_steps and stop.signum is None:
+                loop.advance()
+            return loop.stop(stop.signum)
+        except BaseException as error:
+            with suppress(L2TError):  # a full disk: the first error is the one to show
+                if loop.started or not settings.resume:
+                    loop.write_result("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+
+
+class _Loop:
+    """A run in progress: the training state on the device, counters and the last evaluation on the host."""
+
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        algorithm: Algorithm,
+        directory: RunDirectory,
+        tracker: Tracker,
+        evaluate: Evaluate,
+    ) -> None:
+        self.settings = settings
+        self.algorithm = algorithm
+        self.directory = directory
+        self.tracker = tracker
+        self.checkpoints = Checkpoints(directory.checkpoints, settings.keep_checkpoints)
+        self.batched = settings.num_seeds > 1
+        self.evaluate = jax.jit(jax.vmap(evaluate, in_axes=(0, None)) if self.batched else evaluate)
+        self.started = False  # until then a resumed directory stays as it is
+        self.iteration = 0
+        self.evaluation: dict[str, Any] = {}
+        self.role_steps: dict[str, int] = {}
+        self.training_seconds = 0.0
+        self.trained_steps = 0
+        self.wall_offset = 0.0
+        self.began = time.perf_counter()
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps that each seed has taken."""
+        return self.iteration * self.algorithm.steps_per_iteration
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds spent on the run, those before a resume included."""
+        return self.wall_offset + time.perf_counter() - self.began
+
+    def start(self) -> None:
+        """Make or restore the state and compile the iteration."""
+        init, iterate = self.algorithm.init, self.algorithm.iterate
+        key = jax.random.key(self.settings.seed)
+        if self.batched:
+            # One seed after the other: the batched QR of orthogonal initialisers can deadlock XLA's CPU thread pool.
+            init, iterate = partial(jax.lax.map, init), jax.vmap(iterate)
+            key = jax.random.split(key, self.settings.num_seeds)
+        if self.settings.resume:
+            self.state, host = self.checkpoints.restore(jax.eval_shape(init, key), self.settings.identity)
+            self.iteration, self.wall_offset = host["iteration"], host["wall_seconds"]
+            if self.env_steps != host["env_steps"]:
+                raise CheckpointError(
+                    f"The checkpoint is of step {host['env_steps']:,}, but with these batches its {self.iteration:,} "
+                    f"iterations make {self.env_steps:,}: resume with the batches that the run was started with."
+                )
+            self.evaluation, self.role_steps = host["evaluation"], host["role_steps"]
+            self.tracker.notice(f"Resuming at step {self.env_steps:,}.")
+        else:
+            with writing(self.directory.path):
+                self.directory.path.mkdir(parents=True, exist_ok=True)
+            with device_errors(0):
+                self.state = jax.tree.map(_own, _run_once(init, key))
+        self.settings.on_start()
+        self.started = True
+        self.directory.rewind_metrics(self.env_steps)
+        self.write_result("running")
+        if self.env_steps < self.settings.total_steps:
+            self.iterate = compile_iteration(iterate, self.state)
+
+    def advance(self) -> None:
+        """One iteration and what is due after it."""
+        before = self.env_steps
+        began = time.perf_counter()
+        with device_errors(before):
+            self.state, metrics = self.iterate(self.state)
+            metrics = jax.device_get(metrics)
+        seconds = time.perf_counter() - began
+        self.iteration += 1
+        self.training_seconds += seconds
+        self.trained_steps += (self.env_steps - before) * self.settings.num_seeds
+        rows = self._rows(metrics)
+        try:
+            check_finite(rows, self.iteration, self.env_steps)
+        except DivergenceError:
+            dump(self.directory.nan / f"step-{self.env_steps}.npz", self.state)
+            raise
+        self.role_steps = {
+            name.removeprefix("env_steps/"): int(value)
+            for name, value in rows[0].items()
+            if name.startswith("env_steps/")
+        }
+        last = self.env_steps >= self.settings.total_steps
+        evaluated = last or self._due(self.settings.eval_every)
+        if evaluated:
+            self._evaluate(rows)
+        speed = (self.env_steps - before) * self.settings.num_seeds / seconds
+        for row in rows:
+            row["wall_seconds"] = round(self.wall_seconds, 3)
+            row["perf/steps_per_second"] = round(speed, 1)
+        self.tracker.log(rows)
+        if evaluated:
+            self.write_result("running")
+        if last or self._due(self.settings.checkpoint_every):
+            self.save()
+
+    def stop(self, signum: int | None) -> dict[str, Any]:
+        """Close the run: save where it was stopped early, and write the last result."""
+        if signum is None:
+            return self.write_result("finished")
+        self.save()
+        return self.write_result("interrupted", signal=signum)
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        host = {
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "wall_seconds": self.wall_seconds,
+            "evaluation": self.evaluation,
+            "role_steps": self.role_steps,
+            **self.settings.labels,
+        }
+        self.checkpoints.save(self.env_steps, self.state, host, self.settings.identity)
+
+    def write_result(self, status: str, **more: Any) -> dict[str, Any]:
+        """Replace `result.json`."""
+        result = {
+            "algorithm": self.settings.algorithm,
+            "env": self.settings.env,
+            "seed": self.settings.seed,
+            "num_seeds": self.settings.num_seeds,
+            "env_steps": self.env_steps,
+            "role_steps": self.role_steps,
+            "wall_seconds": round(self.wall_seconds, 3),
+            "steps_per_second": round(self.trained_steps / max(self.training_seconds, 1e-9), 1),
+            "versions": versions(),
+            "status": status,
+            **(self.evaluation or {"evaluation": {}}),
+            **more,
+        }
+        self.directory.write_result(result)
+        return result
+
+    def _due(self, every: int) -> bool:
+        """Whether the last iteration passed a multiple of `every`; a matter of counters, which a resume keeps."""
+        return self.env_steps // every > (self.env_steps - self.algorithm.steps_per_iteration) // every
+
+    def _rows(self, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """One row per seed; what has no value yet is left out."""
+        if not self.batched:
+            return [{"step": self.env_steps} | _known({name: np.asarray(v).item() for name, v in metrics.items()})]
+        return [
+            {"step": self.env_steps, "seed": seed} | _known({name: v[seed].item() for name, v in metrics.items()})
+            for seed in range(self.settings.num_seeds)
+        ]
+
+    def _evaluate(self, rows: list[dict[str, Any]]) -> None:
+        with device_errors(self.env_steps):
+            found = jax.device_get(self.evaluate(self.state, jax.random.key(EVALUATION_SEED)))
+        if not self.batched:
+            found = jax.tree.map(lambda value: np.asarray(value)[None], found)
+        per_seed = [jax.tree.map(lambda value, i=i: value[i].item(), found) for i in range(len(rows))]
+        for row, evaluation in zip(rows, per_seed, strict=True):
+            for role, numbers in evaluation.items():
+                row.update({f"eval/{role}/{name}": value for name, value in numbers.items()})
+        self.evaluation = {"evaluation": {role: _pool([e[role] for e in per_seed]) for role in found}}
+        if self.batched:
+            self.evaluation["per_seed"] = [
+                {"seed": seed, "evaluation": evaluation} for seed, evaluation in enumerate(per_seed)
+            ]
+
+
+def compile_iteration(iterate: Callable[[PyTree], Any], state: PyTree) -> Callable[[PyTree], Any]:
+    """Compile one iteration, donating its state, ahead of time: it cannot be traced or compiled a second time.
+
+    Raises:
+        TypeError: the state that comes out differs in structure, shape or type from the one that goes in.
+    """
+    lowered = jax.jit(iterate, donate_argnums=0).lower(state)
+    after = lowered.out_info[0]
+    before, result = jax.tree.structure(state), jax.tree.structure(after)
+    if before != result:
+        raise TypeError(f"iterate changes the structure of its state: {before} becomes {result}.")
+    for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(state), jax.tree.leaves(after), strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise TypeError(
+                f"iterate changes state{jax.tree_util.keystr(path)}: "
+                f"{old.dtype}{list(old.shape)} becomes {new.dtype}{list(new.shape)}."
+            )
+    return lowered.compile()
+
+
+def _run_once(function: Callable[[Any], PyTree], argument: Any) -> PyTree:
+    """Call a function that will not be called again: compiling it fast matters more than running it fast."""
+    options: dict[str, str | bool] = {}
+    if jax.default_backend() == "cpu":
+        options["xla_backend_optimization_level"] = "0"
+    return jax.jit(function).lower(argument).compile(compiler_options=options)(argument)
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """Without the statistics of finished episodes, NaN until there is one."""
+    return {name: value for name, value in row.items() if not (name.startswith("train/episode_") and value != value)}
+
+
+def _own(leaf: Array) -> Array:
+    """A copy of its own, of a strong type: two leaves that share memory cannot be donated."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jnp.copy(leaf)
+    return jnp.array(leaf, dtype=leaf.dtype, copy=True)
+
+
+def _pool(evaluations: list[dict[str, float]]) -> dict[str, float]:
+    """Several seeds' evaluations as if all their episodes were one sample."""
+    means = {name: float(np.mean([e[name] for e in evaluations])) for name in evaluations[0]}
+    spread = np.mean([e["return_std"] ** 2 for e in evaluations]) + np.var([e["return_mean"] for e in evaluations])
+    episodes = sum(int(e["episodes"]) for e in evaluations)
+    return means | {"return_std": float(np.sqrt(spread)), "episodes": episodes}

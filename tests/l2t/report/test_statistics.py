@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from l2t.report.statistics import Series, bootstrap_interval, curve_with_band, fit_power_law, interquartile_mean
+
+
+def series(steps, values) -> Series:
+    return Series(np.asarray(steps, float), np.asarray(values, float))
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([1.0, 2.0, 3.0, 100.0], 2.5),
+        ([7.0], 7.0),
+        ([1.0, 2.0, 9.0], 4.0),
+        (list(range(8)), 3.5),
+        ([-50.0, 0, 1, 2, 3, 4, 5, 90], 2.5),
+    ],
+)
+def test_interquartile_mean_is_the_mean_of_the_middle_half(scores, expected):
+    assert interquartile_mean(np.array(scores)) == pytest.approx(expected)
+
+
+def test_interquartile_mean_ignores_one_outlier_among_eight():
+    scores = np.arange(8.0)
+    wild = scores.copy()
+    wild[-1] = 1e9
+    assert interquartile_mean(wild) == interquartile_mean(scores)
+
+
+def test_interval_of_the_mean_agrees_with_scipys_percentile_bootstrap():
+    scores = np.random.default_rng(1).normal(100.0, 15.0, size=25)
+    ours = bootstrap_interval(scores, np.mean, resamples=20_000)
+    scipys = stats.bootstrap(
+        (scores,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert ours.low == pytest.approx(scipys.low, abs=0.4)
+    assert ours.high == pytest.approx(scipys.high, abs=0.4)
+
+
+def test_interval_of_the_mean_approaches_the_normal_approximation():
+    scores = np.random.default_rng(3).normal(size=400)
+    interval = bootstrap_interval(scores, np.mean, resamples=10_000)
+    half_width = 1.96 * scores.std() / np.sqrt(len(scores))
+    assert interval.high - interval.low == pytest.approx(2 * half_width, rel=0.05)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(4)
+    draws = generator.normal(5.0, 2.0, size=(200, 30))
+    intervals = [bootstrap_interval(scores, np.mean, resamples=500) for scores in draws]
+    covered = np.mean([interval.low <= 5.0 <= interval.high for interval in intervals])
+    assert 0.88 <= covered <= 0.99
+
+
+def test_stratified_interval_does_not_count_the_difference_between_tasks_as_uncertainty():
+    easy, hard = [1000.0, 1001.0, 1002.0], [0.0, 1.0, 2.0]
+    stratified = bootstrap_interval([easy, hard], np.mean)
+    pooled = bootstrap_interval([*easy, *hard], np.mean)
+    assert stratified.estimate == pooled.estimate == pytest.approx(501.0)
+    assert stratified.high - stratified.low < 2.1
+    assert pooled.high - pooled.low > 500
+
+
+def test_interval_is_the_same_each_time():
+    assert bootstrap_interval([1.0, 4.0, 2.0]) == bootstrap_interval([1.0, 4.0, 2.0])
+
+
+def test_one_score_has_an_estimate_and_no_interval():
+    interval = bootstrap_interval([3.0])
+    assert interval.estimate == 3.0
+    assert np.isnan(interval.low)
+    assert np.isnan(interval.high)
+
+
+@pytest.mark.parametrize("scores", [[], [[], []], [1.0, float("nan")]])
+def test_interval_refuses_scores_that_are_missing_or_not_finite(scores):
+    with pytest.raises(ValueError, match="an interval needs"):
+        bootstrap_interval(scores)
+
+
+def test_curve_keeps_steps_that_all_seeds_share():
+    curve = curve_with_band([series([10, 20, 40], [1, 2, 4]), series([10, 20, 40], [3, 4, 6])], np.mean)
+    np.testing.assert_array_equal(curve.steps, [10, 20, 40])
+    np.testing.assert_allclose(curve.centre, [2, 3, 5])
+    assert np.all(curve.low <= curve.centre)
+    assert np.all(curve.centre <= curve.high)
+    assert curve.seeds == 2
+
+
+def test_curve_interpolates_seeds_with_different_steps():
+    lines = [series([0, 10], [0, 10]), series([0, 3, 10], [2, 5, 12])]
+    curve = curve_with_band(lines, np.mean, points=11)
+    np.testing.assert_allclose(curve.steps, np.arange(11))
+    np.testing.assert_allclose(curve.centre, np.arange(11) + 1.0)
+
+
+def test_curve_ends_where_the_shortest_seed_ends():
+    curve = curve_with_band([series([1, 2, 3, 4], [1, 2, 3, 4]), series([1, 2], [1, 2])], np.mean)
+    np.testing.assert_array_equal(curve.steps, [1, 2])
+
+
+def test_curve_of_one_seed_is_that_seed_without_a_band():
+    curve = curve_with_band([series([1, 2], [5, 6])])
+    np.testing.assert_array_equal(curve.centre, [5, 6])
+    assert np.isnan(curve.low).all()
+
+
+def test_seeds_that_never_overlap_are_refused():
+    with pytest.raises(ValueError, match="no steps in common"):
+        curve_with_band([series([1, 2], [0, 0]), series([3, 4], [0, 0])])
+
+
+def test_power_law_recovers_its_exponent():
+    x = np.geomspace(10, 1e5, 30)
+    noise = np.exp(0.05 * np.random.default_rng(0).normal(size=30))
+    law = fit_power_law(x, 7.0 * x**-1.0 * noise)
+    assert law.slope == pytest.approx(-1.0, abs=0.02)
+    assert np.exp(law.intercept) == pytest.approx(7.0, rel=0.2)
+    reference = stats.linregress(np.log(x), np.log(7.0 * x**-1.0 * noise))
+    assert law.half_width == pytest.approx(stats.t.ppf(0.975, 28) * reference.stderr)
+
+
+def test_power_law_refuses_numbers_that_have_no_logarithm():
+    with pytest.raises(ValueError, match="positive"):
+        fit_power_law(np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 2.0]))

@@ -1,0 +1,42 @@
+"""The optimiser that learners share."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from algorithms.config import SPMDConfig
+from l2t.rl.learner import adam, clipped_surrogate
+
+
+@pytest.mark.parametrize(("schedule", "halfway", "end"), [("constant", 1e-2, 1e-2), ("linear", 0.5e-2, 0.0)])
+def test_the_step_follows_its_schedule(schedule: str, halfway: float, end: float) -> None:
+    """Under a constant gradient Adam moves by the step itself, so the moves show the schedule."""
+    config = SPMDConfig(learning_rate=1e-2, learning_rate_schedule=schedule, epochs=2, minibatches=5)
+    optimiser = adam(config, iterations=4)  # 40 updates
+    weights = {"w": jnp.zeros(())}
+    state = optimiser.init(weights)
+    moves = []
+    for _ in range(45):
+        updates, state = optimiser.update({"w": jnp.asarray(0.3)}, state, weights)
+        moves.append(-float(optax.tree.sum(updates)))
+    np.testing.assert_allclose([moves[0], moves[20], moves[44]], [1e-2, halfway, end], rtol=1e-3, atol=1e-9)
+
+
+def test_a_long_gradient_is_shortened_to_the_bound() -> None:
+    """Adam divides scale away, so the bound shows in its first moment, 0.1 of the gradient it was given."""
+    optimiser = adam(SPMDConfig(max_grad_norm=0.5), iterations=1)
+    weights = {"a": jnp.zeros(()), "b": jnp.zeros(())}
+    _, state = optimiser.update({"a": jnp.asarray(30.0), "b": jnp.asarray(40.0)}, optimiser.init(weights), weights)
+    moment = optax.tree_utils.tree_get(state, "mu")
+    np.testing.assert_allclose(moment, [0.1 * 0.3, 0.1 * 0.4], rtol=1e-5)
+
+
+def test_the_clipped_surrogate_in_closed_form() -> None:
+    """Gains stop at the edge of the interval, losses count in full."""
+    ratio = jnp.array([0.5, 0.5, 1.0, 2.0, 2.0])
+    advantage = jnp.array([1.0, -1.0, 3.0, 1.0, -1.0])
+    np.testing.assert_allclose(clipped_surrogate(ratio, advantage, 0.2), [0.5, -0.8, 3.0, 1.2, -2.0], rtol=1e-6)
+    np.testing.assert_allclose(clipped_surrogate(ratio, advantage, float("inf")), ratio * advantage)

@@ -1,0 +1,105 @@
+"""Advantage operators against independent loops and against linear algebra."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l2t.rl.returns import accumulate_trace, differential_advantage, discounted_advantage, explained_variance
+
+
+def _random(seed: int, time: int = 12, envs: int = 3) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shape = (time, envs)
+    return {
+        "reward": rng.normal(size=shape).astype(np.float32),
+        "value": rng.normal(size=shape).astype(np.float32),
+        "next_value": rng.normal(size=shape).astype(np.float32),
+        "terminated": rng.random(shape) < 0.15,
+        "truncated": rng.random(shape) < 0.15,
+    }
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), trace_decay=st.floats(0.0, 1.0), reward_rate=st.floats(-2.0, 2.0))
+def test_differential_advantage_equals_the_sum_over_the_trace(
+    seed: int, trace_decay: float, reward_rate: float
+) -> None:
+    x = _random(seed)
+    actual = differential_advantage(
+        x["reward"], x["value"], x["next_value"], x["truncated"], jnp.float32(reward_rate), trace_decay
+    )
+    delta = x["reward"].astype(float) - reward_rate + x["next_value"] - x["value"]
+    for env in range(3):
+        for t in range(12):
+            expected, weight = 0.0, 1.0
+            for k in range(t, 12):
+                expected += weight * delta[k, env]
+                if x["truncated"][k, env]:
+                    break
+                weight *= trace_decay
+            assert actual[t, env] == pytest.approx(expected, abs=2e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), trace_decay=st.floats(0.0, 1.0), discount=st.floats(0.0, 0.999))
+def test_discounted_advantage_sums_the_trace(seed: int, trace_decay: float, discount: float) -> None:
+    x = _random(seed)
+    actual = discounted_advantage(**x, discount=discount, trace_decay=trace_decay)
+    for env in range(3):
+        for t in range(12):
+            expected, weight = 0.0, 1.0
+            for k in range(t, 12):
+                bootstrap = 0.0 if x["terminated"][k, env] else discount * x["next_value"][k, env]
+                expected += weight * (x["reward"][k, env] + bootstrap - x["value"][k, env])
+                if x["terminated"][k, env] or x["truncated"][k, env]:
+                    break
+                weight *= discount * trace_decay
+            assert actual[t, env] == pytest.approx(expected, abs=2e-4)
+
+
+def test_differential_advantage_is_zero_for_the_exact_bias_of_a_markov_reward_process() -> None:
+    """V solves V = r - ρ + P V (least squares in float64); then every δ averages to zero over successors."""
+    rng = np.random.default_rng(0)
+    transition = rng.dirichlet(np.ones(5), size=5)
+    reward = rng.normal(size=5)
+    values, vectors = np.linalg.eig(transition.T)
+    stationary = np.real(vectors[:, np.argmax(np.real(values))])
+    stationary /= stationary.sum()
+    rate = stationary @ reward
+    bias = np.linalg.lstsq(np.eye(5) - transition, reward - rate, rcond=None)[0]
+    expected_next = transition @ bias
+    advantage = differential_advantage(
+        jnp.asarray(reward), jnp.asarray(bias), jnp.asarray(expected_next), jnp.zeros(5, bool), jnp.asarray(rate), 0.7
+    )
+    np.testing.assert_allclose(advantage, 0.0, atol=1e-5)
+
+
+def test_a_constant_shift_of_the_value_leaves_the_differential_advantage() -> None:
+    x = _random(1)
+    shifted = x | {"value": x["value"] + 100.0, "next_value": x["next_value"] + 100.0}
+    for case in (x, shifted):
+        case.pop("terminated", None)
+    plain, moved = (differential_advantage(**c, reward_rate=jnp.float32(0.3), trace_decay=0.9) for c in (x, shifted))
+    np.testing.assert_allclose(plain, moved, atol=1e-4)
+
+
+def test_a_termination_does_not_bootstrap_and_a_truncation_does() -> None:
+    one = jnp.ones((1, 1))
+    no, yes = jnp.zeros((1, 1), bool), jnp.ones((1, 1), bool)
+    ended = discounted_advantage(one, 0 * one, 5 * one, yes, no, 0.9, 0.95)
+    limited = discounted_advantage(one, 0 * one, 5 * one, no, yes, 0.9, 0.95)
+    assert ended[0, 0] == pytest.approx(1.0)
+    assert limited[0, 0] == pytest.approx(1.0 + 0.9 * 5.0)
+
+
+def test_different_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        accumulate_trace(jnp.zeros((3, 2)), jnp.zeros((3, 1)))
+
+
+def test_explained_variance_is_one_for_a_perfect_critic_and_zero_for_a_constant_one() -> None:
+    target = jnp.arange(10.0)
+    assert explained_variance(target, target) == pytest.approx(1.0)
+    assert explained_variance(jnp.full(10, 3.0), target) == pytest.approx(0.0)

@@ -1,0 +1,82 @@
+"""Automatic resets, staggered clocks, episode statistics, and what a roll-out records."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.evaluation import evaluate
+from l2t.rl.learner import sample_behaviour
+from l2t.rl.rollout import collect
+from l2t.rl.vector import VectorEnvironment, scale_action
+from tests.support.probes import Probe, constant_reward, tempting_end
+
+
+def _counting(episode_length: int = 5) -> Probe:
+    """The memory counts steps; a fresh episode starts at a random number in [100, 200)."""
+    return Probe(
+        lambda key: jax.random.randint(key, (1,), 100, 200).astype(jnp.float32),
+        lambda key, memory, action: (memory + 1.0, 1.0, False),
+        episode_length=episode_length,
+    )
+
+
+def _still(observation):
+    return DiagonalGaussian(jnp.zeros((*observation["teacher"].shape[:-1], 1)), jnp.zeros(1))
+
+
+def test_the_successor_is_kept_beside_the_new_episodes_first_observation() -> None:
+    vector = VectorEnvironment(_counting(), 4)
+    state = vector.init(jax.random.key(0), staggered=False)
+    _, trajectory, _ = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 11)
+    shown = np.concatenate([trajectory.observation["teacher"][1:], trajectory.final_observation["teacher"][None]])
+    successor = np.asarray(trajectory.successor["teacher"])
+    truncated = np.asarray(trajectory.truncated)
+    assert truncated[4].all()
+    assert truncated[9].all()
+    assert truncated.sum() == 8
+    np.testing.assert_array_equal(shown[~truncated], successor[~truncated])
+    np.testing.assert_array_equal(successor, trajectory.observation["teacher"] + 1.0)
+    # Each episode starts from a draw of its own, not from a cached state.
+    starts = shown[truncated]
+    assert len(np.unique(starts)) >= 6
+
+
+def test_a_time_limit_sets_truncated_only() -> None:
+    vector = VectorEnvironment(_counting(), 2)
+    _, trajectory, _ = collect(vector, sample_behaviour(_still), vector.init(jax.random.key(0)), jax.random.key(1), 20)
+    assert trajectory.truncated.any()
+    assert not trajectory.terminated.any()
+
+
+def test_staggered_clocks_spread_the_first_time_limits() -> None:
+    state = VectorEnvironment(_counting(1000), 64).init(jax.random.key(0))
+    clocks = np.asarray(state.environment.step)
+    assert clocks.min() < 100
+    assert clocks.max() > 900
+    assert len(np.unique(clocks)) > 50
+
+
+def test_episode_statistics_count_whole_episodes_only() -> None:
+    vector = VectorEnvironment(_counting(10), 8)
+    state = vector.init(jax.random.key(3), staggered=False)
+    state, _, metrics = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 9)
+    assert np.isnan(metrics["train/episode_return"])
+    state, _, metrics = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 16)
+    assert bool(state.statistics.finished.all())
+    assert float(metrics["train/episode_return"]) == 10.0
+    assert float(metrics["train/episode_length"]) == 10.0
+
+
+def test_policy_units_span_the_tasks_range() -> None:
+    spec = constant_reward().spec
+    scaled = scale_action(spec, jnp.array([[-1.0], [0.0], [0.5], [7.0]]))
+    np.testing.assert_allclose(scaled[:, 0], [-2.0, 0.0, 1.0, 2.0])
+
+
+def test_evaluation_plays_whole_episodes_and_stops_at_their_end() -> None:
+    ends = evaluate(tempting_end(0.0), lambda o, k: jnp.ones((6, 1)), jax.random.key(0), 6)
+    lives = evaluate(tempting_end(0.0), lambda o, k: -jnp.ones((6, 1)), jax.random.key(0), 6)
+    assert (float(ends["return_mean"]), float(ends["episode_length_mean"])) == (1.0, 1.0)
+    assert (float(lives["return_mean"]), float(lives["episode_length_mean"])) == (0.0, 20.0)
+    assert float(ends["average_reward"]) == 1.0

@@ -1,0 +1,161 @@
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from l2t.errors import CheckpointError
+from l2t.run.checkpoint import Checkpoints, dump
+from tests.support.toys import Drift
+
+IDENTITY = {"env": "toy", "seed": "0"}
+
+
+def state(**changes):
+    return {
+        "x": jnp.arange(3.0),
+        "key": jax.random.key(7),
+        "keys": jax.random.split(jax.random.key(1), 4),
+        "empty": jnp.zeros((0, 2)),
+        "flag": jnp.asarray(True),
+        "bits": jnp.asarray([2**32 - 1, 0], jnp.uint32),
+        "nan": jnp.asarray([jnp.nan, -0.0]),
+    } | changes
+
+
+def bits(tree):
+    """Leaves as bytes, so that NaN equals itself and -0 differs from 0."""
+    leaves = jax.tree.leaves(tree)
+    keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
+    return [np.asarray(jax.random.key_data(x) if key else x).tobytes() for x, key in zip(leaves, keys, strict=True)]
+
+
+def test_a_state_comes_back_bit_for_bit_into_a_described_structure(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(10, state(), {"iteration": 1, "wandb_run_id": None}, IDENTITY)
+    restored, host = checkpoints.restore(jax.eval_shape(state), IDENTITY)
+    assert bits(restored) == bits(state())
+    assert jax.tree.structure(restored) == jax.tree.structure(state())
+    assert host == {"iteration": 1, "wandb_run_id": None}
+    assert jax.random.key_impl(restored["key"]) == jax.random.key_impl(state()["key"])
+
+
+@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg"])
+def test_the_kind_of_random_key_survives(tmp_path, implementation):
+    checkpoints = Checkpoints(tmp_path)
+    made = {"key": jax.random.key(3, impl=implementation)}
+    checkpoints.save(1, made, {}, {})
+    restored, _ = checkpoints.restore(jax.eval_shape(lambda: made), {})
+    assert jax.random.uniform(restored["key"]) == jax.random.uniform(made["key"])
+
+
+def test_the_newest_few_are_kept_and_the_newest_is_restored(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (10, 20, 30):
+        checkpoints.save(step, state(x=jnp.full(3, float(step))), {"env_steps": step}, IDENTITY)
+    assert checkpoints.steps() == [20, 30]
+    restored, host = checkpoints.restore(state(), IDENTITY)
+    assert restored["x"][0] == 30.0
+    assert host == checkpoints.host(IDENTITY) == {"env_steps": 30}
+
+
+def test_saving_a_step_again_keeps_what_is_there(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(10, state(), {"a": 1}, IDENTITY)
+    checkpoints.save(10, state(), {"a": 2}, IDENTITY)
+    assert checkpoints.host(IDENTITY) == {"a": 1}
+
+
+def test_a_half_written_checkpoint_is_as_good_as_absent(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(10, state(), {}, IDENTITY)
+    shutil.copytree(tmp_path / "10", tmp_path / "20.orbax-checkpoint-tmp")
+    assert checkpoints.steps() == [10]
+    restored, _ = checkpoints.restore(state(), IDENTITY)
+    assert bits(restored) == bits(state())
+
+
+def test_an_absent_checkpoint_is_reported(tmp_path):
+    with pytest.raises(CheckpointError, match="There is no checkpoint"):
+        Checkpoints(tmp_path / "checkpoints").restore(state(), IDENTITY)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_checkpoint_of_another_configuration_is_told_by_what_differs(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(10, state(), {}, IDENTITY)
+    for ask in (lambda identity: checkpoints.restore(state(), identity), checkpoints.host):
+        with pytest.raises(CheckpointError, match="another configuration: env was toy, now hopper"):
+            ask(IDENTITY | {"env": "hopper"})
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        (state(x=jnp.zeros(4)), r"\['x'\] was float32\[3\], now float32\[4\]"),
+        (state(x=jnp.zeros(3, jnp.int32)), r"\['x'\] was float32\[3\], now int32\[3\]"),
+        (state(extra=jnp.zeros(2)), r"\['extra'\] was absent, now float32\[2\]"),
+        ({"x": jnp.zeros(3)}, r"was .*, now absent"),
+    ],
+)
+def test_a_checkpoint_of_other_shapes_is_told_by_the_first_that_differs(tmp_path, like, message):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(10, state(), {}, IDENTITY)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoints.restore(like, IDENTITY)
+
+
+def _largest(folder):
+    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+def _truncate(folder):
+    victim = _largest(folder / "state")
+    victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
+
+
+def _flip(folder):
+    for victim in (folder / "state").rglob("d/*"):
+        content = bytearray(victim.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        victim.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _truncate,
+        _flip,
+        lambda folder: shutil.rmtree(folder / "state"),
+        lambda folder: shutil.rmtree(folder / "record"),
+        lambda folder: (folder / "record" / "metadata").write_text("{"),
+        lambda folder: (folder / "record" / "metadata").write_text("{}"),
+    ],
+)
+def test_a_damaged_checkpoint_is_reported_with_the_one_to_fall_back_on(tmp_path, damage):
+    checkpoints = Checkpoints(tmp_path)
+    large = state(x=jnp.arange(5000.0))
+    for step in (10, 20):
+        checkpoints.save(step, large, {}, IDENTITY)
+    damage(tmp_path / "20")
+    with pytest.raises(CheckpointError, match=r"20 is damaged .*; delete it to continue from step 10"):
+        checkpoints.restore(large, IDENTITY)
+    shutil.rmtree(tmp_path / "20")
+    assert bits(checkpoints.restore(large, IDENTITY)[0]) == bits(large)
+
+
+def test_a_batch_of_seeds_is_one_checkpoint(tmp_path):
+    init = jax.vmap(Drift().init)
+    keys = jax.random.split(jax.random.key(0), 3)
+    made = jax.jit(init)(keys)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, made, {}, {})
+    assert bits(checkpoints.restore(jax.eval_shape(init, keys), {})[0]) == bits(made)
+
+
+def test_a_dump_holds_every_leaf_under_its_name(tmp_path):
+    dump(tmp_path / "nan" / "step-5.npz", state())
+    with np.load(tmp_path / "nan" / "step-5.npz") as stored:
+        assert set(stored) == {f"['{name}']" for name in state()}
+        assert stored["['key']"].tolist() == [0, 7]

@@ -1,0 +1,167 @@
+import io
+import json
+import sys
+import types
+
+import pytest
+from rich.console import Console
+
+from l2t.run.directory import RunDirectory
+from l2t.run.tracking.base import Trackers, mean_over_seeds
+from l2t.run.tracking.config import WandbConfig
+from l2t.run.tracking.console import ConsoleTracker
+from l2t.run.tracking.jsonl import JsonlTracker
+from l2t.run.tracking.wandb import WandbTracker
+from tests.support.toys import Recorder
+
+
+def row(step, **metrics):
+    names = {"speed": "perf/steps_per_second", "train": "train/episode_return", "teacher": "eval/teacher/return_mean"}
+    return {"step": step, "wall_seconds": 1.0} | {names.get(name, name): value for name, value in metrics.items()}
+
+
+def console(**options):
+    return Console(file=io.StringIO(), width=140, highlight=False, **options)
+
+
+def text(of):
+    assert isinstance(of.file, io.StringIO)
+    return of.file.getvalue()
+
+
+def test_off_a_terminal_there_are_plain_lines_and_no_control_characters():
+    out = console()
+    tracker = ConsoleTracker(1000, console=out)
+    tracker.log([row(100, speed=50.0, train=1234.5)])
+    tracker.finish("finished")
+    assert text(out) == "step 100 of 1,000, 0:00:18 left, 50 steps/s, train 1,234.5\n"
+
+
+def test_plain_lines_are_rare_but_every_evaluation_gets_one():
+    out = console()
+    tracker = ConsoleTracker(1000, console=out)
+    for step in range(100, 600, 100):
+        tracker.log([row(step, speed=50.0, **({"teacher": 7.0} if step == 400 else {}))])
+    assert [line.split(",")[0] for line in text(out).splitlines()] == ["step 100 of 1", "step 400 of 1"]
+    assert "eval teacher 7.0" in text(out)
+
+
+def test_on_a_terminal_there_is_a_bar_with_the_numbers():
+    out = console(force_terminal=True)
+    tracker = ConsoleTracker(2_000_000, console=out)
+    tracker.log([row(1_000_000, speed=20_000.0, train=3.0, teacher=5.0)])
+    tracker.notice("a [line] between")
+    tracker.finish("finished")
+    for part in ("1M/2M", "50%", "20,000 steps/s", "train 3.0", "eval teacher 5.0", "a [line] between"):
+        assert part in text(out)
+
+
+def test_time_left_counts_the_steps_of_one_seed():
+    out = console()
+    ConsoleTracker(1000, console=out).log([row(100, seed=seed, speed=100.0) for seed in (0, 1)])
+    assert "0:00:18 left" in text(out)
+
+
+def test_metrics_are_averaged_over_seeds_without_the_bookkeeping():
+    rows = [row(10, seed=0, train=1.0, extra=5), row(10, seed=1, train=3.0)]
+    assert mean_over_seeds(rows) == {"train/episode_return": 2.0}
+
+
+def test_rows_reach_the_file_in_order(tmp_path):
+    directory = RunDirectory(tmp_path)
+    tracker = JsonlTracker(directory)
+    tracker.log([row(1), row(2)])
+    tracker.log([row(3)])
+    assert [json.loads(line)["step"] for line in directory.metrics.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_one_tracker_that_fails_to_close_does_not_keep_the_others_open():
+    class Stuck(Recorder):
+        def finish(self, status):
+            raise OSError
+
+    last = Recorder()
+    Trackers(Stuck(), last).finish("failed")
+    assert last.finished == ["failed"]
+
+
+class FakeRun:
+    id = "abc"
+
+    def __init__(self, broken=False):
+        self.logged, self.summary, self.finished, self.broken = [], {}, [], broken
+
+    def log(self, metrics, step):
+        if self.broken:
+            raise RuntimeError("connection lost")
+        self.logged.append((step, metrics))
+
+    def finish(self, **options):
+        self.finished.append(options)
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    """A stand-in for the package; `answers` holds what each `init` does."""
+    fake = types.SimpleNamespace(answers=[], calls=[], Settings=lambda **options: options)
+
+    def init(**options):
+        fake.calls.append(options)
+        answer = fake.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    fake.init = init
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    return fake
+
+
+def start(tmp_path, notices, mode="offline", run_id=None):
+    return WandbTracker(WandbConfig(mode=mode), tmp_path, {"seed": 0}, run_id, notices.append)
+
+
+def test_wandb_gets_the_mean_of_the_seeds_at_the_environment_step(wandb, tmp_path):
+    wandb.answers = [run := FakeRun()]
+    tracker = start(tmp_path, [])
+    tracker.log([row(10, seed=0, train=1.0), row(10, seed=1, train=3.0)])
+    tracker.finish("finished")
+    assert run.logged == [(10, {"train/episode_return": 2.0, "wall_seconds": 1.0})]
+    assert run.finished == [{"exit_code": 0, "quiet": True}]
+    assert run.summary == {"status": "finished"}
+
+
+def test_wandb_continues_the_run_it_is_given(wandb, tmp_path):
+    wandb.answers = [FakeRun()]
+    assert start(tmp_path, [], run_id="abc").run_id == "abc"
+    assert (wandb.calls[0]["id"], wandb.calls[0]["resume"]) == ("abc", "allow")
+
+
+def test_without_a_connection_wandb_records_offline_and_says_so_once(wandb, tmp_path):
+    wandb.answers = [RuntimeError("no API key\nlong story"), FakeRun()]
+    notices = []
+    assert start(tmp_path, notices, "online").run_id == "abc"
+    assert [call["mode"] for call in wandb.calls] == ["online", "offline"]
+    assert notices == ["W&B could not start in mode online (no API key); recording offline instead."]
+
+
+def test_training_goes_on_when_wandb_cannot_start_or_breaks(wandb, tmp_path):
+    wandb.answers = [RuntimeError("broken"), FakeRun(broken=True)]
+    notices = []
+    dead = start(tmp_path, notices)
+    dead.log([row(1)])
+    dead.finish("finished")
+    breaks = start(tmp_path, notices)
+    breaks.log([row(1)])
+    breaks.log([row(2)])
+    assert notices == [
+        "W&B could not start in mode offline (broken); training goes on without it.",
+        "W&B stopped recording (connection lost); training goes on without it.",
+    ]
+
+
+def test_disabled_means_that_wandb_is_not_even_imported(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    notices = []
+    start(tmp_path, notices, "disabled").log([row(1)])
+    assert notices == []
