@@ -1,20 +1,18 @@
-"""Algorithm configurations, checked before anything heavy is imported."""
+"""Algorithm configurations: data and checks, no more, so that a wrong value answers before anything heavy is imported.
+
+`algorithms.build` makes algorithms of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
 
-from l2t.config import NetworkConfig, check_choice, check_count, check_range
+from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from l2t.rl.algorithm import Algorithm, BuildContext
-    from l2t.rl.learner import Learner
 
 GROUPS = ("teacher", "student")
 SCHEDULES = ("constant", "linear")
-_BATCH = ("epochs", "minibatches", "learning_rate_schedule")
 
 
 @dataclass(frozen=True)
@@ -33,13 +31,13 @@ class ActorCriticConfig:
         critic_coefficient: weight of the critic's loss.
     """
 
-    observation: str = "teacher"
-    critic_observation: str = ""
-    num_steps: int = 64
-    epochs: int = 8
-    minibatches: int = 8
+    observation: str = field(default="teacher", metadata=FIXED)
+    critic_observation: str = field(default="", metadata=FIXED)
+    num_steps: int = field(default=64, metadata=FIXED)
+    epochs: int = field(default=8, metadata=FIXED)
+    minibatches: int = field(default=8, metadata=FIXED)
     learning_rate: float = 1e-3
-    learning_rate_schedule: str = "linear"
+    learning_rate_schedule: str = field(default="linear", metadata=FIXED)
     max_grad_norm: float = 0.5
     trace_decay: float = 0.95
     critic_coefficient: float = 0.5
@@ -47,18 +45,10 @@ class ActorCriticConfig:
     def __post_init__(self) -> None:
         check_choice("algorithm.observation", self.observation, GROUPS)
         check_choice("algorithm.critic_observation", self.critic_observation, (*GROUPS, ""))
-        for name in ("num_steps", "epochs", "minibatches"):
-            check_count(f"algorithm.{name}", getattr(self, name))
-        check_range("algorithm.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
-        check_choice("algorithm.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        check_range("algorithm.max_grad_norm", self.max_grad_norm, 0.0, open_low=True)
+        check_count("algorithm.num_steps", self.num_steps)
+        _check_optimiser("algorithm", self)
         check_range("algorithm.trace_decay", self.trace_decay, 0.0, 1.0)
         check_range("algorithm.critic_coefficient", self.critic_coefficient, 0.0)
-
-    @property
-    def identity(self) -> dict[str, object]:
-        """What cannot change between a run and its resumption: shapes, batches, and the clock of the schedules."""
-        return {name: getattr(self, name) for name in (*_BATCH, "num_steps", "observation", "critic_observation")}
 
 
 @dataclass(frozen=True)
@@ -85,6 +75,8 @@ class SPMDConfig(ActorCriticConfig):
     reward_rate_step: float = 0.1
     value_scale_step: float = 0.01
 
+    name = "spmd"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("algorithm.min_step_size", self.min_step_size, 0.0, self.max_step_size, open_low=True)
@@ -97,21 +89,6 @@ class SPMDConfig(ActorCriticConfig):
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
-
-    @property
-    def name(self) -> str:
-        """The algorithm's name."""
-        return "spmd"
-
-    def learner(self, context: BuildContext) -> Learner:
-        """The learner alone, for algorithms that compose it."""
-        from algorithms.spmd import SPMD
-
-        return SPMD(self, context.environment.spec, context.network, context.iterations(self.num_steps))
-
-    def build(self, context: BuildContext) -> Algorithm:
-        """SPMD on its own roll-outs."""
-        return _on_policy(self, self.learner(context), context)
 
 
 @dataclass(frozen=True)
@@ -130,6 +107,8 @@ class PPOConfig(ActorCriticConfig):
     entropy: float = 0.0
     value_scale_step: float = 0.01
 
+    name = "ppo"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("algorithm.discount", self.discount, 0.0, 1.0, open_high=True)
@@ -137,38 +116,52 @@ class PPOConfig(ActorCriticConfig):
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
 
-    @property
-    def name(self) -> str:
-        """The algorithm's name."""
-        return "ppo"
 
-    def learner(self, context: BuildContext) -> Learner:
-        """The learner alone, for algorithms that compose it."""
-        from algorithms.ppo import PPO
+@dataclass(frozen=True)
+class SPMDVRTDConfig:
+    """SPMD whose critic is linear in random Fourier features and evaluated by VRTD; see `algorithms.spmd_vrtd`.
 
-        return PPO(self, context.environment.spec, context.network, context.iterations(self.num_steps))
+    Attributes:
+        actor: as SPMD has it, the optimiser being that of the actor alone. λ = 0 takes the critic's advantage as it is.
+        features: d.
+        length_scale: ℓ of the features, over normalised observations and actions in policy units.
+        critic_epochs: anchors in each iteration.
+        critic_passes, critic_minibatches: inner steps of an epoch are `critic_passes` shuffled passes over the batch in
+            `critic_minibatches` parts each.
+        critic_step_size: VRTD's step times the largest eigenvalue of the features' covariance.
+    """
 
-    def build(self, context: BuildContext) -> Algorithm:
-        """PPO on its own roll-outs."""
-        return _on_policy(self, self.learner(context), context)
+    actor: SPMDConfig = field(default_factory=lambda: SPMDConfig(trace_decay=0.9))
+    features: int = field(default=256, metadata=FIXED)
+    length_scale: float = field(default=1.5, metadata=FIXED)
+    critic_epochs: int = 8
+    critic_passes: int = 2
+    critic_minibatches: int = 16
+    critic_step_size: float = 1.0
 
+    name = "spmd_vrtd"
 
-class LearnerConfig(Protocol):
-    """A configuration that can build a learner for Learn-to-Teach's teacher."""
+    def __post_init__(self) -> None:
+        for name in ("features", "critic_epochs", "critic_passes", "critic_minibatches"):
+            check_count(f"algorithm.{name}", getattr(self, name))
+        check_range("algorithm.length_scale", self.length_scale, 0.0, open_low=True)
+        check_range("algorithm.critic_step_size", self.critic_step_size, 0.0, 1.0, open_low=True)
+        defaults = {f.name: f.default for f in fields(SPMDConfig)}
+        for name in ("critic_coefficient", "reward_rate_step", "value_scale_step"):
+            if getattr(self.actor, name) != defaults[name]:
+                raise ConfigurationError(
+                    f"algorithm.actor.{name} belongs to SPMD's neural critic; spmd_vrtd has none: leave it out."
+                )
 
     @property
     def num_steps(self) -> int:
         """Roll-out length."""
-        ...
+        return self.actor.num_steps
 
     @property
     def minibatches(self) -> int:
-        """Parts of each pass over a batch."""
-        ...
-
-    def learner(self, context: BuildContext) -> Learner:
-        """Build it."""
-        ...
+        """Parts of each of the actor's passes."""
+        return self.actor.minibatches
 
 
 @dataclass(frozen=True)
@@ -181,6 +174,9 @@ class StudentConfig:
         imitation_coefficient, rl_coefficient: weights of the imitation loss and of the policy-gradient term.
         rl_clip: half-width of the interval that the ratio student/behaviour is clipped to.
         epochs, minibatches, learning_rate, learning_rate_schedule, max_grad_norm: as for actor-critics.
+        memory: `none`, or `gru`: a recurrent state of everything seen in the episode, previous actions included.
+        memory_size: units of the recurrent state.
+        memory_chunk: steps that gradients go back; a roll-out is cut into chunks of this length.
         network: the student's own; to read a state out of noise takes more than to act on the state.
     """
 
@@ -188,11 +184,14 @@ class StudentConfig:
     imitation_coefficient: float = 1.0
     rl_coefficient: float = 0.0
     rl_clip: float = 0.2
-    epochs: int = 8
-    minibatches: int = 8
+    epochs: int = field(default=8, metadata=FIXED)
+    minibatches: int = field(default=8, metadata=FIXED)
     learning_rate: float = 1e-3
-    learning_rate_schedule: str = "linear"
+    learning_rate_schedule: str = field(default="linear", metadata=FIXED)
     max_grad_norm: float = 0.5
+    memory: str = field(default="none", metadata=FIXED)
+    memory_size: int = field(default=128, metadata=FIXED)
+    memory_chunk: int = 32
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig((256, 256)))
 
     def __post_init__(self) -> None:
@@ -200,18 +199,26 @@ class StudentConfig:
         check_range("algorithm.student.imitation_coefficient", self.imitation_coefficient, 0.0)
         check_range("algorithm.student.rl_coefficient", self.rl_coefficient, 0.0)
         check_range("algorithm.student.rl_clip", self.rl_clip, 0.0, open_low=True)
-        for name in ("epochs", "minibatches"):
-            check_count(f"algorithm.student.{name}", getattr(self, name))
-        check_range("algorithm.student.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
-        check_choice("algorithm.student.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        check_range("algorithm.student.max_grad_norm", self.max_grad_norm, 0.0, open_low=True)
+        _check_optimiser("algorithm.student", self)
+        check_choice("algorithm.student.memory", self.memory, ("none", "gru"))
+        check_count("algorithm.student.memory_size", self.memory_size)
+        check_count("algorithm.student.memory_chunk", self.memory_chunk)
         if self.imitation_coefficient == 0.0 and self.rl_coefficient == 0.0:
             raise ConfigurationError("The student has nothing to learn from: both loss coefficients are 0.")
 
+
+class TeacherConfig(Protocol):
+    """A configuration that `algorithms.build.learner` can make a teacher of."""
+
     @property
-    def identity(self) -> dict[str, object]:
-        """See `ActorCriticConfig.identity`."""
-        return {name: getattr(self, name) for name in (*_BATCH, "network")}
+    def num_steps(self) -> int:
+        """Roll-out length."""
+        ...
+
+    @property
+    def minibatches(self) -> int:
+        """Parts of each pass over a batch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -224,9 +231,11 @@ class LearnToTeachConfig:
         student_share: fraction of the environments that the student drives; 0 means that only the teacher ever acts.
     """
 
-    teacher: LearnerConfig = field(default_factory=lambda: SPMDConfig(entropy=0.05, ratio_clip=float("inf")))
+    teacher: TeacherConfig = field(default_factory=lambda: SPMDConfig(entropy=0.05, ratio_clip=float("inf")))
     student: StudentConfig = field(default_factory=StudentConfig)
     student_share: float = 0.0
+
+    name = "l2t"
 
     def __post_init__(self) -> None:
         check_range("algorithm.student_share", self.student_share, 0.0, 1.0, open_high=True)
@@ -235,52 +244,26 @@ class LearnToTeachConfig:
                 "imitation=nll copies the actions taken, and with student_share some are the student's: use mse or kl."
             )
 
-    @property
-    def name(self) -> str:
-        """The algorithm's name."""
-        return "l2t"
-
-    @property
-    def identity(self) -> dict[str, object]:
-        """See `ActorCriticConfig.identity`."""
-        return _prefixed("teacher", self.teacher) | _prefixed("student", self.student)
-
-    def build(self, context: BuildContext) -> Algorithm:
-        """Teacher and student on the same roll-outs."""
-        from algorithms.learn_to_teach import LearnToTeach
-        from algorithms.student import Student
-
-        spec = context.environment.spec
-        student_envs = round(self.student_share * context.num_envs)
-        _check_batch(self.teacher.num_steps * (context.num_envs - student_envs), self.teacher.minibatches)
-        _check_batch(self.teacher.num_steps * context.num_envs, self.student.minibatches)
-        return LearnToTeach(
-            environment=context.environment,
-            teacher=self.teacher.learner(context),
-            student=Student(self.student, spec, context.iterations(self.teacher.num_steps)),
-            num_envs=context.num_envs,
-            num_steps=self.teacher.num_steps,
-            student_envs=student_envs,
-        )
-
 
 @dataclass(frozen=True)
 class DistillationConfig:
     """The second stage of the usual pipeline: a student learns from a finished run's frozen teacher.
 
     Attributes:
-        teacher_run: run directory of the teacher.
+        teacher_run: run directory of the teacher; read when the run starts, and never again.
         method: `behaviour_cloning` (the teacher drives) or `dagger` (the student drives, the teacher labels).
         exploration: standard deviation of the labels, and so of the driver's actions, in policy units.
         num_steps: roll-out length.
         student: the student's losses and optimiser.
     """
 
-    teacher_run: str
+    teacher_run: str = field(metadata=PATH)
     method: str = "dagger"
     exploration: float = 0.2
-    num_steps: int = 64
+    num_steps: int = field(default=64, metadata=FIXED)
     student: StudentConfig = field(default_factory=StudentConfig)
+
+    name = "distillation"
 
     def __post_init__(self) -> None:
         check_choice("algorithm.method", self.method, ("behaviour_cloning", "dagger"))
@@ -297,53 +280,10 @@ class DistillationConfig:
                 "A frozen teacher has no advantages: use rl_coefficient=0 and imitation mse, nll or kl."
             )
 
-    @property
-    def name(self) -> str:
-        """The algorithm's name."""
-        return "distillation"
 
-    @property
-    def identity(self) -> dict[str, object]:
-        """See `ActorCriticConfig.identity`."""
-        return {"teacher_run": self.teacher_run, "num_steps": self.num_steps} | _prefixed("student", self.student)
-
-    def build(self, context: BuildContext) -> Algorithm:
-        """Frozen teacher and student on fresh roll-outs."""
-        from algorithms.distillation import FrozenTeacher
-        from algorithms.learn_to_teach import LearnToTeach
-        from algorithms.student import Student
-
-        spec = context.environment.spec
-        _check_batch(self.num_steps * context.num_envs, self.student.minibatches)
-        policy = context.load_policy(self.teacher_run, "teacher")
-        if policy.environment != spec.name:
-            raise ConfigurationError(
-                f"The teacher of {self.teacher_run} was trained on {policy.environment}, not on {spec.name}."
-            )
-        return LearnToTeach(
-            environment=context.environment,
-            teacher=FrozenTeacher(policy, spec.action_size, self.exploration),
-            student=Student(self.student, spec, context.iterations(self.num_steps)),
-            num_envs=context.num_envs,
-            num_steps=self.num_steps,
-            student_envs=context.num_envs if self.method == "dagger" else 0,
-        )
-
-
-def _prefixed(part: str, config: object) -> dict[str, object]:
-    return {f"{part}.{name}": value for name, value in getattr(config, "identity", {}).items()}
-
-
-def _on_policy(config: ActorCriticConfig, learner: Learner, context: BuildContext) -> Algorithm:
-    from l2t.rl.on_policy import OnPolicy
-
-    _check_batch(config.num_steps * context.num_envs, config.minibatches)
-    return OnPolicy(context.environment, learner, config.observation, context.num_envs, config.num_steps)
-
-
-def _check_batch(batch: int, minibatches: int) -> None:
-    if batch == 0 or batch % minibatches:
-        raise ConfigurationError(
-            f"A batch of {batch} transitions (num_steps x environments) does not split into minibatches={minibatches} "
-            "equal parts; change num_envs, algorithm.num_steps or algorithm.minibatches."
-        )
+def _check_optimiser(path: str, config: Any) -> None:
+    for name in ("epochs", "minibatches"):
+        check_count(f"{path}.{name}", getattr(config, name))
+    check_range(f"{path}.learning_rate", config.learning_rate, 0.0, 1.0, open_low=True)
+    check_choice(f"{path}.learning_rate_schedule", config.learning_rate_schedule, SCHEDULES)
+    check_range(f"{path}.max_grad_norm", config.max_grad_norm, 0.0, open_low=True)

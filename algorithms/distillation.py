@@ -6,42 +6,75 @@ no share of the driving for the teacher). Both are the Learn-to-Teach loop with 
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from dataclasses import dataclass
 
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Key, PyTree
+
+from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import Learned
-from l2t.rl.types import Observation, Trajectory
+from l2t.rl.learner import Judgement
+from l2t.rl.policy import Memory, Policy
+from l2t.rl.types import Metrics, Observation, Trajectory
 
 
+@dataclass(frozen=True)
 class FrozenTeacher:
     """A learner that does not learn.
 
-    Args:
-        policy: the saved policy; its parameters become the learner's state, so that checkpoints stand alone.
-        action_size: number of action coordinates.
-        exploration: standard deviation of the actions around the policy's mean, in policy units.
+    Attributes:
+        frozen: the saved policy; its parameters become the learner's state, so that checkpoints stand alone.
+        exploration: standard deviation of the actions around the policy's mode, in policy units.
     """
 
-    def __init__(self, policy: FrozenPolicy, action_size: int, exploration: float) -> None:
-        self._policy = policy
-        self._log_std = jnp.full(action_size, jnp.log(exploration), jnp.float32)
+    frozen: FrozenPolicy
+    exploration: float
 
     def init(self, key: Key[Array, ""]) -> PyTree:
         """The saved parameters."""
         del key
-        return self._policy.parameters
+        return self.frozen.parameters()
 
-    def distribution(self, state: PyTree, observation: Observation) -> DiagonalGaussian:
-        """The saved mean action, with a little exploration."""
-        return DiagonalGaussian(self._policy.apply(state, observation, None), self._log_std)
+    def policy(self, state: PyTree) -> Policy:
+        """The saved mode, with a little exploration."""
+        return _Exploring(self.frozen.policy(state), self.exploration)
 
-    def advantage(self, state: PyTree, trajectory: Trajectory) -> Float[Array, "time env"]:
-        """Zero: a frozen teacher judges nothing."""
-        return jnp.zeros_like(trajectory.reward)
+    def judge(self, state: PyTree, trajectory: Trajectory) -> Judgement:
+        """Labels; a frozen teacher judges nothing, so that advantages are zero.
 
-    def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> Learned:
-        """Nothing; reports what the teacher's own training cost, for a fair budget."""
-        pretraining = jnp.asarray(self._policy.env_steps, jnp.int32)
-        return Learned(state, self.advantage(state, trajectory), {"env_steps/pretraining": pretraining})
+        Raises:
+            ConfigurationError: the saved policy has a memory.
+        """
+        policy = self.policy(state)
+        memory = policy.initial(trajectory.reward.shape[1])
+        if jax.tree.leaves(memory):
+            raise ConfigurationError("A policy with a memory cannot be a frozen teacher; name another run.")
+        _, distribution = policy.step(memory, trajectory.observation, trajectory.first)
+        return Judgement(distribution, jnp.zeros_like(trajectory.reward))
+
+    def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[PyTree, Metrics]:
+        """Nothing."""
+        del trajectory, key
+        return state, {}
+
+
+@dataclass(frozen=True)
+class _Exploring:
+    """Another policy's mode with a standard deviation of its own."""
+
+    policy: Policy
+    deviation: float
+
+    def initial(self, instances: int) -> Memory:
+        """The other's."""
+        return self.policy.initial(instances)
+
+    def step(
+        self, memory: Memory, observation: Observation, first: Bool[Array, " env"]
+    ) -> tuple[Memory, DiagonalGaussian]:
+        """See the class."""
+        memory, distribution = self.policy.step(memory, observation, first)
+        mode = distribution.mode()
+        return memory, DiagonalGaussian(mode, jnp.full(mode.shape[-1], jnp.log(self.deviation), jnp.float32))

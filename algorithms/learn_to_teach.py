@@ -9,114 +9,93 @@ Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Bool, Key, PyTree
 
 from algorithms.student import Student, StudentState
-from l2t.rl.algorithm import Metrics, Policy
-from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import Learner, sample_behaviour
-from l2t.rl.rollout import collect
-from l2t.rl.types import Environment, Observation, Trajectory
-from l2t.rl.vector import VectorEnvironment, VectorState
+from l2t.rl.distributions import Distribution, choose
+from l2t.rl.learner import Teacher
+from l2t.rl.policy import Memory, Policy
+from l2t.rl.types import Metrics, Observation, Trajectory
 
 
 @struct.dataclass
 class LearnToTeachState:
-    """Everything that decides the future of the run."""
+    """Both learners."""
 
     teacher: PyTree
     student: StudentState
-    environments: VectorState
-    env_steps: dict[str, Int[Array, ""]]
-    key: Key[Array, ""]
 
 
 @dataclass(frozen=True)
 class LearnToTeach:
-    """See the module's docstring.
+    """An `Agent` of two; see the module's docstring.
 
     Attributes:
-        environment: the task.
-        teacher: any on-policy learner.
+        teacher: any learner that can judge.
         student: the student learner.
-        num_envs, num_steps: size of a batch.
-        student_envs: how many of the environments, the first ones, the student drives.
+        num_envs: environments of a batch.
+        student_envs: how many of them, the first ones, the student drives.
     """
 
-    environment: Environment
-    teacher: Learner
+    teacher: Teacher
     student: Student
     num_envs: int
-    num_steps: int
     student_envs: int = 0
 
-    roles = ("teacher", "student")
+    learners = 2
 
     @property
-    def steps_per_iteration(self) -> int:
-        """Environment steps of one iteration, whoever takes them."""
-        return self.num_envs * self.num_steps
+    def drivers(self) -> Mapping[str, int]:
+        """See `Agent.drivers`."""
+        return {"teacher": self.num_envs - self.student_envs, "student": self.student_envs}
 
-    def init(self, key: Key[Array, ""]) -> LearnToTeachState:
-        """Fresh teacher, student and environments."""
-        key, teacher_key, student_key, environment_key = jax.random.split(key, 4)
-        return LearnToTeachState(
-            teacher=self.teacher.init(teacher_key),
-            student=self.student.init(student_key),
-            environments=self._vector.init(environment_key),
-            env_steps={role: jnp.zeros((), jnp.int32) for role in self.roles},
-            key=key,
-        )
+    def init(self, keys: Sequence[Key[Array, ""]]) -> LearnToTeachState:
+        """Fresh teacher and student."""
+        return LearnToTeachState(self.teacher.init(keys[0]), self.student.init(keys[1]))
 
-    def iterate(self, state: LearnToTeachState) -> tuple[LearnToTeachState, Metrics]:
-        """Collect once; teacher and student learn from the same batch."""
-        key, collect_key, teacher_key, student_key = jax.random.split(state.key, 4)
-        behaviour = sample_behaviour(partial(self._behaviour, state))
-        environments, trajectory, metrics = collect(
-            self._vector, behaviour, state.environments, collect_key, self.num_steps
-        )
-        # Labels and advantages are those of the teacher that collected the batch, not of the one it becomes.
-        labels = self.teacher.distribution(state.teacher, trajectory.observation)
-        advantage = self.teacher.advantage(state.teacher, trajectory)
-        learned = self.teacher.learn(state.teacher, self._driven_by_teacher(trajectory), teacher_key)
-        student, student_metrics = self.student.learn(state.student, trajectory, labels, advantage, student_key)
-        student_steps = self.student_envs * self.num_steps
-        env_steps = {
-            "teacher": state.env_steps["teacher"] + (self.steps_per_iteration - student_steps),
-            "student": state.env_steps["student"] + student_steps,
-        }
-        metrics = metrics | learned.metrics | student_metrics
-        metrics |= {f"env_steps/{role}": steps for role, steps in env_steps.items()}
-        return LearnToTeachState(learned.state, student, environments, env_steps, key), metrics
-
-    def policy(self, state: LearnToTeachState, role: str) -> Policy:
-        """Mean actions of the teacher or the student."""
-        if role == "student":
-            return lambda observation, key: self.student.distribution(state.student, observation).mean
-        return lambda observation, key: self.teacher.distribution(state.teacher, observation).mean
-
-    def _behaviour(self, state: LearnToTeachState, observation: Observation) -> DiagonalGaussian:
-        teacher = self.teacher.distribution(state.teacher, observation)
+    def behaviour(self, state: LearnToTeachState) -> Policy:
+        """The teacher, or both, each in its share of the environments."""
+        teacher = self.teacher.policy(state.teacher)
         if self.student_envs == 0:
             return teacher
-        student = self.student.distribution(state.student, observation)
-        drives = (jnp.arange(self.num_envs) < self.student_envs)[:, None]
-        return DiagonalGaussian(
-            jnp.where(drives, student.mean, teacher.mean), jnp.where(drives, student.log_std, teacher.log_std)
-        )
+        return SharedDriving(teacher, self.student.behaviour(state.student), self.student_envs)
 
-    def _driven_by_teacher(self, trajectory: Trajectory) -> Trajectory:
-        first = self.student_envs
-        rest = jax.tree.map(lambda x: x[:, first:], replace(trajectory, final_observation={}))
-        last = jax.tree.map(lambda x: x[first:], trajectory.final_observation)
-        return rest.replace(final_observation=last)
+    def policy(self, state: LearnToTeachState, role: str) -> Policy:
+        """The teacher's or the student's."""
+        return self.student.policy(state.student) if role == "student" else self.teacher.policy(state.teacher)
 
-    @property
-    def _vector(self) -> VectorEnvironment:
-        return VectorEnvironment(self.environment, self.num_envs)
+    def learn(
+        self, state: LearnToTeachState, trajectory: Trajectory, keys: Sequence[Key[Array, ""]]
+    ) -> tuple[LearnToTeachState, Metrics]:
+        """Teacher and student learn from the same batch."""
+        # Labels and advantages are those of the teacher that collected the batch, not of the one it becomes.
+        judgement = self.teacher.judge(state.teacher, trajectory)
+        own = trajectory.of_environments(slice(self.student_envs, None))
+        teacher, teacher_metrics = self.teacher.learn(state.teacher, own, keys[0])
+        student, student_metrics = self.student.learn(state.student, trajectory, judgement, keys[1])
+        return LearnToTeachState(teacher, student), teacher_metrics | student_metrics
+
+
+@dataclass(frozen=True)
+class SharedDriving:
+    """A policy that is the student's in the first `student_envs` environments, the teacher's in the rest."""
+
+    teacher: Policy
+    student: Policy
+    student_envs: int
+
+    def initial(self, instances: int) -> Memory:
+        """Both memories."""
+        return self.teacher.initial(instances), self.student.initial(instances)
+
+    def step(self, memory: Memory, observation: Observation, first: Bool[Array, " env"]) -> tuple[Memory, Distribution]:
+        """Both remember everything, whoever drives."""
+        teacher_memory, teacher = self.teacher.step(memory[0], observation, first)
+        student_memory, student = self.student.step(memory[1], observation, first)
+        drives = jnp.arange(first.shape[0]) < self.student_envs
+        return (teacher_memory, student_memory), choose(drives, student, teacher)

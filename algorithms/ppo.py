@@ -7,6 +7,8 @@ Source: Schulman et al., "Proximal policy optimization algorithms", arXiv 1707.0
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int, Key, PyTree
@@ -14,11 +16,12 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from algorithms.config import PPOConfig
 from l2t.config import NetworkConfig
 from l2t.rl.actor_critic import ActorCritic, ActorCriticState
-from l2t.rl.algorithm import Metrics
-from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import Learned, adam, clipped_surrogate, flatten_time, minimise, standardise
+from l2t.rl.learner import Judgement
+from l2t.rl.losses import clipped_surrogate, standardise
+from l2t.rl.models import ActorPolicy
+from l2t.rl.optimise import adam, flatten_time, minimise
 from l2t.rl.returns import discounted_advantage, explained_variance
-from l2t.rl.types import EnvironmentSpec, Observation, Trajectory
+from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory
 
 
 @struct.dataclass
@@ -59,15 +62,16 @@ class PPO:
             iteration=jnp.zeros((), jnp.int32),
         )
 
-    def distribution(self, state: PPOState, observation: Observation) -> DiagonalGaussian:
-        """The policy at a batch of observations."""
-        return self.models.distribution(state.models, observation)
+    def policy(self, state: PPOState) -> ActorPolicy:
+        """The policy as it stands."""
+        return self.models.policy(state.models)
 
-    def advantage(self, state: PPOState, trajectory: Trajectory) -> Float[Array, "time env"]:
-        """Generalised advantage of each action, with the critic of `state`."""
-        return self._evaluate(state, trajectory)[1]
+    def judge(self, state: PPOState, trajectory: Trajectory) -> Judgement:
+        """The policy, and generalised advantages with the critic of `state`."""
+        policy = self.models.policy(state.models).distribution(trajectory.observation)
+        return Judgement(policy, self._evaluate(state, trajectory)[1])
 
-    def learn(self, state: PPOState, trajectory: Trajectory, key: Key[Array, ""]) -> Learned:
+    def learn(self, state: PPOState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[PPOState, Metrics]:
         """One iteration on a batch from the current policy."""
         config = self.config
         value, advantage = self._evaluate(state, trajectory)
@@ -75,9 +79,9 @@ class PPO:
         step = jnp.where(state.iteration == 0, 1.0, config.value_scale_step)
         value_mean = state.value_mean + step * (target.mean() - state.value_mean)
         value_scale = state.value_scale + step * (target.std() + 1e-6 - state.value_scale)
-        old = self.distribution(state, trajectory.observation)
+        old = self.models.policy(state.models).distribution(trajectory.observation)
         batch = flatten_time(
-            self.models.features(state.models, trajectory)
+            self.models.features(state.models, trajectory.observation)
             | {
                 "action": trajectory.action,
                 "log_prob": trajectory.log_prob,
@@ -86,7 +90,7 @@ class PPO:
             }
         )
 
-        def loss(weights: PyTree, batch: dict[str, Array]) -> tuple[Float[Array, ""], Metrics]:
+        def loss(weights: PyTree, batch: dict[str, Any]) -> tuple[Float[Array, ""], Metrics]:
             policy = self.models.actor.apply(weights["actor"], batch["actor_features"])
             ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
             surrogate = clipped_surrogate(ratio, standardise(batch["advantage"]), config.clip)
@@ -100,19 +104,20 @@ class PPO:
         )
         models = state.models.with_weights(weights)
         metrics |= {
-            "train/kl": old.kl(self.models.distribution(models, trajectory.observation)).mean(),
+            "train/kl": old.kl(self.models.policy(models).distribution(trajectory.observation)).mean(),
             "train/entropy": old.entropy().mean(),
             "train/value_scale": value_scale,
             "train/explained_variance": explained_variance(value, target),
         }
-        models = self.models.observe(models, trajectory)
-        return Learned(PPOState(models, optimiser, value_mean, value_scale, state.iteration + 1), advantage, metrics)
+        models = self.models.seen(models, trajectory.observation)
+        return PPOState(models, optimiser, value_mean, value_scale, state.iteration + 1), metrics
 
     def _evaluate(
         self, state: PPOState, trajectory: Trajectory
     ) -> tuple[Float[Array, "time env"], Float[Array, "time env"]]:
-        value, successor, _ = (
-            state.value_mean + state.value_scale * v for v in self.models.values(state.models, trajectory)
+        value, successor = (
+            state.value_mean + state.value_scale * self.models.value(state.models, observation)
+            for observation in (trajectory.observation, trajectory.successor)
         )
         config = self.config
         advantage = discounted_advantage(

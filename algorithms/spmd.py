@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import jax.numpy as jnp
 from flax import struct
@@ -22,11 +23,13 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from algorithms.config import SPMDConfig
 from l2t.config import NetworkConfig
 from l2t.rl.actor_critic import ActorCritic, ActorCriticState
-from l2t.rl.algorithm import Metrics
 from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import Learned, adam, clipped_surrogate, flatten_time, minimise, standardise
+from l2t.rl.learner import Judgement
+from l2t.rl.losses import clipped_surrogate, standardise
+from l2t.rl.models import ActorPolicy
+from l2t.rl.optimise import adam, flatten_time, minimise
 from l2t.rl.returns import differential_advantage, explained_variance
-from l2t.rl.types import EnvironmentSpec, Observation, Trajectory
+from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory
 
 _STEP_FACTOR = 1.5
 """The adaptive schedule multiplies or divides η by this."""
@@ -80,19 +83,22 @@ class SPMD:
             iteration=jnp.zeros((), jnp.int32),
         )
 
-    def distribution(self, state: SPMDState, observation: Observation) -> DiagonalGaussian:
-        """π_k at a batch of observations."""
-        return self.models.distribution(state.models, observation)
+    def policy(self, state: SPMDState) -> ActorPolicy:
+        """π_k."""
+        return self.models.policy(state.models)
 
-    def advantage(self, state: SPMDState, trajectory: Trajectory) -> Float[Array, "time env"]:
-        """Differential advantage of each action, with the reward rate and critic of `state`."""
-        return self._evaluate(state, trajectory, self._paid_reward(state, trajectory))[1]
+    def judge(self, state: SPMDState, trajectory: Trajectory) -> Judgement:
+        """π_k, and differential advantages with the reward rate and critic of `state`."""
+        policy = self.models.policy(state.models).distribution(trajectory.observation)
+        reward = paid_reward(trajectory, policy, self.reset_cost, self.config.entropy)
+        return Judgement(policy, self._evaluate(state, trajectory, reward)[1])
 
-    def learn(self, state: SPMDState, trajectory: Trajectory, key: Key[Array, ""]) -> Learned:
+    def learn(self, state: SPMDState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[SPMDState, Metrics]:
         """One mirror-descent step and one critic step on a batch from π_k."""
         config = self.config
         first = state.iteration == 0
-        reward = self._paid_reward(state, trajectory)
+        old = self.models.policy(state.models).distribution(trajectory.observation)
+        reward = paid_reward(trajectory, old, self.reset_cost, config.entropy)
         rate_step = jnp.where(first, 1.0, config.reward_rate_step)
         state = replace(state, reward_rate=state.reward_rate + rate_step * (reward.mean() - state.reward_rate))
         value, advantage = self._evaluate(state, trajectory, reward)
@@ -103,22 +109,21 @@ class SPMD:
         scale_step = jnp.where(first, 1.0, config.value_scale_step)
         value_scale = state.value_scale + scale_step * (target.std() + 1e-6 - state.value_scale)
 
-        old = self.distribution(state, trajectory.observation)
         batch = flatten_time(
-            self.models.features(state.models, trajectory)
+            self.models.features(state.models, trajectory.observation)
             | {
                 "action": trajectory.action,
                 "log_prob": trajectory.log_prob,
-                "old_mean": old.mean,
+                "old": old.batched(),
                 "advantage": advantage,
                 "target": target / value_scale,
             }
         )
         step_size = scheduled_step(config, state.step_size, state.iteration)
 
-        def loss(weights: PyTree, batch: dict[str, Array]) -> tuple[Float[Array, ""], Metrics]:
+        def loss(weights: PyTree, batch: dict[str, Any]) -> tuple[Float[Array, ""], Metrics]:
             policy = self.models.actor.apply(weights["actor"], batch["actor_features"])
-            actor = mirror_descent_loss(config, policy, old.log_std, batch, step_size)
+            actor = mirror_descent_loss(config, policy, batch, step_size)
             error = self.models.critic.apply(weights["critic"], batch["critic_features"]) - batch["target"]
             critic = 0.5 * (error**2).mean()
             return actor + config.critic_coefficient * critic, {"loss/actor": actor, "loss/critic": critic}
@@ -127,7 +132,7 @@ class SPMD:
             loss, self.optimiser, state.models.weights, state.optimiser, batch, key, config.epochs, config.minibatches
         )
         models = state.models.with_weights(weights)
-        divergence = old.kl(self.models.distribution(models, trajectory.observation)).mean()
+        divergence = old.kl(self.models.policy(models).distribution(trajectory.observation)).mean()
         metrics |= {
             "train/kl": divergence,
             "train/step_size": step_size,
@@ -137,25 +142,22 @@ class SPMD:
             "train/explained_variance": explained_variance(value, target),
         }
         state = SPMDState(
-            models=self.models.observe(models, trajectory),
+            models=self.models.seen(models, trajectory.observation),
             optimiser=optimiser,
             reward_rate=state.reward_rate,
             value_scale=value_scale,
             step_size=adapted_step(config, state.step_size, divergence),
             iteration=state.iteration + 1,
         )
-        return Learned(state, advantage, metrics)
-
-    def _paid_reward(self, state: SPMDState, trajectory: Trajectory) -> Float[Array, "time env"]:
-        policy = self.distribution(state, trajectory.observation)
-        return paid_reward(trajectory, policy, self.reset_cost, self.config.entropy)
+        return state, metrics
 
     def _evaluate(
         self, state: SPMDState, trajectory: Trajectory, reward: Float[Array, "time env"]
     ) -> tuple[Float[Array, "time env"], Float[Array, "time env"]]:
-        value, successor, shown = (state.value_scale * v for v in self.models.values(state.models, trajectory))
-        next_value = jnp.where(trajectory.terminated, shown, successor)
-        # An end by both clock and fall is a fall: the process goes on from the new start, but the trace may stop there.
+        value, next_value = (
+            state.value_scale * self.models.value(state.models, observation)
+            for observation in (trajectory.observation, trajectory.following())
+        )
         advantage = differential_advantage(
             reward, value, next_value, trajectory.truncated, state.reward_rate, self.config.trace_decay
         )
@@ -182,8 +184,7 @@ def paid_reward(
 def mirror_descent_loss(
     config: SPMDConfig,
     policy: DiagonalGaussian,
-    old_log_std: Float[Array, " action"],
-    batch: Mapping[str, Array],
+    batch: Mapping[str, Any],
     step_size: Float[Array, ""],
 ) -> Float[Array, ""]:
     """-E[w A] + KL(π_k || π)/η_k + E[h^π], the first and last in standard deviations of A; w = π/π_k, clipped.
@@ -191,12 +192,11 @@ def mirror_descent_loss(
     Args:
         config: μ and the clip.
         policy: π at the minibatch.
-        old_log_std: of π_k.
-        batch: `action`, its `log_prob` and `advantage` under π_k, and π_k's `old_mean`.
+        batch: `action`, its `log_prob` and `advantage` under π_k, and π_k itself as `old`.
         step_size: η_k.
     """
     ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
-    divergence = DiagonalGaussian(batch["old_mean"], old_log_std).kl(policy).mean()
+    divergence = batch["old"].kl(policy).mean()
     # Standardised advantages divide the objective by their scale; the regulariser goes with it.
     regulariser = -config.entropy * policy.entropy().mean() / (batch["advantage"].std() + 1e-8)
     gain = clipped_surrogate(ratio, standardise(batch["advantage"]), config.ratio_clip).mean()

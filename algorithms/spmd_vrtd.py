@@ -27,25 +27,26 @@ and undiscounted.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from algorithms.config import SPMDVRTDConfig
 from algorithms.features import FourierFeatures, TableFeatures
 from algorithms.policy_evaluation.operator import mean_operator, reduced_step
 from algorithms.spmd import adapted_step, mirror_descent_loss, paid_reward, scheduled_step
-from algorithms.spmd_vrtd_config import SPMDVRTDConfig
 from l2t.config import NetworkConfig
-from l2t.rl.algorithm import Metrics
 from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import Learned, adam, flatten_time, minimise
-from l2t.rl.models import Actor, ModelState
+from l2t.rl.learner import Judgement
+from l2t.rl.models import Actor, ActorPolicy, ModelState
 from l2t.rl.normaliser import Normaliser
+from l2t.rl.optimise import adam, flatten_time, minimise
 from l2t.rl.returns import accumulate_trace, explained_variance
 from l2t.rl.transitions import PairTransitions
-from l2t.rl.types import EnvironmentSpec, Observation, Trajectory
+from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory
 
 _POWER_STEPS = 20
 """Power iterations for the largest eigenvalue of the features' covariance; the first few per cent do not matter."""
@@ -100,10 +101,11 @@ class SPMDVRTD:
     def __init__(self, config: SPMDVRTDConfig, spec: EnvironmentSpec, network: NetworkConfig, iterations: int) -> None:
         self.config = config
         self.reset_cost = spec.reset_cost
-        self.critic_group = config.critic_observation or config.observation
+        settings = config.actor
+        self.critic_group = settings.critic_observation or settings.observation
         self.critic_size = spec.observation_sizes[self.critic_group]
-        self.actor = Actor(config.observation, spec.observation_sizes[config.observation], spec.action_size, network)
-        self.optimiser = adam(config, iterations)
+        self.actor = Actor.of_group(settings.observation, spec, network)
+        self.optimiser = adam(settings, iterations)
 
     def init(self, key: Key[Array, ""]) -> SPMDVRTDState:
         """Fresh actor and features; Q is zero."""
@@ -117,48 +119,48 @@ class SPMDVRTD:
             critic=CriticState(Normaliser.create(self.critic_size), features, jnp.zeros(config.features)),
             optimiser=self.optimiser.init(actor.weights),
             reward_rate=jnp.zeros(()),
-            step_size=jnp.asarray(config.step_size, jnp.float32),
+            step_size=jnp.asarray(config.actor.step_size, jnp.float32),
             iteration=jnp.zeros((), jnp.int32),
         )
 
-    def distribution(self, state: SPMDVRTDState, observation: Observation) -> DiagonalGaussian:
-        """π_k at a batch of observations."""
-        return self.actor.distribution(state.actor, observation)
+    def policy(self, state: SPMDVRTDState) -> ActorPolicy:
+        """π_k."""
+        return self.actor.policy(state.actor)
 
-    def advantage(self, state: SPMDVRTDState, trajectory: Trajectory) -> Float[Array, "time env"]:
-        """A_t with the reward rate and critic of `state`."""
-        policy = self.distribution(state, trajectory.observation)
-        reward = paid_reward(trajectory, policy, self.reset_cost, self.config.entropy)
-        return self._evaluate(state, trajectory, self._rows(state, trajectory), reward)[1]
+    def judge(self, state: SPMDVRTDState, trajectory: Trajectory) -> Judgement:
+        """π_k, and A_t with the reward rate and critic of `state`."""
+        policy = self.actor.policy(state.actor).distribution(trajectory.observation)
+        reward = paid_reward(trajectory, policy, self.reset_cost, self.config.actor.entropy)
+        return Judgement(policy, self._evaluate(state, trajectory, self._rows(state, trajectory), reward)[1])
 
-    def learn(self, state: SPMDVRTDState, trajectory: Trajectory, key: Key[Array, ""]) -> Learned:
+    def learn(self, state: SPMDVRTDState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[SPMDVRTDState, Metrics]:
         """Evaluate π_k on its batch, then take one mirror-descent step."""
         config, settings = self.config, self.config.actor
         critic_key, actor_key = jax.random.split(key)
         observation = trajectory.observation
-        old = self.distribution(state, observation)
-        reward = paid_reward(trajectory, old, self.reset_cost, config.entropy)
+        old = self.actor.policy(state.actor).distribution(observation)
+        reward = paid_reward(trajectory, old, self.reset_cost, settings.entropy)
         rows = self._rows(state, trajectory)
         forecast = rows.state @ state.critic.theta
-        own, following, paid = flatten_time((rows.pair, rows.next_state, reward))
-        theta, residual = batch_vrtd(config, own, following, paid, state.critic.theta, critic_key)
+        pair, next_state, paid = flatten_time((rows.pair, rows.next_state, reward))
+        theta, residual = batch_vrtd(config, pair, next_state, paid, state.critic.theta, critic_key)
         state = replace(state, critic=replace(state.critic, theta=theta), reward_rate=reward.mean())
         value, advantage = self._evaluate(state, trajectory, rows, reward)
 
         batch = flatten_time(
             {
-                "actor_features": state.actor.normaliser(observation[self.actor.group]),
+                "actor_features": self.actor.features(state.actor, observation),
                 "action": trajectory.action,
                 "log_prob": trajectory.log_prob,
-                "old_mean": old.mean,
+                "old": old.batched(),
                 "advantage": advantage,
             }
         )
         step_size = scheduled_step(settings, state.step_size, state.iteration)
 
-        def loss(weights: PyTree, batch: dict[str, Array]) -> tuple[Float[Array, ""], Metrics]:
+        def loss(weights: PyTree, batch: dict[str, Any]) -> tuple[Float[Array, ""], Metrics]:
             policy = self.actor.apply(weights, batch["actor_features"])
-            actor = mirror_descent_loss(settings, policy, old.log_std, batch, step_size)
+            actor = mirror_descent_loss(settings, policy, batch, step_size)
             return actor, {"loss/actor": actor}
 
         weights, optimiser, metrics = minimise(
@@ -168,11 +170,11 @@ class SPMDVRTD:
             state.optimiser,
             batch,
             actor_key,
-            config.epochs,
-            config.minibatches,
+            settings.epochs,
+            settings.minibatches,
         )
         actor = replace(state.actor, weights=weights)
-        divergence = old.kl(self.distribution(replace(state, actor=actor), observation)).mean()
+        divergence = old.kl(self.actor.policy(actor).distribution(observation)).mean()
         metrics |= {
             "loss/critic": residual,
             "train/kl": divergence,
@@ -184,44 +186,39 @@ class SPMDVRTD:
         }
         critic_normaliser = state.critic.normaliser.update(observation[self.critic_group])
         state = SPMDVRTDState(
-            actor=replace(actor, normaliser=actor.normaliser.update(observation[self.actor.group])),
+            actor=actor.seen(self.actor.inputs(observation)),
             critic=replace(state.critic, normaliser=critic_normaliser),
             optimiser=optimiser,
             reward_rate=state.reward_rate,
             step_size=adapted_step(settings, state.step_size, divergence),
             iteration=state.iteration + 1,
         )
-        return Learned(state, advantage, metrics)
+        return state, metrics
 
     def _rows(self, state: SPMDVRTDState, trajectory: Trajectory) -> _Rows:
-        critic, seen = state.critic, trajectory.observation
-        follows = jax.tree.map(
-            lambda now, last, successor: jnp.where(
-                trajectory.terminated[..., None], jnp.concatenate([now[1:], last[None]]), successor
-            ),
-            seen,
-            trajectory.final_observation,
-            trajectory.successor,
-        )
-        features, own = critic.features, critic.normaliser(seen[self.critic_group])
+        critic, features = state.critic, state.critic.features
+
+        def mean_features(observation: Observation) -> Float[Array, "time env d"]:
+            policy = self.actor.policy(state.actor).distribution(observation)
+            return expected_features(features, critic.normaliser(observation[self.critic_group]), policy)
+
+        seen = critic.normaliser(trajectory.observation[self.critic_group])
         return _Rows(
-            pair=features(jnp.concatenate([own, trajectory.action], -1)),
-            state=expected_features(features, own, self.distribution(state, seen)),
-            next_state=expected_features(
-                features, critic.normaliser(follows[self.critic_group]), self.distribution(state, follows)
-            ),
+            pair=features(jnp.concatenate([seen, trajectory.action], -1)),
+            state=mean_features(trajectory.observation),
+            next_state=mean_features(trajectory.following()),
         )
 
     def _evaluate(
         self, state: SPMDVRTDState, trajectory: Trajectory, rows: _Rows, reward: Float[Array, "time env"]
     ) -> tuple[Float[Array, "time env"], Float[Array, "time env"]]:
         """V(s_t) and A_t."""
-        quality, value, next_value = (row @ state.critic.theta for row in (rows.pair, rows.state, rows.next_state))
-        decay = self.config.trace_decay
+        q, value, next_value = (row @ state.critic.theta for row in (rows.pair, rows.state, rows.next_state))
+        decay = self.config.actor.trace_decay
         trace = accumulate_trace(
-            reward - state.reward_rate + next_value - quality, decay * (1.0 - trajectory.truncated.astype(value.dtype))
+            reward - state.reward_rate + next_value - q, decay * (1.0 - trajectory.truncated.astype(value.dtype))
         )
-        return value, quality - value + decay * trace
+        return value, q - value + decay * trace
 
 
 def expected_features(
@@ -262,12 +259,12 @@ def batch_vrtd(
     """
     count, size = feature.shape
     centre = feature.mean(axis=0)
-    own = feature - centre
-    table = TableFeatures(jnp.concatenate([own, next_feature - centre]), None)
+    centred = feature - centre
+    table = TableFeatures(jnp.concatenate([centred, next_feature - centre]), None)
     index = jnp.arange(count)
     batch = PairTransitions(index, reward, count + index)
     rate = reward.mean()
-    step_size = config.critic_step_size / _largest_eigenvalue(own)
+    step_size = config.critic_step_size / _largest_eigenvalue(centred)
 
     def step(
         carry: tuple[Float[Array, " d"], Float[Array, " d"]], rows: Int[Array, " part"]

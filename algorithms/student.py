@@ -9,10 +9,15 @@ L_imitation compares with the teacher's policy π_T(·|s) at the same step:
     asymmetric  the mse, weighted by the positive part of the standardised advantage
 L_rl = -E[ min(r A, clip(r) A) ], r = π_S(a|o)/π_behaviour(a) corrects for who acted, A from the teacher's critic.
 
+A student with a memory sees the previous action too. It learns from chunks of the roll-out: the carry at a chunk's
+start is that of the weights before the iteration, and gradients go back to there.
+
 Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,84 +25,111 @@ from flax import struct
 from jaxtyping import Array, Float, Key, PyTree
 
 from algorithms.config import StudentConfig
-from l2t.rl.algorithm import Metrics
 from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import adam, clipped_surrogate, flatten_time, minimise, standardise
-from l2t.rl.models import Actor, ModelState
-from l2t.rl.types import EnvironmentSpec, Observation, Trajectory
+from l2t.rl.learner import Judgement
+from l2t.rl.losses import clipped_surrogate, standardise
+from l2t.rl.memory import GRU, NoMemory
+from l2t.rl.models import Actor, ActorPolicy, ModelState
+from l2t.rl.optimise import adam, minimise
+from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory
+from l2t.rl.vector import PREVIOUS_ACTION
 
 
 @struct.dataclass
 class StudentState:
-    """The student's model and its optimiser."""
+    """The student's model, its optimiser, and what it remembers in each environment of the run."""
 
     actor: ModelState
     optimiser: PyTree
+    carry: PyTree
 
 
 class Student:
     """Learns a policy on the `student` group from a teacher's batch.
 
     Args:
-        config: losses, optimiser and network.
+        config: losses, optimiser, memory and network.
         spec: the task.
+        num_envs: environments of a batch.
         iterations: length of the run, for the schedule of Adam's step.
     """
 
     group = "student"
 
-    def __init__(self, config: StudentConfig, spec: EnvironmentSpec, iterations: int) -> None:
+    def __init__(self, config: StudentConfig, spec: EnvironmentSpec, num_envs: int, iterations: int) -> None:
         self.config = config
-        self.actor = Actor(self.group, spec.observation_sizes[self.group], spec.action_size, config.network)
+        self.num_envs = num_envs
+        size = spec.observation_sizes[self.group]
+        if config.memory == "gru":
+            memory, groups = GRU(size + spec.action_size, config.memory_size), (self.group, PREVIOUS_ACTION)
+        else:
+            memory, groups = NoMemory(size), (self.group,)
+        self.actor = Actor(groups, memory, spec.action_size, config.network)
         self.optimiser = adam(config, iterations)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the order of steps matters to it."""
+        return self.config.memory != "none"
+
+    def chunk(self, num_steps: int) -> int:
+        """Steps of a roll-out that stay together in a minibatch."""
+        return min(self.config.memory_chunk, num_steps) if self.remembers else 1
 
     def init(self, key: Key[Array, ""]) -> StudentState:
         """A fresh student."""
         actor = self.actor.init(key)
-        return StudentState(actor, self.optimiser.init(actor.weights))
+        return StudentState(actor, self.optimiser.init(actor.weights), self.actor.memory.start(self.num_envs))
 
-    def distribution(self, state: StudentState, observation: Observation) -> DiagonalGaussian:
-        """π_S at a batch of observations."""
-        return self.actor.distribution(state.actor, observation)
+    def policy(self, state: StudentState) -> ActorPolicy:
+        """π_S, on episodes of its own."""
+        return self.actor.policy(state.actor)
+
+    def behaviour(self, state: StudentState) -> ActorPolicy:
+        """π_S, in the run's own environments."""
+        return self.actor.policy(state.actor, state.carry)
 
     def learn(
-        self,
-        state: StudentState,
-        trajectory: Trajectory,
-        teacher: DiagonalGaussian,
-        advantage: Float[Array, "time env"],
-        key: Key[Array, ""],
+        self, state: StudentState, trajectory: Trajectory, judgement: Judgement, key: Key[Array, ""]
     ) -> tuple[StudentState, Metrics]:
         """Learn from one batch.
 
         Args:
             state: the student.
             trajectory: what happened, whoever acted.
-            teacher: the teacher's policy at each step. No gradient flows into it.
-            advantage: the teacher's judgement of each action.
+            judgement: the teacher's, of each step. No gradient flows into it.
             key: for shuffling.
         """
-        config = self.config
-        batch = flatten_time(
-            {
-                "features": state.actor.normaliser(trajectory.observation[self.group]),
-                "action": trajectory.action,
-                "log_prob": trajectory.log_prob,
-                "teacher_mean": teacher.mean,
-                "teacher_log_std": jnp.broadcast_to(teacher.log_std, teacher.mean.shape),
-                "advantage": advantage,
-            }
-        )
-        batch = jax.lax.stop_gradient(batch)
+        config, actor = self.config, self.actor
+        steps = {
+            "features": actor.features(state.actor, trajectory.observation),
+            "first": trajectory.first,
+            "action": trajectory.action,
+            "log_prob": trajectory.log_prob,
+            "teacher": judgement.distribution.batched(),
+            "advantage": judgement.advantage,
+        }
+        chunks = jax.lax.stop_gradient(cut(steps, self.chunk(trajectory.reward.shape[0])))
 
-        def loss(weights: PyTree, batch: dict[str, Array]) -> tuple[Float[Array, ""], Metrics]:
-            policy = self.actor.apply(weights, batch["features"])
-            imitation = imitation_loss(config.imitation, policy, batch)
+        def pass_on(carry: PyTree, chunk: dict[str, Any]) -> tuple[PyTree, PyTree]:
+            weights = state.actor.weights["memory"]
+            return actor.memory.unroll(weights, carry, chunk["features"], chunk["first"])[0], carry
+
+        carry, starts = jax.lax.scan(pass_on, state.carry, chunks)
+        # Rows of a minibatch are chunks of one environment: [chunk, time, env] -> [chunk * env, time].
+        rows = jax.tree.map(lambda x: x.swapaxes(1, 2).reshape(-1, x.shape[1], *x.shape[3:]), chunks)
+        batch = rows | {"carry": jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), starts)}
+
+        def loss(weights: PyTree, rows: dict[str, Any]) -> tuple[Float[Array, ""], Metrics]:
+            carry = rows.pop("carry")
+            steps = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
+            _, policy = actor.unroll(weights, carry, steps["features"], steps["first"])
+            imitation = imitation_loss(config.imitation, policy, steps)
             total = config.imitation_coefficient * imitation
             metrics = {"loss/student_imitation": imitation}
             if config.rl_coefficient > 0.0:
-                ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
-                rl = -clipped_surrogate(ratio, standardise(batch["advantage"]), config.rl_clip).mean()
+                ratio = jnp.exp(policy.log_prob(steps["action"]) - steps["log_prob"])
+                rl = -clipped_surrogate(ratio, standardise(steps["advantage"]), config.rl_clip).mean()
                 total = total + config.rl_coefficient * rl
                 metrics["loss/student_rl"] = rl
             return total, metrics
@@ -105,15 +137,20 @@ class Student:
         weights, optimiser, metrics = minimise(
             loss, self.optimiser, state.actor.weights, state.optimiser, batch, key, config.epochs, config.minibatches
         )
-        normaliser = state.actor.normaliser.update(trajectory.observation[self.group])
-        return StudentState(ModelState(weights, normaliser), optimiser), metrics
+        model = ModelState(weights, state.actor.normaliser).seen(actor.inputs(trajectory.observation))
+        return StudentState(model, optimiser, carry), metrics
 
 
-def imitation_loss(kind: str, policy: DiagonalGaussian, batch: dict[str, Array]) -> Float[Array, ""]:
-    """One of the losses of the module's docstring, averaged over a minibatch."""
+def cut(steps: PyTree, length: int) -> PyTree:
+    """`[time, env, ...]` leaves to `[chunk, length, env, ...]`."""
+    return jax.tree.map(lambda x: x.reshape(-1, length, *x.shape[1:]), steps)
+
+
+def imitation_loss(kind: str, policy: DiagonalGaussian, batch: dict[str, Any]) -> Float[Array, ""]:
+    """One of the losses of the module's docstring, averaged over a minibatch of any shape."""
     if kind == "nll":
         return -policy.log_prob(batch["action"]).mean()
-    teacher = DiagonalGaussian(batch["teacher_mean"], batch["teacher_log_std"])
+    teacher: DiagonalGaussian = batch["teacher"]
     if kind == "kl":
         return teacher.kl(policy).mean()
     error = 0.5 * jnp.sum((policy.mean - teacher.mean) ** 2 + (policy.log_std - teacher.log_std) ** 2, axis=-1)

@@ -1,13 +1,11 @@
-"""From a composed configuration to checked dataclasses, and from those to an environment and an algorithm."""
+"""From a composed or a stored configuration to checked dataclasses."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import is_dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -18,10 +16,6 @@ from yaml import YAMLError
 from configs.fields import check_fields, check_keys
 from configs.schema import KEYS, ExperimentConfig
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
-
-if TYPE_CHECKING:
-    from l2t.rl.algorithm import Algorithm, FrozenPolicy
-    from l2t.rl.types import Environment
 
 
 def experiment_config(config: DictConfig) -> ExperimentConfig:
@@ -47,30 +41,6 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
         if name not in values:
             raise ConfigurationError(f"The configuration has no {name}: give {name}=... on the command line.")
     return ExperimentConfig(**values)
-
-
-def build(config: ExperimentConfig) -> tuple[Environment, Algorithm]:
-    """Construct the environment and the algorithm that trains in it. Imports JAX."""
-    from l2t.rl.algorithm import BuildContext
-
-    environment = config.env.build(config.physics)
-    context = BuildContext(
-        environment=environment,
-        num_envs=config.num_envs,
-        total_steps=config.total_steps,
-        network=config.network,
-        load_policy=partial(load_policy, physics=config.physics),
-    )
-    return environment, config.algorithm.build(context)
-
-
-class Run(NamedTuple):
-    """A training run read back from its directory."""
-
-    config: ExperimentConfig
-    environment: Environment
-    algorithm: Algorithm
-    state: Any
 
 
 def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str | None = None) -> ExperimentConfig:
@@ -102,68 +72,6 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
         raise ConfigurationError(f"{' '.join(overrides)} cannot be read: {_first_line(error)}") from error
     assert isinstance(changed, DictConfig)
     return experiment_config(changed)
-
-
-def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig | None = None) -> Run:
-    """Rebuild a run and restore what it has learnt from its newest checkpoint.
-
-    The simulations that were under way are left out (`state.environments` is None): policies do not need them, and
-    another physics engine could not read them.
-
-    Args:
-        run_dir: a run directory.
-        seed_index: which of a batch of seeds (`num_seeds` > 1) to take.
-        config: the run's configuration with another environment or engine; by default as it was trained.
-
-    Raises:
-        RunDirectoryError: it is not a run directory.
-        CheckpointError: there is no readable checkpoint in it.
-    """
-    import jax
-
-    from l2t.run.checkpoint import Checkpoints
-
-    config = config or read_config(run_dir)
-    if not 0 <= seed_index < config.num_seeds:
-        raise ConfigurationError(f"seed_index={seed_index} does not exist; the run has {config.num_seeds} seed(s).")
-    environment, algorithm = build(config)
-    key = jax.random.key(0)
-    like = jax.eval_shape(algorithm.init, key)
-    if config.num_seeds > 1:
-        like = jax.eval_shape(jax.vmap(algorithm.init), jax.random.split(key, config.num_seeds))
-    left_out = ""
-    if is_dataclass(like) and not isinstance(like, type) and hasattr(like, "environments"):
-        like, left_out = replace(like, environments=None), ".environments"
-    state, _ = Checkpoints(Path(run_dir) / "checkpoints").restore(like, config.identity, left_out)
-    if config.num_seeds > 1:
-        state = jax.tree.map(lambda leaf: leaf[seed_index], state)
-    return Run(config, environment, algorithm, state)
-
-
-def load_policy(run_dir: str | Path, role: str, seed_index: int = 0, physics: Any = None) -> FrozenPolicy:
-    """The deterministic policy of a role of a finished run, frozen.
-
-    Args:
-        run_dir: the run directory.
-        role: such as `teacher`.
-        seed_index: which of a batch of seeds.
-        physics: configuration of the engine to rebuild the task on; by default the run's own.
-    """
-    import json
-
-    from l2t.config import check_choice
-    from l2t.rl.algorithm import FrozenPolicy
-
-    config = read_config(run_dir, engine="auto" if physics else None)
-    run = load_run(run_dir, seed_index, replace(config, physics=physics) if physics else config)
-    check_choice("role", role, run.algorithm.roles)
-    result = Path(run_dir) / "result.json"
-    env_steps = json.loads(result.read_text())["env_steps"] if result.is_file() else 0
-
-    def apply(parameters: Any, observation: Any, key: Any) -> Any:
-        return run.algorithm.policy(parameters, role)(observation, key)
-
-    return FrozenPolicy(apply, run.state, run.environment.spec.name, env_steps)
 
 
 def _instantiate(name: str, node: DictConfig) -> Any:

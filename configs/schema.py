@@ -5,14 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from l2t.config import NetworkConfig, check_count
+from algorithms.config import ActorCriticConfig, DistillationConfig, LearnToTeachConfig, SPMDVRTDConfig
+from l2t.config import FIXED, NetworkConfig, check_count, identity
 from l2t.errors import ConfigurationError
 from l2t.run.tracking.config import TrackingConfig
 
 if TYPE_CHECKING:
     from l2t.report.study import StudyConfig
-    from l2t.rl.algorithm import AlgorithmConfig
     from l2t.rl.types import Environment
+
+
+class AlgorithmConfig(Protocol):
+    """A checked frozen dataclass; a YAML of the group `algorithm` names it as `_target_`.
+
+    `algorithms.build` builds the project's own; a stranger's has a method `build(context) -> Algorithm`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The algorithm's name in run directories and tables."""
+        ...
 
 
 class EnvironmentConfig(Protocol):
@@ -51,9 +63,9 @@ class ExperimentConfig:
     physics: Any
     network: NetworkConfig = field(default_factory=NetworkConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    seed: int = 0
-    num_seeds: int = 1
-    num_envs: int = 64
+    seed: int = field(default=0, metadata=FIXED)
+    num_seeds: int = field(default=1, metadata=FIXED)
+    num_envs: int = field(default=64, metadata=FIXED)
     total_steps: int = 2_000_000
     eval_every: int = 100_000
     eval_episodes: int = 10
@@ -84,7 +96,8 @@ class ExperimentConfig:
             )
         for name in ("algorithm", "env"):
             built = getattr(self, name)
-            if not callable(getattr(built, "build", None)) or not isinstance(getattr(built, "name", None), str):
+            builds = callable(getattr(built, "build", None)) or isinstance(built, _BUILT_HERE)
+            if not builds or not isinstance(getattr(built, "name", None), str):
                 raise ConfigurationError(
                     f"The _target_ of {name!r} gave a {type(built).__name__}; it needs a `name` and a `build` method."
                 )
@@ -100,13 +113,12 @@ class ExperimentConfig:
         return {
             "algorithm": self.algorithm.name,
             "env": self.env.name,
-            "network": repr(self.network),
-            "seed": str(self.seed),
-            "num_seeds": str(self.num_seeds),
-            "num_envs": str(self.num_envs),
-            **{f"algorithm.{key}": str(value) for key, value in getattr(self.algorithm, "identity", {}).items()},
+            **identity(self, ""),
         }
 
+
+_BUILT_HERE = (ActorCriticConfig, SPMDVRTDConfig, LearnToTeachConfig, DistillationConfig)
+"""What `algorithms.build` builds."""
 
 _COUNTS = {
     "seed": 0,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,25 @@ def check_count(name: str, value: Any, low: int = 1) -> None:
         raise ConfigurationError(f"{name}={value!r} is too small; it must be at least {low}.")
 
 
+FIXED: Mapping[str, Any] = {"fixed": True}
+"""Metadata of a field that cannot change when a run is resumed: shapes, batches, the clock of the schedules."""
+
+PATH: Mapping[str, Any] = {"path": True}
+"""Metadata of a field that holds a path: it is made absolute where the user typed it."""
+
+
+def identity(config: Any, prefix: str) -> dict[str, str]:
+    """The fixed fields of a configuration and of those inside it, by dotted name."""
+    found: dict[str, str] = {}
+    for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found |= identity(value, f"{prefix}{field.name}.")
+        elif field.metadata.get("fixed"):
+            found[f"{prefix}{field.name}"] = str(value)
+    return found
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Multi-layer perceptrons for actors and critics.
@@ -60,9 +80,9 @@ class NetworkConfig:
         initial_log_std: start of the Gaussian's state-independent log standard deviation.
     """
 
-    hidden: tuple[int, ...] = (64, 64)
-    activation: str = "tanh"
-    initial_log_std: float = -0.5
+    hidden: tuple[int, ...] = dataclasses.field(default=(64, 64), metadata=FIXED)
+    activation: str = dataclasses.field(default="tanh", metadata=FIXED)
+    initial_log_std: float = dataclasses.field(default=-0.5, metadata=FIXED)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))

@@ -88,12 +88,12 @@ def _cases(arguments: argparse.Namespace) -> tuple[dict[str, Callable[[], float]
     import jax.numpy as jnp
     import numpy as np
 
+    from algorithms.build import build
     from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig
     from envs.config import MujocoConfig
     from envs.physics.config import PhysicsConfig
     from l2t.config import NetworkConfig
     from l2t.rl.algorithm import BuildContext
-    from l2t.rl.learner import sample_behaviour
     from l2t.rl.rollout import collect
     from l2t.rl.vector import VectorEnvironment, scale_action
 
@@ -102,34 +102,28 @@ def _cases(arguments: argparse.Namespace) -> tuple[dict[str, Callable[[], float]
     teacher = (PPOConfig if arguments.algorithm == "ppo" else SPMDConfig)(num_steps=num_steps)
     config = LearnToTeachConfig(teacher=teacher) if arguments.algorithm == "l2t" else teacher
 
-    def no_policy(run: str, role: str) -> Any:
-        raise ConfigurationError(f"a benchmark loads no policy (asked for the {role} of {run})")
-
-    algorithm: Any = config.build(BuildContext(environment, num_envs, 1_000_000, NetworkConfig(), no_policy))
-    learner = getattr(algorithm, "teacher", None) or algorithm.learner
+    algorithm: Any = build(config, BuildContext(environment, num_envs, 1_000_000, NetworkConfig()))
     vector = VectorEnvironment(environment, num_envs)
     iterate = cast("Any", jax.jit(algorithm.iterate, donate_argnums=0))
 
     @jax.jit
-    def collect_batch(state: Any, learner_state: Any, key: Any) -> Any:
-        behaviour = sample_behaviour(lambda observation: learner.distribution(learner_state, observation))
-        return collect(vector, behaviour, state, key, num_steps)[:2]
+    def collect_batch(state: Any, learnt: Any, key: Any) -> Any:
+        return collect(vector, algorithm.agent.behaviour(learnt.agent), state, key, num_steps)[:2]
 
     state = jax.jit(algorithm.init)(jax.random.key(0))
     for _ in range(3):
         state, _ = iterate(state)
     # Copies: the training state is donated at each iteration.
-    learner_state = jax.tree.map(jnp.copy, getattr(state, "teacher", None) or getattr(state, "learner", None))
-    environments = jax.tree.map(jnp.copy, state.environments)
+    learnt, environments = jax.tree.map(jnp.copy, (state.learnt, state.transient.environments))
     repeats = max(1, 60_000 // (num_envs * num_steps))
-    _, trajectory = collect_batch(environments, learner_state, jax.random.key(1))
+    _, trajectory = collect_batch(environments, learnt, jax.random.key(1))
     controls = np.asarray(scale_action(vector.spec, trajectory.action), np.float64)
     holder = {"state": state}
 
     def collection() -> float:
         start = time.perf_counter()
         for _ in range(repeats):
-            jax.block_until_ready(collect_batch(environments, learner_state, jax.random.key(1)))
+            jax.block_until_ready(collect_batch(environments, learnt, jax.random.key(1)))
         return repeats * num_envs * num_steps / (time.perf_counter() - start)
 
     def training() -> float:

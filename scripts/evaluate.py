@@ -18,7 +18,7 @@ from scripts.command_line import exit_code
 if TYPE_CHECKING:
     from jaxtyping import PyTree
 
-    from configs.build import Run
+    from configs.loading import Run
     from configs.schema import ExperimentConfig
 
 NAMES = ("return_mean", "return_std", "average_reward", "episode_length_mean")
@@ -65,7 +65,7 @@ def evaluate_run(
 
     import jax
 
-    from configs.build import load_run
+    from configs.loading import load_run
     from l2t.runtime import configure
 
     configure()
@@ -96,7 +96,8 @@ def _evaluator(run: Run, roles: Sequence[str], episodes: int) -> Callable[..., d
     from l2t.rl.evaluation import evaluate
 
     def play(state: PyTree, key: Any) -> dict[str, Any]:
-        return {role: evaluate(run.environment, run.algorithm.policy(state, role), key, episodes) for role in roles}
+        policies = {role: run.algorithm.policy(state.learnt, role) for role in roles}
+        return {role: evaluate(run.environment, policy, key, episodes) for role, policy in policies.items()}
 
     return play
 

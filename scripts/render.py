@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from scripts.command_line import exit_code
 if TYPE_CHECKING:
     import numpy as np
 
-    from l2t.rl.algorithm import Policy
+    from l2t.rl.policy import Policy
     from l2t.rl.types import Environment
 
 
@@ -61,7 +61,8 @@ def render_run(
     if not _can_render():
         return None
 
-    from configs.build import load_run, read_config
+    from configs.build import read_config
+    from configs.loading import load_run
     from l2t.runtime import configure
 
     configure()
@@ -72,7 +73,8 @@ def render_run(
     noise = getattr(run.config.env, "student_noise", None)
     if role == "student" and noise is not None:
         caption = f"{role}, noise {noise:g}"
-    return _film(run.environment, run.algorithm.policy(run.state, role), caption, seconds, out, seed)
+    policy = run.algorithm.policy(run.state.learnt, role)
+    return _film(run.environment, modes(policy), caption, seconds, out, seed)
 
 
 def render_environment(env: str, policy: str, seconds: float, out: Path, *, seed: int = 0) -> Path | None:
@@ -93,11 +95,30 @@ def render_environment(env: str, policy: str, seconds: float, out: Path, *, seed
     configure()
     environment = config.env.build(config.physics)
     size = environment.spec.action_size
-    policies: dict[str, Policy] = {
-        "zero": lambda observation, key: jnp.zeros((1, size)),
-        "random": lambda observation, key: jax.random.uniform(key, (1, size), minval=-1.0, maxval=1.0),
+    actions: dict[str, Callable[[Any], Any]] = {
+        "zero": lambda key: jnp.zeros((1, size)),
+        "random": lambda key: jax.random.uniform(key, (1, size), minval=-1.0, maxval=1.0),
     }
-    return _film(environment, policies[policy], f"{env}, {policy}", seconds, out, seed)
+    actor = Actor((), lambda memory, observation, first, key: (memory, actions[policy](key)))
+    return _film(environment, actor, f"{env}, {policy}", seconds, out, seed)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: `act(memory, observation, first, key) -> (memory, action)`, for one robot, from `memory` on."""
+
+    memory: Any
+    act: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+
+
+def modes(policy: Policy) -> Actor:
+    """The actor that plays the modes of a policy."""
+
+    def act(memory: Any, observation: Any, first: Any, key: Any) -> tuple[Any, Any]:
+        memory, distribution = policy.step(memory, observation, first)
+        return memory, distribution.mode()
+
+    return Actor(policy.initial(1), act)
 
 
 @dataclass(frozen=True)
@@ -109,7 +130,7 @@ class Take:
     returns: np.ndarray
 
 
-def play(environment: Environment, policy: Policy, steps: int, seed: int = 0) -> Take:
+def play(environment: Environment, actor: Actor, steps: int, seed: int = 0) -> Take:
     """Act for `steps` steps, over as many episodes as they take.
 
     Raises:
@@ -130,14 +151,18 @@ def play(environment: Environment, policy: Policy, steps: int, seed: int = 0) ->
             f"{environment.spec.name} cannot be filmed: its states have no joint positions (qpos)."
         )
 
-    def step(state: Any, key: Any) -> tuple[Any, tuple[Any, ...]]:
+    def step(carry: tuple[Any, Any], key: Any) -> tuple[Any, tuple[Any, ...]]:
+        state, memory = carry
         fields, running = state.environment.physics.fields, state.statistics.running_return
         shown = (fields["qpos"][0], fields["qvel"][0] if "qvel" in fields else None, running[0])
-        state, _ = vector.step(state, policy(state.environment.observation, key))
-        return state, shown
+        memory, action = actor.act(memory, state.observation, state.first, key)
+        state, _ = vector.step(state, action)
+        return (state, memory), shown
 
     keys = jax.random.split(policy_key, steps)
-    qpos, qvel, returns = jax.device_get(jax.jit(lambda state: jax.lax.scan(step, state, keys)[1])(start))
+    qpos, qvel, returns = jax.device_get(
+        jax.jit(lambda start: jax.lax.scan(step, start, keys)[1])((start, actor.memory))
+    )
     return Take(np.asarray(qpos), None if qvel is None else np.asarray(qvel), np.asarray(returns))
 
 
@@ -146,13 +171,13 @@ def frame_stride(timestep: float, fastest: float) -> int:
     return max(1, math.ceil(1.0 / (timestep * fastest) - 1e-6))
 
 
-def _film(environment: Environment, policy: Policy, caption: str, seconds: float, out: Path, seed: int) -> Path:
+def _film(environment: Environment, actor: Actor, caption: str, seconds: float, out: Path, seed: int) -> Path:
     from envs.rendering import Renderer
     from l2t.report.film import FASTEST, open_film, write_on
 
     timestep = environment.spec.timestep
     stride = frame_stride(timestep, FASTEST[out.suffix])
-    take = play(environment, policy, max(2, round(seconds / timestep)), seed)
+    take = play(environment, actor, max(2, round(seconds / timestep)), seed)
     with (
         contextlib.closing(Renderer(_model(environment))) as renderer,
         open_film(out, 1.0 / (timestep * stride)) as add,

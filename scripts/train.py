@@ -12,8 +12,6 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,11 +22,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from configs.build import build, experiment_config
+from configs.build import experiment_config
 from configs.command_line import prepare
+from configs.library import run
 from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
-from l2t.run.directory import RunDirectory, describe, write_atomically
+from l2t.run.directory import describe, write_atomically
 
 
 def main() -> None:
@@ -51,62 +50,6 @@ def main() -> None:
         raise
 
 
-def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] | None = None) -> dict[str, Any]:
-    """Train as `config` says, in the run directory `path`.
-
-    Args:
-        config: the checked configuration.
-        path: the run directory.
-        on_start: called when the training state is there and nothing has been written yet.
-
-    Returns:
-        What `result.json` holds.
-    """
-    from l2t import runtime
-    from l2t.rl.evaluation import make_evaluator
-    from l2t.run.checkpoint import Checkpoints
-    from l2t.run.tracking.base import Trackers
-    from l2t.run.tracking.console import ConsoleTracker
-    from l2t.run.tracking.jsonl import JsonlTracker
-    from l2t.run.tracking.wandb import WandbTracker
-    from l2t.run.trainer import TrainerSettings, train
-
-    runtime.configure()
-    directory = RunDirectory(path)
-    host = Checkpoints(directory.checkpoints).host(config.identity) if config.resume else {}
-    _, algorithm = build(config)
-    print(f"{config.algorithm.name} on {config.env.name}, seed {config.seed}, in {path}", flush=True)
-    console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
-    wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
-    trackers = Trackers(JsonlTracker(directory), wandb, console)
-    status = "failed"
-    try:
-        result = train(
-            TrainerSettings(
-                algorithm=config.algorithm.name,
-                env=config.env.name,
-                total_steps=config.total_steps,
-                eval_every=config.eval_every,
-                checkpoint_every=config.checkpoint_every,
-                identity=config.identity,
-                seed=config.seed,
-                num_seeds=config.num_seeds,
-                keep_checkpoints=config.keep_checkpoints,
-                resume=config.resume is not None,
-                labels={"wandb_run_id": wandb.run_id},
-                on_start=on_start or (lambda: None),
-            ),
-            algorithm,
-            directory,
-            trackers,
-            make_evaluator(algorithm, config.eval_episodes),
-        )
-        status = result["status"]
-    finally:
-        trackers.finish(status)
-    return result
-
-
 def _job(config: DictConfig) -> None:
     """One run; Hydra calls it with the composed configuration."""
     path = Path(HydraConfig.get().runtime.output_dir)
@@ -114,7 +57,7 @@ def _job(config: DictConfig) -> None:
     if experiment.study is not None:
         _study(experiment, path)
         return
-    record = partial(_record_changes, config, path) if experiment.resume else None
+    record = partial(_record_changes, config, path) if experiment.resume else lambda: None
     try:
         result = run(experiment, path, record)
     except L2TError as error:

@@ -1,23 +1,37 @@
-"""What an algorithm is: pure functions over a training-state pytree, and the configuration that builds one."""
+"""What an algorithm is: pure functions over the state of a run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flax import struct
+from jaxtyping import Array, Int, Key, PyTree
+
+from l2t.rl.policy import Policy
+from l2t.rl.types import Environment, Metrics
+
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Key, PyTree
-
     from l2t.config import NetworkConfig
-    from l2t.rl.types import Environment, Observation
 
-Metrics = dict[str, Any]
-"""Flat and namespaced: `train/episode_return`, `loss/actor`, `env_steps/teacher`, ... to scalar arrays."""
 
-Policy = Callable[["Observation", "Key[Array, '']"], "Float[Array, 'env action']"]
-"""Batched observation groups and a key to actions in policy units, where [-1, 1] spans the task's range."""
+@struct.dataclass
+class RunState:
+    """Everything that decides the future of a run.
+
+    Attributes:
+        learnt: what policies and learned rewards are made of, and what learners carry from batch to batch.
+        transient: the simulations under way and stored experience; no policy needs it.
+        iteration: how many have been made.
+        key: of all that is random.
+    """
+
+    learnt: PyTree
+    transient: PyTree
+    iteration: Int[Array, ""]
+    key: Key[Array, ""]
 
 
 class Algorithm(Protocol):
@@ -38,39 +52,47 @@ class Algorithm(Protocol):
         """Environment steps that one `iterate` takes."""
         ...
 
-    def init(self, key: Key[Array, ""]) -> PyTree:
-        """The state before the first iteration. Everything that decides the future is in it."""
+    @property
+    def prior_steps(self) -> Mapping[str, int]:
+        """Environment steps that were spent before the run, by name, for a fair budget."""
         ...
 
-    def iterate(self, state: PyTree) -> tuple[PyTree, Metrics]:
-        """Collect and learn once. Pure; jitted by the caller, who donates `state` and may vmap over seeds."""
+    def init(self, key: Key[Array, ""]) -> RunState:
+        """The state before the first iteration."""
         ...
 
-    def policy(self, state: PyTree, role: str) -> Policy:
-        """The deterministic policy of a role (mean actions), for evaluation, video and export."""
+    def iterate(self, state: RunState) -> tuple[RunState, Metrics]:
+        """Collect and learn once. Pure; jitted by the caller, who donates `state` and may vmap over seeds.
+
+        The metrics `env_steps/<role>` are the steps of this iteration; who logs them adds them up.
+        """
+        ...
+
+    def policy(self, learnt: PyTree, role: str) -> Policy:
+        """The policy of a role, from the learnt part of a state."""
         ...
 
 
 @dataclass(frozen=True)
 class FrozenPolicy:
-    """A policy loaded from a finished run.
+    """A policy loaded from a run, to be part of another one.
 
     Attributes:
-        apply: `(parameters, observation, key)` to actions in policy units.
-        parameters: the run's state.
+        policy: from parameters to the policy.
+        parameters: a function that gives what the run has learnt.
         environment: name of the task it was trained on.
         env_steps: environment steps that its training took.
     """
 
-    apply: Callable[[Any, Any, Any], Any]
-    parameters: Any
+    policy: Callable[[Any], Policy]
+    parameters: Callable[[], PyTree]
     environment: str
     env_steps: int
 
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What an algorithm's configuration needs to build it.
+    """What an algorithm's configuration needs to become one.
 
     Attributes:
         environment: the task.
@@ -84,21 +106,12 @@ class BuildContext:
     num_envs: int
     total_steps: int
     network: NetworkConfig
-    load_policy: Callable[[str, str], FrozenPolicy]
+    load_policy: Callable[[str, str], FrozenPolicy] = field(default=lambda run, role: _no_policies(run, role))
 
     def iterations(self, num_steps: int) -> int:
         """Iterations of the run with roll-outs of `num_steps`."""
         return math.ceil(self.total_steps / (self.num_envs * num_steps))
 
 
-class AlgorithmConfig(Protocol):
-    """A validated frozen dataclass; a YAML names it as `_target_`."""
-
-    @property
-    def name(self) -> str:
-        """The algorithm's name in run directories and tables."""
-        ...
-
-    def build(self, context: BuildContext) -> Algorithm:
-        """Construct the algorithm. Imports JAX; constructing the configuration does not."""
-        ...
+def _no_policies(run: str, role: str) -> FrozenPolicy:
+    raise LookupError(f"Nothing here can load the {role} of {run}: give the BuildContext a load_policy.")

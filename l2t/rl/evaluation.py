@@ -8,37 +8,44 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from l2t.rl.algorithm import Algorithm, Policy
+from l2t.rl.algorithm import Algorithm, RunState
+from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Environment, EnvironmentState
-from l2t.rl.vector import scale_action
+from l2t.rl.vector import scale_action, with_action
 
 Evaluation = dict[str, Any]
 """`return_mean`, `return_std`, `average_reward`, `episode_length_mean`, `episodes`."""
 
 
 def evaluate(environment: Environment, policy: Policy, key: Key[Array, ""], episodes: int) -> Evaluation:
-    """Play `episodes` whole episodes in parallel, one per environment instance.
+    """Play the modes of `policy` in `episodes` whole episodes in parallel, one per environment instance.
 
     Returns:
         Mean and standard deviation of the undiscounted return, reward per step, mean length, and how many.
     """
-    reset_key, policy_key = jax.random.split(key)
+    reset_key, _ = jax.random.split(key)
     spec = environment.spec
 
     class Carry(NamedTuple):
         state: EnvironmentState
+        action: Float[Array, "env action"]
+        memory: Memory
         alive: Bool[Array, " env"]
         total: Float[Array, " env"]
         length: Int[Array, " env"]
         time: Int[Array, ""]
 
     def step(carry: Carry) -> Carry:
-        action = policy(carry.state.observation, jax.random.fold_in(policy_key, carry.time))
+        observation = with_action(carry.state.observation, carry.action)
+        memory, distribution = policy.step(carry.memory, observation, jnp.full(episodes, carry.time == 0))
+        action = distribution.mode()
         state = jax.vmap(environment.step)(carry.state, scale_action(spec, action))
         return Carry(
             state=state,
+            action=jnp.clip(action, -1.0, 1.0),
+            memory=memory,
             alive=carry.alive & ~(state.terminated | state.truncated),
             total=carry.total + jnp.where(carry.alive, state.reward, 0.0),
             length=carry.length + carry.alive,
@@ -47,6 +54,8 @@ def evaluate(environment: Environment, policy: Policy, key: Key[Array, ""], epis
 
     start = Carry(
         state=jax.vmap(environment.reset)(jax.random.split(reset_key, episodes)),
+        action=jnp.zeros((episodes, spec.action_size)),
+        memory=policy.initial(episodes),
         alive=jnp.ones(episodes, bool),
         total=jnp.zeros(episodes),
         length=jnp.zeros(episodes, jnp.int32),
@@ -62,11 +71,11 @@ def evaluate(environment: Environment, policy: Policy, key: Key[Array, ""], epis
     }
 
 
-def make_evaluator(algorithm: Algorithm, episodes: int) -> Callable[[PyTree, Key[Array, ""]], dict[str, Evaluation]]:
+def make_evaluator(algorithm: Algorithm, episodes: int) -> Callable[[RunState, Key[Array, ""]], dict[str, Evaluation]]:
     """A jittable function that evaluates every role of `algorithm` on the same start states."""
 
-    def evaluate_roles(state: PyTree, key: Key[Array, ""]) -> dict[str, Evaluation]:
+    def evaluate_roles(state: RunState, key: Key[Array, ""]) -> dict[str, Evaluation]:
         play = partial(evaluate, algorithm.environment, key=key, episodes=episodes)
-        return {role: play(policy=algorithm.policy(state, role)) for role in algorithm.roles}
+        return {role: play(policy=algorithm.policy(state.learnt, role)) for role in algorithm.roles}
 
     return evaluate_roles

@@ -1,153 +1,47 @@
-"""The seam between collecting and learning: what an on-policy learner is, and the optimisation loop learners share."""
+"""What a learner is: it turns batches of experience into policies, and knows nothing of who runs the environments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import jax
-import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from l2t.rl.algorithm import Metrics
-from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.rollout import Behaviour, Decision
-from l2t.rl.types import Observation, Trajectory
-
-
-class Learned(NamedTuple):
-    """What one round of learning gives: the new state, the advantages it learned from, and metrics."""
-
-    state: PyTree
-    advantage: Float[Array, "time env"]
-    metrics: Metrics
+from l2t.rl.distributions import Distribution
+from l2t.rl.policy import Policy
+from l2t.rl.types import Metrics, Trajectory
 
 
 class Learner(Protocol):
-    """Learns from trajectories that its own policy collected; knows nothing of who runs the environments."""
+    """Learns from trajectories that its own policy collected."""
 
     def init(self, key: Key[Array, ""]) -> PyTree:
         """Parameters, optimiser, normalisers, estimates."""
         ...
 
-    def distribution(self, state: PyTree, observation: Observation) -> DiagonalGaussian:
-        """The policy at a batch of observations."""
+    def policy(self, state: PyTree) -> Policy:
+        """The policy as it stands."""
         ...
 
-    def advantage(self, state: PyTree, trajectory: Trajectory) -> Float[Array, "time env"]:
-        """The advantage of each action, judged by the critic as it stands."""
-        ...
-
-    def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> Learned:
+    def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[PyTree, Metrics]:
         """One iteration on one batch."""
         ...
 
 
-def sample_behaviour(distribution: Callable[[Observation], DiagonalGaussian]) -> Behaviour:
-    """The behaviour that samples from a policy."""
+class Judgement(NamedTuple):
+    """What a teacher thinks of a batch.
 
-    def act(observation: Observation, key: Key[Array, ""]) -> Decision:
-        policy = distribution(observation)
-        action = policy.sample(key)
-        return Decision(action, policy.log_prob(action))
-
-    return act
-
-
-class OptimiserSettings(Protocol):
-    """The part of a configuration that `adam` reads."""
-
-    @property
-    def learning_rate(self) -> float:
-        """Adam's step."""
-        ...
-
-    @property
-    def learning_rate_schedule(self) -> str:
-        """`linear` or `constant`."""
-        ...
-
-    @property
-    def max_grad_norm(self) -> float:
-        """Bound on the gradient's norm."""
-        ...
-
-    @property
-    def epochs(self) -> int:
-        """Passes over a batch."""
-        ...
-
-    @property
-    def minibatches(self) -> int:
-        """Updates in each pass."""
-        ...
-
-
-def adam(settings: OptimiserSettings, iterations: int) -> optax.GradientTransformation:
-    """Adam behind a bound on the gradient's norm, on one flat vector: many small arrays would cost more.
-
-    Args:
-        settings: step, schedule, bound, and the updates of an iteration.
-        iterations: length of the run, at whose end a linear schedule reaches zero.
+    Attributes:
+        distribution: its policy at every step.
+        advantage: of every action that was taken.
     """
-    rate = settings.learning_rate
-    if settings.learning_rate_schedule == "linear":
-        rate = optax.linear_schedule(rate, 0.0, iterations * settings.epochs * settings.minibatches)
-    return optax.flatten(optax.chain(optax.clip_by_global_norm(settings.max_grad_norm), optax.adam(rate, eps=1e-5)))
+
+    distribution: Distribution
+    advantage: Float[Array, "time env"]
 
 
-Loss = Callable[[PyTree, PyTree], tuple[Float[Array, ""], Metrics]]
-"""`(weights, minibatch) -> (loss, metrics)`."""
+class Teacher(Learner, Protocol):
+    """A learner that a student can learn from."""
 
-
-def minimise(
-    loss: Loss,
-    optimiser: optax.GradientTransformation,
-    weights: PyTree,
-    optimiser_state: PyTree,
-    batch: PyTree,
-    key: Key[Array, ""],
-    epochs: int,
-    minibatches: int,
-) -> tuple[PyTree, PyTree, Metrics]:
-    """Stochastic gradient descent: `epochs` shuffled passes over `batch` in `minibatches` parts each.
-
-    Args:
-        batch: a pytree whose leaves share their leading axis.
-
-    Returns:
-        Weights, optimiser state and the metrics' means over the last pass.
-    """
-    size = jax.tree.leaves(batch)[0].shape[0]
-
-    def update(carry: PyTree, rows: Array) -> tuple[PyTree, Metrics]:
-        weights, optimiser_state = carry
-        minibatch = jax.tree.map(lambda x: x[rows], batch)
-        gradient, metrics = jax.grad(loss, has_aux=True)(weights, minibatch)
-        updates, optimiser_state = optimiser.update(gradient, optimiser_state, weights)
-        return (optax.apply_updates(weights, updates), optimiser_state), metrics
-
-    def epoch(carry: PyTree, key: Key[Array, ""]) -> tuple[PyTree, Metrics]:
-        rows = jax.random.permutation(key, size).reshape(minibatches, -1)
-        return jax.lax.scan(update, carry, rows)
-
-    (weights, optimiser_state), metrics = jax.lax.scan(epoch, (weights, optimiser_state), jax.random.split(key, epochs))
-    return weights, optimiser_state, jax.tree.map(lambda x: x[-1].mean(), metrics)
-
-
-def flatten_time(tree: PyTree) -> PyTree:
-    """`[time, env, ...]` leaves to `[time * env, ...]`."""
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
-
-
-def standardise(x: Float[Array, " batch"]) -> Float[Array, " batch"]:
-    """Mean 0, standard deviation 1."""
-    return (x - x.mean()) / (x.std() + 1e-8)
-
-
-def clipped_surrogate(
-    ratio: Float[Array, " batch"], advantage: Float[Array, " batch"], clip: float
-) -> Float[Array, " batch"]:
-    """min(ratio A, clip(ratio, 1 - c, 1 + c) A)."""
-    return jnp.minimum(ratio * advantage, jnp.clip(ratio, 1.0 - clip, 1.0 + clip) * advantage)
+    def judge(self, state: PyTree, trajectory: Trajectory) -> Judgement:
+        """Its policy and its judgement of each action, as the critic stands."""
+        ...

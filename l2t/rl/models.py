@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from l2t.config import NetworkConfig
 from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.memory import Memory, NoMemory
 from l2t.rl.normaliser import Normaliser
-from l2t.rl.types import Observation
+from l2t.rl.types import EnvironmentSpec, Observation
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": nn.tanh,
@@ -47,36 +49,101 @@ class ModelState:
     weights: PyTree
     normaliser: Normaliser
 
+    def seen(self, inputs: Float[Array, "*batch n"]) -> ModelState:
+        """With `inputs` taken into the normaliser's statistics, as the last act of an iteration."""
+        return replace(self, normaliser=self.normaliser.update(inputs))
+
 
 @dataclass(frozen=True)
 class Actor:
-    """A Gaussian policy over one observation group, with a state-independent standard deviation."""
+    """A Gaussian policy with a state-independent standard deviation.
 
-    group: str
-    observation_size: int
+    Attributes:
+        groups: observation groups that it sees, one behind the other.
+        memory: between the normalised observation and the network.
+        action_size: number of action coordinates.
+        network: size of the network.
+    """
+
+    groups: tuple[str, ...]
+    memory: Memory
     action_size: int
     network: NetworkConfig
+
+    @classmethod
+    def of_group(cls, group: str, spec: EnvironmentSpec, network: NetworkConfig) -> Actor:
+        """One that sees one group and remembers nothing."""
+        return cls((group,), NoMemory(spec.observation_sizes[group]), spec.action_size, network)
 
     def init(self, key: Key[Array, ""]) -> ModelState:
         """Mean actions near zero, standard deviation exp(initial_log_std)."""
         weights = {
-            "mean": self._mlp.init(key, jnp.zeros(self.observation_size)),
+            "memory": self.memory.init(jax.random.fold_in(key, 1)),
+            "mean": self._mlp.init(key, jnp.zeros(self.memory.outputs)),
             "log_std": jnp.full(self.action_size, self.network.initial_log_std, jnp.float32),
         }
-        return ModelState(weights, Normaliser.create(self.observation_size))
+        return ModelState(weights, Normaliser.create(self.memory.inputs))
 
-    def distribution(self, state: ModelState, observation: Observation) -> DiagonalGaussian:
-        """The policy at a batch of observations."""
-        return self.apply(state.weights, state.normaliser(observation[self.group]))
+    def inputs(self, observation: Observation) -> Float[Array, "*batch n"]:
+        """What it sees of an observation."""
+        return jnp.concatenate([observation[group] for group in self.groups], axis=-1)
+
+    def features(self, state: ModelState, observation: Observation) -> Float[Array, "*batch n"]:
+        """The same, normalised, as losses use it."""
+        return state.normaliser(self.inputs(observation))
+
+    def unroll(
+        self,
+        weights: PyTree,
+        carry: PyTree,
+        features: Float[Array, "time env n"],
+        first: Bool[Array, "time env"],
+    ) -> tuple[PyTree, DiagonalGaussian]:
+        """The policy along stretches of time, from the carry at their start."""
+        carry, y = self.memory.unroll(weights["memory"], carry, features, first)
+        return carry, self._head(weights, y)
 
     def apply(self, weights: PyTree, features: Float[Array, "*batch n"]) -> DiagonalGaussian:
-        """The policy at features that are normalised already, as losses use it."""
-        mean = self._mlp.apply(weights["mean"], features)
-        return DiagonalGaussian(jnp.asarray(mean), weights["log_std"])
+        """The policy of one that remembers nothing."""
+        return self._head(weights, features)
+
+    def policy(self, state: ModelState, start: PyTree | None = None) -> ActorPolicy:
+        """The policy, from a carry `start` that is not the one before an episode."""
+        return ActorPolicy(self, state, start)
+
+    def _head(self, weights: PyTree, y: Float[Array, "*batch outputs"]) -> DiagonalGaussian:
+        return DiagonalGaussian(jnp.asarray(self._mlp.apply(weights["mean"], y)), weights["log_std"])
 
     @property
     def _mlp(self) -> MLP:
         return MLP(self.network.hidden, self.action_size, self.network.activation, 0.01)
+
+
+@dataclass(frozen=True)
+class ActorPolicy:
+    """An actor's state as a `Policy`."""
+
+    actor: Actor
+    state: ModelState
+    start: PyTree | None = None
+
+    def initial(self, instances: int) -> PyTree:
+        """The carry before the first step."""
+        return self.actor.memory.start(instances) if self.start is None else self.start
+
+    def step(
+        self, memory: PyTree, observation: Observation, first: Bool[Array, " env"]
+    ) -> tuple[PyTree, DiagonalGaussian]:
+        """See `Policy.step`."""
+        weights = self.state.weights
+        memory, y = self.actor.memory.step(
+            weights["memory"], memory, self.actor.features(self.state, observation), first
+        )
+        return memory, self.actor._head(weights, y)
+
+    def distribution(self, observation: Observation) -> DiagonalGaussian:
+        """The policy of one that remembers nothing, over any batch axes."""
+        return self.actor.apply(self.state.weights, self.actor.features(self.state, observation))
 
 
 @dataclass(frozen=True)
@@ -93,9 +160,13 @@ class Critic:
             self._mlp.init(key, jnp.zeros(self.observation_size)), Normaliser.create(self.observation_size)
         )
 
+    def features(self, state: ModelState, observation: Observation) -> Float[Array, "*batch n"]:
+        """What it sees of an observation, normalised."""
+        return state.normaliser(observation[self.group])
+
     def value(self, state: ModelState, observation: Observation) -> Float[Array, " *batch"]:
         """Value at a batch of observations, in the critic's own (normalised) units."""
-        return self.apply(state.weights, state.normaliser(observation[self.group]))
+        return self.apply(state.weights, self.features(state, observation))
 
     def apply(self, weights: PyTree, features: Float[Array, "*batch n"]) -> Float[Array, " *batch"]:
         """Value at features that are normalised already, as losses use it."""

@@ -2,58 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
-from l2t.rl.algorithm import Metrics
-from l2t.rl.types import Observation, Trajectory
+from l2t.rl.policy import Memory, Policy
+from l2t.rl.types import Metrics, Trajectory
 from l2t.rl.vector import VectorEnvironment, VectorState
 
 
-class Decision(NamedTuple):
-    """An action in policy units and its log-density under the behaviour."""
-
-    action: Float[Array, "env action"]
-    log_prob: Float[Array, " env"]
-
-
-Behaviour = Callable[[Observation, Key[Array, ""]], Decision]
-
-
 def collect(
-    vector: VectorEnvironment, behaviour: Behaviour, state: VectorState, key: Key[Array, ""], num_steps: int
+    vector: VectorEnvironment, policy: Policy, state: VectorState, key: Key[Array, ""], num_steps: int
 ) -> tuple[VectorState, Trajectory, Metrics]:
-    """Let `behaviour` act for `num_steps` steps in every environment.
+    """Let samples of `policy` act for `num_steps` steps in every environment, from its initial memory on.
 
     Returns:
         The environments after the last step, the trajectory, and metrics: mean reward terms under `reward/` and
         statistics of each environment's last whole episode under `train/`, NaN as long as there is none.
     """
 
-    def step(state: VectorState, key: Key[Array, ""]) -> tuple[VectorState, tuple[Trajectory, Metrics]]:
-        observation = state.environment.observation
-        action, log_prob = behaviour(observation, key)
+    def step(
+        carry: tuple[VectorState, Memory], key: Key[Array, ""]
+    ) -> tuple[tuple[VectorState, Memory], tuple[Trajectory, Metrics]]:
+        state, memory = carry
+        observation, first = state.observation, state.first
+        memory, distribution = policy.step(memory, observation, first)
+        action = distribution.sample(key)
         state, outcome = vector.step(state, action)
         transition = Trajectory(
             observation=observation,
+            first=first,
             successor=outcome.successor,
             action=action,
-            log_prob=log_prob,
+            log_prob=distribution.log_prob(action),
             reward=outcome.reward,
             terminated=outcome.terminated,
             truncated=outcome.truncated,
             final_observation={},
         )
         terms = {name: value.mean() for name, value in outcome.metrics.items() if name.startswith("reward_")}
-        return state, (transition, terms)
+        return (state, memory), (transition, terms)
 
-    state, (trajectory, terms) = jax.lax.scan(step, state, jax.random.split(key, num_steps))
-    trajectory = replace(trajectory, final_observation=state.environment.observation)
+    start = state, policy.initial(vector.num_envs)
+    (state, _), (trajectory, terms) = jax.lax.scan(step, start, jax.random.split(key, num_steps))
+    trajectory = replace(trajectory, final_observation=state.observation)
     statistics = state.statistics
     weight = statistics.finished.astype(jnp.float32)
     episodes = weight.sum()

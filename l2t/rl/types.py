@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
+import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 Observation = dict[str, Array]
 """Observation groups by name, e.g. `{"teacher": s, "student": o}`; each model declares the group it sees."""
+
+Metrics = dict[str, Any]
+"""Flat and namespaced: `train/episode_return`, `loss/actor`, `env_steps/teacher`, ... to scalar arrays."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Trajectory:
 
     Attributes:
         observation: what the behaviour policy saw.
+        first: where `observation` is the first of an episode.
         successor: the true next observation, taken before any automatic reset.
         action, log_prob: the behaviour's action (policy units) and its log-density.
         reward, terminated, truncated: outcome of the step; the two flags are never merged.
@@ -85,6 +91,7 @@ class Trajectory:
     """
 
     observation: Observation
+    first: Bool[Array, "time env"]
     successor: Observation
     action: Float[Array, "time env action"]
     log_prob: Float[Array, "time env"]
@@ -92,3 +99,28 @@ class Trajectory:
     terminated: Bool[Array, "time env"]
     truncated: Bool[Array, "time env"]
     final_observation: Observation
+
+    def following(self) -> Observation:
+        """The state that comes after each transition in the average-reward setting, `[time, env, ...]`.
+
+        A termination is a transition to the next episode's first state. A time limit is no transition at all: there the
+        process would have gone on to the true successor. A step that is both is a termination.
+        """
+
+        def select(seen: Array, last: Array, successor: Array) -> Array:
+            shown = jnp.concatenate([seen[1:], last[None]])
+            return jnp.where(self.terminated[..., None], shown, successor)
+
+        return jax.tree.map(select, self.observation, self.final_observation, self.successor)
+
+    def of_environments(self, part: slice) -> Trajectory:
+        """The same steps of some of the environments."""
+        steps = {name: getattr(self, name) for name in _PER_STEP}
+        return Trajectory(
+            **jax.tree.map(lambda x: x[:, part], steps),
+            final_observation=jax.tree.map(lambda x: x[part], self.final_observation),
+        )
+
+
+_PER_STEP = ("observation", "first", "successor", "action", "log_prob", "reward", "terminated", "truncated")
+"""Fields of a trajectory with axes `[time, env]`."""

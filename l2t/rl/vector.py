@@ -25,13 +25,32 @@ class EpisodeStatistics:
     finished: Bool[Array, " env"]
 
 
+PREVIOUS_ACTION = "previous_action"
+"""The observation group that holds the last action in policy units: free of noise, zero when an episode begins."""
+
+
 @struct.dataclass
 class VectorState:
-    """N instances."""
+    """N instances.
+
+    Attributes:
+        environment: each instance after its last step, or after the reset that followed.
+        first: where an episode begins.
+        action: the last action, clipped, zero where an episode begins.
+        statistics: of episodes.
+        key: for resets.
+    """
 
     environment: EnvironmentState
+    first: Bool[Array, " env"]
+    action: Float[Array, "env action"]
     statistics: EpisodeStatistics
     key: Key[Array, ""]
+
+    @property
+    def observation(self) -> Observation:
+        """What a policy sees now."""
+        return with_action(self.environment.observation, self.action)
 
 
 class Outcome(NamedTuple):
@@ -65,12 +84,15 @@ class VectorEnvironment:
             state = replace(state, step=clocks)
         zeros = jnp.zeros(self.num_envs)
         statistics = EpisodeStatistics(zeros, zeros, state.step == 0, zeros, zeros, jnp.zeros(self.num_envs, bool))
-        return VectorState(state, statistics, key)
+        action = jnp.zeros((self.num_envs, self.spec.action_size))
+        return VectorState(state, jnp.ones(self.num_envs, bool), action, statistics, key)
 
     def step(self, state: VectorState, action: Float[Array, "env action"]) -> tuple[VectorState, Outcome]:
         """Advance every instance; those that ended start a new episode."""
         after = jax.vmap(self.environment.step)(state.environment, scale_action(self.spec, action))
-        outcome = Outcome(after.observation, after.reward, after.terminated, after.truncated, after.metrics)
+        action = jnp.clip(action, -1.0, 1.0)
+        successor = with_action(after.observation, action)
+        outcome = Outcome(successor, after.reward, after.terminated, after.truncated, after.metrics)
         done = after.terminated | after.truncated
         key, reset_key = jax.random.split(state.key)
 
@@ -80,7 +102,13 @@ class VectorEnvironment:
 
         # Most steps end no episode: skipping the reset is worth some 5 % of the engine's time.
         environment = jax.lax.cond(done.any(), reset, lambda after: after, after)
-        return VectorState(environment, _record(state.statistics, after, done), key), outcome
+        action = jnp.where(done[:, None], 0.0, action)
+        return VectorState(environment, done, action, _record(state.statistics, after, done), key), outcome
+
+
+def with_action(observation: Observation, action: Float[Array, "env action"]) -> Observation:
+    """The observation groups and the action that led to them."""
+    return {**observation, PREVIOUS_ACTION: action}
 
 
 def scale_action(spec: EnvironmentSpec, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from l2t.errors import CheckpointError, DivergenceError, L2TError
-from l2t.rl.algorithm import Algorithm
+from l2t.rl.algorithm import Algorithm, RunState
 from l2t.run.checkpoint import Checkpoints, dump
 from l2t.run.directory import RunDirectory, writing
 from l2t.run.guard import check_finite, device_errors
@@ -26,7 +26,9 @@ from l2t.runtime import versions
 EVALUATION_SEED = 20_240_206
 """Every evaluation of every run starts from the same states and noise, whatever training drew."""
 
-Evaluate = Callable[[PyTree, "Key[Array, '']"], dict[str, dict[str, Array]]]
+_STEPS = "env_steps/"
+
+Evaluate = Callable[[RunState, "Key[Array, '']"], dict[str, dict[str, Array]]]
 """A jittable evaluation of one seed's state, by role; see `l2t.rl.evaluation.make_evaluator`."""
 
 
@@ -107,7 +109,7 @@ class _Loop:
         self.started = False  # until then a resumed directory stays as it is
         self.iteration = 0
         self.evaluation: dict[str, Any] = {}
-        self.role_steps: dict[str, int] = {}
+        self.role_steps = dict(algorithm.prior_steps)
         self.training_seconds = 0.0
         self.trained_steps = 0
         self.wall_offset = 0.0
@@ -170,11 +172,7 @@ class _Loop:
         except DivergenceError:
             dump(self.directory.nan / f"step-{self.env_steps}.npz", self.state)
             raise
-        self.role_steps = {
-            name.removeprefix("env_steps/"): int(value)
-            for name, value in rows[0].items()
-            if name.startswith("env_steps/")
-        }
+        self._count_steps(rows)
         last = self.env_steps >= self.settings.total_steps
         evaluated = last or self._due(self.settings.eval_every)
         if evaluated:
@@ -239,6 +237,15 @@ class _Loop:
             {"step": self.env_steps, "seed": seed} | _known({name: v[seed].item() for name, v in metrics.items()})
             for seed in range(self.settings.num_seeds)
         ]
+
+    def _count_steps(self, rows: list[dict[str, Any]]) -> None:
+        """Add up who took how many steps. On the host: an integer of a device would be full after 2^31 of them."""
+        for name, taken in rows[0].items():
+            if name.startswith(_STEPS):
+                role = name.removeprefix(_STEPS)
+                self.role_steps[role] = self.role_steps.get(role, 0) + taken
+        for row in rows:
+            row.update({f"{_STEPS}{role}": steps for role, steps in self.role_steps.items()})
 
     def _evaluate(self, rows: list[dict[str, Any]]) -> None:
         with device_errors(self.env_steps):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from algorithms.features import FourierFeatures
     from algorithms.policy_evaluation.problem import Estimate, Estimator
-    from configs.build import Run
+    from configs.loading import Run
     from l2t.rl.stream import PolicySource
     from l2t.rl.transitions import PairTransitions
 
@@ -152,7 +152,8 @@ class ContinuousEvaluation:
 
     def _policy(self) -> tuple[Run, Callable[[int, float], PolicySource]]:
         """The run, and its policy as a source of some number of instances and some exploration."""
-        from configs.build import load_run, read_config
+        from configs.build import read_config
+        from configs.loading import load_run
         from l2t.config import check_choice
         from l2t.rl.stream import Endless, PolicySource
         from l2t.rl.vector import VectorEnvironment
@@ -252,18 +253,14 @@ def gaussian_policy(run: Run, role: str) -> tuple[Callable[..., Any], Callable[.
     Raises:
         ConfigurationError: the role has no actor with a normaliser, such as a frozen teacher.
     """
-    algorithm, state = run.algorithm, run.state
-    # Learn-to-Teach keeps a learner for each role under its name, the plain loop one as `learner`.
-    attribute = role if hasattr(algorithm, role) else "learner"
-    learner, learnt = getattr(algorithm, attribute, None), getattr(state, attribute, None)
-    learner, learnt = getattr(learner, "models", learner), getattr(learnt, "models", learnt)
-    actor, model = getattr(learner, "actor", None), getattr(learnt, "actor", None)
-    if actor is None or model is None:
-        raise ConfigurationError(f"The {role} of study.policy_run has no Gaussian actor of its own; give another role.")
-    return (
-        lambda observation: actor.distribution(model, observation),
-        lambda observation: model.normaliser(observation[actor.group]),
-    )
+    from l2t.rl.models import ActorPolicy
+
+    policy = run.algorithm.policy(run.state.learnt, role)
+    if not isinstance(policy, ActorPolicy) or policy.actor.memory.start(1) != ():
+        raise ConfigurationError(
+            f"The {role} of study.policy_run has no Gaussian actor of its own without a memory; give another role."
+        )
+    return policy.distribution, lambda observation: policy.actor.features(policy.state, observation)
 
 
 class Score(NamedTuple):

@@ -9,11 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from algorithms.build import build
 from algorithms.config import DistillationConfig, LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext, FrozenPolicy
+from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.evaluation import evaluate
+from l2t.rl.policy import Memoryless
 from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end, two_state_cycle
 
 FAST = {
@@ -27,15 +30,8 @@ SLOW_STEPS = {"target_kl": 0.015, "trace_decay": 0.95, **FAST}
 """SPMD with small steps: the student needs a teacher that keeps exploring while it learns."""
 
 
-def _no_policies(run: str, role: str) -> Any:
-    raise AssertionError("no algorithm here loads a policy")
-
-
-def _train(
-    config: Any, probe: Probe, iterations: int, num_envs: int = 16, load_policy: Any = _no_policies
-) -> tuple[Any, Any, Any]:
-    context = BuildContext(probe, num_envs, 10_000, NetworkConfig((16,)), load_policy)
-    algorithm = config.build(context)
+def _train(config: Any, probe: Probe, iterations: int, num_envs: int = 16, **context: Any) -> tuple[Any, Any, Any]:
+    algorithm = build(config, BuildContext(probe, num_envs, 10_000, NetworkConfig((16,)), **context))
     state = jax.jit(algorithm.init)(jax.random.key(0))
     iterate = jax.jit(algorithm.iterate)
     metrics = {}
@@ -46,20 +42,21 @@ def _train(
 
 def _actions(algorithm: Any, state: Any, role: str, observation: Any) -> np.ndarray:
     """Deterministic actions in the probe's units, [-2, 2]."""
-    policy = algorithm.policy(state, role)
-    return 2.0 * np.asarray(policy({role: jnp.asarray(observation)}, jax.random.key(0)))[:, 0]
+    policy, first = algorithm.policy(state.learnt, role), jnp.ones(len(observation), bool)
+    _, distribution = policy.step(policy.initial(len(observation)), {role: jnp.asarray(observation)}, first)
+    return 2.0 * np.asarray(distribution.mode())[:, 0]
 
 
 def test_spmd_finds_the_reward_rate_of_a_constant_reward() -> None:
     _, state, _ = _train(SPMDConfig(**FAST), constant_reward(1.5), 3)
-    assert float(state.learner.reward_rate) == pytest.approx(1.5, abs=1e-5)
+    assert float(state.learnt.agent.reward_rate) == pytest.approx(1.5, abs=1e-5)
 
 
 def test_spmd_learns_the_reward_rate_and_the_bias_of_a_two_state_cycle() -> None:
     algorithm, state, _ = _train(SPMDConfig(**FAST), two_state_cycle(), 150)
-    learner = state.learner
+    learner = state.learnt.agent
     assert float(learner.reward_rate) == pytest.approx(1.0, abs=0.05)
-    critic = algorithm.learner.models.critic
+    critic = algorithm.agent.learner.models.critic
     value = learner.value_scale * critic.value(learner.models.critic, {"teacher": jnp.array([[0.0], [1.0]])})
     assert float(value[1] - value[0]) == pytest.approx(1.0, abs=0.1)
 
@@ -91,7 +88,7 @@ def test_the_reset_cost_decides_whether_an_end_is_worth_it(reset_cost: float, en
 def test_every_step_schedule_improves_the_policy(schedule: str) -> None:
     probe = signal_following()
     algorithm, state, metrics = _train(SPMDConfig(step_schedule=schedule, **FAST), probe, 60)
-    score = evaluate(probe, algorithm.policy(state, "teacher"), jax.random.key(9), 64)
+    score = evaluate(probe, algorithm.policy(state.learnt, "teacher"), jax.random.key(9), 64)
     # Doing nothing scores -E[(x + y/2)²] = -5/12 a step.
     assert float(score["average_reward"]) > -0.15
     step_size = float(metrics["train/step_size"])
@@ -128,7 +125,7 @@ def test_the_student_learns_the_best_guess_from_what_it_sees(imitation: str) -> 
     x = np.array([[-0.8], [0.0], [0.6]], np.float32)
     np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.15)
     assert int(metrics["env_steps/student"]) == 0
-    assert int(metrics["env_steps/teacher"]) == 150 * 16 * 16
+    assert int(metrics["env_steps/teacher"]) == 16 * 16
 
 
 def test_asymmetric_imitation_comes_close_to_the_best_student() -> None:
@@ -136,7 +133,7 @@ def test_asymmetric_imitation_comes_close_to_the_best_student() -> None:
     student = StudentConfig(imitation="asymmetric", epochs=4, minibatches=4, learning_rate=3e-3)
     probe = signal_following()
     algorithm, state, _ = _train(LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), probe, 150)
-    score = evaluate(probe, algorithm.policy(state, "student"), jax.random.key(9), 64)
+    score = evaluate(probe, algorithm.policy(state.learnt, "student"), jax.random.key(9), 64)
     assert -1 / 12 - 0.04 < float(score["average_reward"]) < -1 / 12 + 0.02
 
 
@@ -147,7 +144,7 @@ def test_the_student_never_changes_the_teacher() -> None:
         student = StudentConfig(**{**student.__dict__, "minibatches": 4})
         config = LearnToTeachConfig(teacher=SPMDConfig(**FAST), student=student)
         _, state, _ = _train(config, signal_following(), 10)
-        states.append(state.teacher)
+        states.append(state.learnt.agent.teacher)
     for one, other in zip(*(jax.tree.leaves(s) for s in states), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -157,19 +154,22 @@ def test_the_student_drives_its_share_and_the_teacher_learns_from_the_rest() -> 
         teacher=SPMDConfig(**FAST), student=StudentConfig(epochs=4, minibatches=4), student_share=0.25
     )
     algorithm, _, metrics = _train(config, signal_following(), 4)
-    assert algorithm.student_envs == 4
-    assert int(metrics["env_steps/student"]) == 4 * 16 * 4
-    assert int(metrics["env_steps/teacher"]) == 4 * 16 * 12
+    assert algorithm.agent.student_envs == 4
+    assert int(metrics["env_steps/student"]) == 16 * 4
+    assert int(metrics["env_steps/teacher"]) == 16 * 12
 
 
 def _perfect_teacher(environment: str = "probe") -> Any:
     """A saved policy that plays x + ½y, in policy units."""
 
-    def apply(parameters: Any, observation: Any, key: Any) -> Any:
-        signals = observation["teacher"]
-        return 0.5 * (signals[..., :1] + parameters * signals[..., 1:])
+    def policy(parameters: Any) -> Any:
+        def distribution(observation: Any) -> DiagonalGaussian:
+            signals = observation["teacher"]
+            return DiagonalGaussian(0.5 * (signals[..., :1] + parameters * signals[..., 1:]), jnp.zeros(1))
 
-    return lambda run, role: FrozenPolicy(apply, jnp.float32(0.5), environment, 1234)
+        return Memoryless(distribution)
+
+    return lambda run, role: FrozenPolicy(policy, lambda: jnp.float32(0.5), environment, 1234)
 
 
 @pytest.mark.parametrize("method", ["behaviour_cloning", "dagger"])
@@ -180,9 +180,9 @@ def test_a_frozen_teacher_is_distilled_into_the_best_guess(method: str) -> None:
     x = np.array([[-0.8], [0.0], [0.6]], np.float32)
     np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.1)
     driver, other = ("student", "teacher") if method == "dagger" else ("teacher", "student")
-    assert int(metrics[f"env_steps/{driver}"]) == 60 * 16 * 16
+    assert int(metrics[f"env_steps/{driver}"]) == 16 * 16
     assert int(metrics[f"env_steps/{other}"]) == 0
-    assert int(metrics["env_steps/pretraining"]) == 1234
+    assert algorithm.prior_steps == {"pretraining": 1234}
 
 
 def test_a_teacher_of_another_task_is_refused() -> None:

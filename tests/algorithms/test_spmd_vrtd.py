@@ -10,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from algorithms.build import build
+from algorithms.config import SPMDConfig, SPMDVRTDConfig
 from algorithms.features import FourierFeatures, TableFeatures
 from algorithms.policy_evaluation.operator import mean_operator, reduced_step
 from algorithms.spmd_vrtd import batch_vrtd, expected_features
-from algorithms.spmd_vrtd_config import SPMDVRTDConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
 from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import flatten_time, sample_behaviour
+from l2t.rl.optimise import flatten_time
 from l2t.rl.rollout import collect
 from l2t.rl.transitions import PairTransitions
 from l2t.rl.types import Trajectory
@@ -31,13 +32,18 @@ FAST = {
     "minibatches": 4,
     "learning_rate": 3e-3,
     "learning_rate_schedule": "constant",
-    "features": 64,
-    "critic_minibatches": 4,
+    "trace_decay": 0.9,
 }
 
 
+def _config(critic: Any = None, **actor: Any) -> SPMDVRTDConfig:
+    return SPMDVRTDConfig(
+        SPMDConfig(**{**FAST, **actor}), **{"features": 64, "critic_minibatches": 4, **(critic or {})}
+    )
+
+
 def _build(config: SPMDVRTDConfig, probe: Probe, num_envs: int = 16) -> Any:
-    return config.build(BuildContext(probe, num_envs, 10_000, NetworkConfig((16,)), lambda run, role: None))
+    return build(config, BuildContext(probe, num_envs, 10_000, NetworkConfig((16,))))
 
 
 def _train(config: SPMDVRTDConfig, probe: Probe, iterations: int) -> tuple[Any, Any]:
@@ -51,14 +57,14 @@ def _train(config: SPMDVRTDConfig, probe: Probe, iterations: int) -> tuple[Any, 
 
 def _action(algorithm: Any, state: Any, observation: Any) -> np.ndarray:
     """Deterministic actions in the probe's units, [-2, 2]."""
-    policy = algorithm.policy(state, "teacher")
-    return 2.0 * np.asarray(policy({"teacher": jnp.asarray(observation)}, jax.random.key(0)))[:, 0]
+    policy = algorithm.policy(state.learnt, "teacher")
+    return 2.0 * np.asarray(policy.distribution({"teacher": jnp.asarray(observation)}).mean)[:, 0]
 
 
 def _batch(algorithm: Any, state: Any) -> Trajectory:
     vector = VectorEnvironment(algorithm.environment, 16)
-    behaviour = sample_behaviour(lambda observation: algorithm.learner.distribution(state.learner, observation))
-    return jax.jit(lambda: collect(vector, behaviour, state.environments, jax.random.key(5), 16)[1])()
+    behaviour = algorithm.agent.behaviour(state.learnt.agent)
+    return jax.jit(lambda: collect(vector, behaviour, state.transient.environments, jax.random.key(5), 16)[1])()
 
 
 def test_the_expected_feature_is_the_mean_over_sampled_actions() -> None:
@@ -96,31 +102,30 @@ def test_a_step_is_the_difference_of_operators_plus_the_anchor_by_explicit_sums(
 @pytest.mark.parametrize("minibatches", [1, 8])
 def test_the_critic_ends_at_lstds_solution_of_the_same_batch(minibatches: int) -> None:
     """On a probe whose reward waits one step; a dense solve in float64 of the same rows is the oracle."""
-    config = SPMDVRTDConfig(
-        **{**FAST, "features": 4, "length_scale": 0.8, "critic_minibatches": minibatches, "critic_epochs": 200}
-    )
+    config = _config({"features": 4, "length_scale": 0.8, "critic_minibatches": minibatches, "critic_epochs": 200})
     algorithm = _build(config, delayed_credit())
     state = jax.jit(algorithm.init)(jax.random.key(3))
     trajectory = _batch(algorithm, state)
-    rows = algorithm.learner._rows(state.learner, trajectory)
+    rows = algorithm.agent.learner._rows(state.learnt.agent, trajectory)
     feature, next_feature, reward = flatten_time((rows.pair, rows.next_state, trajectory.reward))
     theta, _ = jax.jit(batch_vrtd, static_argnums=0)(
         config, feature, next_feature, reward, jnp.ones(4), jax.random.key(1)
     )
-    own, following, paid = (np.asarray(x, np.float64) for x in (feature, next_feature, reward))
-    test_function = own - own.mean(0)
-    solution = np.linalg.solve(test_function.T @ (own - following), test_function.T @ (paid - paid.mean()))
+    psi, next_psi, paid = (np.asarray(x, np.float64) for x in (feature, next_feature, reward))
+    test_function = psi - psi.mean(0)
+    solution = np.linalg.solve(test_function.T @ (psi - next_psi), test_function.T @ (paid - paid.mean()))
     centred = test_function @ solution
     np.testing.assert_allclose(test_function @ np.asarray(theta), centred, atol=1e-3 * centred.std())
 
 
 def test_ends_lead_where_the_process_goes_on() -> None:
     """After a termination the next start, after a time limit the true successor, else what was seen next."""
-    algorithm = _build(SPMDVRTDConfig(**FAST), tempting_end(1.0))
-    state = jax.jit(algorithm.init)(jax.random.key(0)).learner
+    algorithm = _build(_config(), tempting_end(1.0))
+    state = jax.jit(algorithm.init)(jax.random.key(0)).learnt.agent
     shape = (3, 1)
     trajectory = Trajectory(
         observation={"teacher": jnp.array([[[0.0]], [[1.0]], [[2.0]]])},
+        first=jnp.array([[True], [True], [True]]),
         successor={"teacher": jnp.array([[[5.0]], [[6.0]], [[7.0]]])},
         action=jnp.zeros((*shape, 1)),
         log_prob=jnp.zeros(shape),
@@ -129,27 +134,27 @@ def test_ends_lead_where_the_process_goes_on() -> None:
         truncated=jnp.array([[False], [True], [False]]),
         final_observation={"teacher": jnp.array([[3.0]])},
     )
-    rows = algorithm.learner._rows(state, trajectory)
+    rows = algorithm.agent.learner._rows(state, trajectory)
     expected = {"teacher": jnp.array([[[1.0]], [[6.0]], [[3.0]]])}
-    policy = algorithm.learner.distribution(state, expected)
+    policy = algorithm.agent.learner.policy(state).distribution(expected)
     wanted = expected_features(state.critic.features, state.critic.normaliser(expected["teacher"]), policy)
     np.testing.assert_allclose(rows.next_state, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.7])
 def test_the_advantage_is_its_sum_by_an_explicit_loop(decay: float) -> None:
-    algorithm = _build(SPMDVRTDConfig(**{**FAST, "trace_decay": decay}), signal_following())
+    algorithm = _build(_config(trace_decay=decay), signal_following())
     state = jax.jit(algorithm.init)(jax.random.key(0))
-    learner = dataclasses.replace(state.learner, reward_rate=jnp.asarray(-0.4))
+    learner = dataclasses.replace(state.learnt.agent, reward_rate=jnp.asarray(-0.4))
     critic = dataclasses.replace(learner.critic, theta=jax.random.normal(jax.random.key(4), (64,)))
     learner = dataclasses.replace(learner, critic=critic)
     trajectory = _batch(algorithm, state)
-    rows = algorithm.learner._rows(learner, trajectory)
-    quality, value, following = (
+    rows = algorithm.agent.learner._rows(learner, trajectory)
+    q, value, following = (
         np.asarray(row @ critic.theta, np.float64) for row in (rows.pair, rows.state, rows.next_state)
     )
-    residual = np.asarray(trajectory.reward) + 0.4 + following - quality
-    expected = quality - value
+    residual = np.asarray(trajectory.reward) + 0.4 + following - q
+    expected = q - value
     for env in range(16):
         for start in range(16):
             for step in range(start, 16):
@@ -157,20 +162,22 @@ def test_the_advantage_is_its_sum_by_an_explicit_loop(decay: float) -> None:
                 if trajectory.truncated[step, env]:
                     break
     assert bool(trajectory.truncated.any())
-    np.testing.assert_allclose(algorithm.learner.advantage(learner, trajectory), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        algorithm.agent.learner.judge(learner, trajectory).advantage, expected, rtol=1e-3, atol=1e-3
+    )
 
 
 def test_the_actors_gradient_never_reaches_the_critic() -> None:
     """The critic ends where VRTD left it wherever the actor's optimiser stands, and its features never move."""
-    algorithm = _build(SPMDVRTDConfig(**FAST), signal_following())
+    algorithm = _build(_config(), signal_following())
     state = jax.jit(algorithm.init)(jax.random.key(0))
     trajectory = _batch(algorithm, state)
-    before, ends = state.learner.critic, []
-    learn = jax.jit(algorithm.learner.learn)
+    before, ends = state.learnt.agent.critic, []
+    learn = jax.jit(algorithm.agent.learner.learn)
     for shift in (0, 1):
-        optimiser = jax.tree.map(lambda x, shift=shift: x + jnp.asarray(shift, x.dtype), state.learner.optimiser)
-        learner = dataclasses.replace(state.learner, optimiser=optimiser)
-        ends.append(learn(learner, trajectory, jax.random.key(1)).state)
+        optimiser = jax.tree.map(lambda x, shift=shift: x + jnp.asarray(shift, x.dtype), state.learnt.agent.optimiser)
+        learner = dataclasses.replace(state.learnt.agent, optimiser=optimiser)
+        ends.append(learn(learner, trajectory, jax.random.key(1))[0])
     for one, other in zip(*(jax.tree.leaves(after.critic) for after in ends), strict=True):
         np.testing.assert_array_equal(one, other)
     for one, other in zip(jax.tree.leaves(before.features), jax.tree.leaves(ends[0].critic.features), strict=True):
@@ -181,21 +188,21 @@ def test_the_actors_gradient_never_reaches_the_critic() -> None:
 
 
 def test_two_seeds_in_one_program_find_the_reward_rate_of_a_constant_reward_with_features_of_their_own() -> None:
-    algorithm = _build(SPMDVRTDConfig(**FAST), constant_reward(1.5))
+    algorithm = _build(_config(), constant_reward(1.5))
     state = jax.jit(jax.vmap(algorithm.init))(jax.random.split(jax.random.key(0), 2))
     structure = jax.tree.structure(state)
     iterate = jax.jit(jax.vmap(algorithm.iterate))
     for _ in range(3):
         state, metrics = iterate(state)
     assert jax.tree.structure(state) == structure
-    np.testing.assert_allclose(state.learner.reward_rate, 1.5, atol=1e-5)
+    np.testing.assert_allclose(state.learnt.agent.reward_rate, 1.5, atol=1e-5)
     np.testing.assert_allclose(metrics["loss/critic"], 0.0, atol=1e-8)
-    frequency = state.learner.critic.features.frequency
+    frequency = state.learnt.agent.critic.features.frequency
     assert not jnp.array_equal(frequency[0], frequency[1])
 
 
 def test_the_policy_follows_its_signals() -> None:
-    algorithm, state = _train(SPMDVRTDConfig(**FAST), signal_following(), 150)
+    algorithm, state = _train(_config(), signal_following(), 150)
     signals = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0]], np.float32)
     np.testing.assert_allclose(_action(algorithm, state, signals), signals[:, 0] + 0.5 * signals[:, 1], atol=0.15)
 
@@ -203,37 +210,41 @@ def test_the_policy_follows_its_signals() -> None:
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_credit_reaches_an_action_that_is_paid_later(decay: float) -> None:
     """With λ = 0 the credit comes through the critic alone."""
-    algorithm, state = _train(SPMDVRTDConfig(**{**FAST, "trace_decay": decay}), delayed_credit(), 120)
+    algorithm, state = _train(_config(trace_decay=decay), delayed_credit(), 120)
     assert _action(algorithm, state, [[0.5]])[0] == pytest.approx(0.5, abs=0.15)
 
 
 @pytest.mark.parametrize(("reset_cost", "ends"), [(0.0, True), (3.0, False)])
 def test_the_reset_cost_decides_whether_an_end_is_worth_it(reset_cost: float, ends: bool) -> None:
     """Ending at once has ρ = 1 - cost against 0 for living."""
-    algorithm, state = _train(SPMDVRTDConfig(**FAST), tempting_end(reset_cost), 100)
+    algorithm, state = _train(_config(), tempting_end(reset_cost), 100)
     assert (_action(algorithm, state, [[1.0]])[0] > 0.0) == ends
-    assert float(state.learner.reward_rate) == pytest.approx(1.0 if ends else 0.0, abs=0.15)
+    assert float(state.learnt.agent.reward_rate) == pytest.approx(1.0 if ends else 0.0, abs=0.15)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("critic", "actor", "message"),
     [
-        ({"features": 0}, "algorithm.features=0 is too small"),
-        ({"length_scale": 0.0}, "algorithm.length_scale=0.0 is out of range"),
-        ({"critic_epochs": 1.5}, "algorithm.critic_epochs=1.5 must be a whole number"),
-        ({"critic_passes": 0}, "algorithm.critic_passes=0 is too small"),
-        ({"critic_step_size": 1.5}, "algorithm.critic_step_size=1.5 is out of range"),
-        ({"trace_decay": 2.0}, "algorithm.trace_decay=2.0 is out of range"),
-        ({"step_schedule": "cubic"}, "algorithm.step_schedule='cubic' is not known"),
-        ({"step_size": 100.0}, "algorithm.step_size=100.0 is out of range"),
+        ({"features": 0}, {}, "algorithm.features=0 is too small"),
+        ({"length_scale": 0.0}, {}, "algorithm.length_scale=0.0 is out of range"),
+        ({"critic_epochs": 1.5}, {}, "algorithm.critic_epochs=1.5 must be a whole number"),
+        ({"critic_passes": 0}, {}, "algorithm.critic_passes=0 is too small"),
+        ({"critic_step_size": 1.5}, {}, "algorithm.critic_step_size=1.5 is out of range"),
+        ({}, {"trace_decay": 2.0}, "trace_decay=2.0 is out of range"),
+        ({}, {"step_schedule": "cubic"}, "step_schedule='cubic' is not known"),
+        ({}, {"step_size": 100.0}, "step_size=100.0 is out of range"),
+        ({}, {"critic_coefficient": 1.0}, "algorithm.actor.critic_coefficient belongs to SPMD's neural critic"),
+        ({}, {"reward_rate_step": 0.5}, "algorithm.actor.reward_rate_step belongs to"),
     ],
 )
-def test_a_wrong_value_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_a_wrong_value_is_refused(critic: dict[str, Any], actor: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        SPMDVRTDConfig(**changes)
+        _config(critic, **actor)
 
 
-@pytest.mark.parametrize("name", ["minibatches", "critic_minibatches"])
+@pytest.mark.parametrize("name", ["actor.minibatches", "critic_minibatches"])
 def test_a_batch_that_does_not_split_is_refused(name: str) -> None:
+    part, _, _ = name.partition(".")
+    config = _config(minibatches=7) if part == "actor" else _config({"critic_minibatches": 7})
     with pytest.raises(ConfigurationError, match=f"algorithm.{name}=7 equal parts"):
-        _build(SPMDVRTDConfig(**{**FAST, name: 7}), signal_following())
+        _build(config, signal_following())

@@ -13,13 +13,14 @@ def write_checkpointed_run(folder: Path, *overrides: str) -> Path:
     """Initialise a learner as the overrides say, save it, and return the run directory."""
     import jax
 
-    from configs.build import build, experiment_config
+    from configs.build import experiment_config
     from configs.command_line import compose_config
+    from configs.loading import build
     from l2t.run.checkpoint import Checkpoints
 
     composed = compose_config(["num_envs=2", *overrides])
     config = experiment_config(composed)
-    _, algorithm = build(config)
+    algorithm = build(config).algorithm
     init, key = algorithm.init, jax.random.key(config.seed)
     if config.num_seeds > 1:
         # One seed after the other: several batched QR decompositions at once can starve XLA's thread pool of two.

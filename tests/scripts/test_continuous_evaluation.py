@@ -80,7 +80,7 @@ def test_true_values_are_those_of_a_loop_over_gymnasium(study):
     run, make_source = study._policy()
     truth = study._truth(make_source, jax.random.key(0))
     assert truth.reward_rate < 0.5
-    model = run.state.learner.models.actor
+    model = run.state.learnt.agent.models.actor
     layers = model.weights["mean"]["params"]
     actor = (
         [(np.asarray(layers[f"Dense_{i}"]["kernel"]), np.asarray(layers[f"Dense_{i}"]["bias"])) for i in range(3)],
@@ -124,7 +124,7 @@ def test_a_role_or_a_batch_that_does_not_fit_is_refused(study):
 
 
 def test_both_roles_of_learn_to_teach_have_their_own_policy(tmp_path):
-    from configs.build import load_run
+    from configs.loading import load_run
 
     run = load_run(write_checkpointed_run(tmp_path / "a", "env=inverted_pendulum", "algorithm=l2t"))
     observation = {
@@ -135,7 +135,8 @@ def test_both_roles_of_learn_to_teach_have_their_own_policy(tmp_path):
     for role in ("teacher", "student"):
         distribution, encode = gaussian_policy(run, role)
         means[role] = distribution(observation).mean
-        np.testing.assert_array_equal(means[role], run.algorithm.policy(run.state, role)(observation, None))
+        _, played = run.algorithm.policy(run.state.learnt, role).step((), observation, jnp.ones(3, bool))
+        np.testing.assert_array_equal(means[role], played.mode())
         assert encode(observation).shape == observation[role].shape
     assert not np.array_equal(means["teacher"], means["student"])
 

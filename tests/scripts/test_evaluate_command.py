@@ -14,7 +14,7 @@ def run_dir(tmp_path_factory):
 
 
 def test_every_role_is_evaluated_from_the_checkpoint(run_dir):
-    from configs.build import load_run
+    from configs.loading import load_run
     from l2t.rl.evaluation import make_evaluator
 
     run = load_run(run_dir)

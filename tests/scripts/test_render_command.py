@@ -4,7 +4,7 @@ import pytest
 
 from envs.rendering import rendering_available
 from l2t.errors import ConfigurationError
-from scripts.render import frame_stride, main, play, render_run
+from scripts.render import Actor, frame_stride, main, play, render_run
 from tests.scripts.checkpointed_run import write_checkpointed_run
 from tests.support.films import read_mp4
 from tests.support.probes import constant_reward
@@ -88,7 +88,7 @@ def test_a_real_picture_is_drawn_where_opengl_works(tmp_path):
 
 def test_an_environment_without_physics_is_refused_in_one_sentence():
     with pytest.raises(ConfigurationError, match="probe cannot be filmed"):
-        play(constant_reward(), lambda observation, key: jnp.zeros((1, 1)), 5)
+        play(constant_reward(), Actor((), lambda memory, observation, first, key: (memory, jnp.zeros((1, 1)))), 5)
 
 
 def test_without_opengl_there_is_a_notice_and_no_film(run_dir, blind, capsys, tmp_path):

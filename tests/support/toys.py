@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from l2t.errors import DivergenceError
+from l2t.rl.algorithm import RunState
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.policy import Memoryless
 from l2t.rl.types import EnvironmentSpec, EnvironmentState
 
 
@@ -73,17 +77,19 @@ class Drift:
     environment: Any = ToyEnvironment()
     roles: tuple[str, ...] = ("teacher", "student")
     steps_per_iteration: int = 10
+    prior_steps: Mapping[str, int] = field(default_factory=dict)
 
     def init(self, key: Any) -> Any:
         key, start = jax.random.split(key)
         x = jax.random.normal(start, (self.width,))
         # A weak type, the same values twice, and an array without elements: all of them have broken trainers.
-        return {"x": x, "target": x, "scale": 1.0 * jnp.asarray(1.0), "none": jnp.zeros((0, 2)), "k": 0, "key": key}
+        learnt = {"x": x, "target": x, "scale": 1.0 * jnp.asarray(1.0), "none": jnp.zeros((0, 2))}
+        return RunState(learnt, (), 0, key)
 
     def iterate(self, state: Any) -> Any:
-        key, noise = jax.random.split(state["key"])
-        x = state["x"] + 0.1 * state["scale"] + 0.01 * jax.random.normal(noise, state["x"].shape)
-        k = state["k"] + 1
+        key, noise = jax.random.split(state.key)
+        x = state.learnt["x"] + 0.1 * state.learnt["scale"] + 0.01 * jax.random.normal(noise, state.learnt["x"].shape)
+        k = state.iteration + 1
         if self.fail_at:
             x = jax.pure_callback(
                 lambda x, k: _raise(self.failure) if k == self.fail_at else x,
@@ -97,13 +103,18 @@ class Drift:
         metrics = {
             "loss/actor": loss,
             "train/episode_return": x.sum(),
-            "env_steps/teacher": k * self.steps_per_iteration,
-            "env_steps/student": 0 * k,
+            "env_steps/teacher": self.steps_per_iteration,
+            "env_steps/student": 0,
         }
-        return state | {"x": x, "k": k, "key": key, "scale": state["scale"] * 0.99}, metrics
+        learnt = state.learnt | {"x": x, "scale": state.learnt["scale"] * 0.99}
+        return RunState(learnt, state.transient, k, key), metrics
 
-    def policy(self, state: Any, role: str) -> Any:
-        return lambda observation, key: jnp.full((observation["teacher"].shape[0], 1), jnp.tanh(state["x"].mean()))
+    def policy(self, learnt: Any, role: str) -> Any:
+        def constant(observation: Any) -> DiagonalGaussian:
+            mean = jnp.full((observation["teacher"].shape[0], 1), jnp.tanh(learnt["x"].mean()))
+            return DiagonalGaussian(mean, jnp.zeros(1))
+
+        return Memoryless(constant)
 
 
 def _sleep(seconds: float, x: Any) -> Any:
@@ -120,9 +131,9 @@ def evaluate(state: Any, key: Any) -> Any:
     noise = jax.random.normal(key)
     return {
         role: {
-            "return_mean": state["x"].mean() + shift + noise,
+            "return_mean": state.learnt["x"].mean() + shift + noise,
             "return_std": jnp.asarray(0.5),
-            "average_reward": state["x"][0],
+            "average_reward": state.learnt["x"][0],
             "episode_length_mean": jnp.asarray(10.0),
             "episodes": jnp.asarray(4),
         }

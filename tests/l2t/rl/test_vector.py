@@ -6,7 +6,7 @@ import numpy as np
 
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.evaluation import evaluate
-from l2t.rl.learner import sample_behaviour
+from l2t.rl.policy import Memoryless
 from l2t.rl.rollout import collect
 from l2t.rl.vector import VectorEnvironment, scale_action
 from tests.support.probes import Probe, constant_reward, tempting_end
@@ -25,10 +25,14 @@ def _still(observation):
     return DiagonalGaussian(jnp.zeros((*observation["teacher"].shape[:-1], 1)), jnp.zeros(1))
 
 
+def _always(action):
+    return lambda observation: DiagonalGaussian(jnp.full((6, 1), action), jnp.zeros(1))
+
+
 def test_the_successor_is_kept_beside_the_new_episodes_first_observation() -> None:
     vector = VectorEnvironment(_counting(), 4)
     state = vector.init(jax.random.key(0), staggered=False)
-    _, trajectory, _ = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 11)
+    _, trajectory, _ = collect(vector, Memoryless(_still), state, jax.random.key(1), 11)
     shown = np.concatenate([trajectory.observation["teacher"][1:], trajectory.final_observation["teacher"][None]])
     successor = np.asarray(trajectory.successor["teacher"])
     truncated = np.asarray(trajectory.truncated)
@@ -44,7 +48,7 @@ def test_the_successor_is_kept_beside_the_new_episodes_first_observation() -> No
 
 def test_a_time_limit_sets_truncated_only() -> None:
     vector = VectorEnvironment(_counting(), 2)
-    _, trajectory, _ = collect(vector, sample_behaviour(_still), vector.init(jax.random.key(0)), jax.random.key(1), 20)
+    _, trajectory, _ = collect(vector, Memoryless(_still), vector.init(jax.random.key(0)), jax.random.key(1), 20)
     assert trajectory.truncated.any()
     assert not trajectory.terminated.any()
 
@@ -60,9 +64,9 @@ def test_staggered_clocks_spread_the_first_time_limits() -> None:
 def test_episode_statistics_count_whole_episodes_only() -> None:
     vector = VectorEnvironment(_counting(10), 8)
     state = vector.init(jax.random.key(3), staggered=False)
-    state, _, metrics = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 9)
+    state, _, metrics = collect(vector, Memoryless(_still), state, jax.random.key(1), 9)
     assert np.isnan(metrics["train/episode_return"])
-    state, _, metrics = collect(vector, sample_behaviour(_still), state, jax.random.key(1), 16)
+    state, _, metrics = collect(vector, Memoryless(_still), state, jax.random.key(1), 16)
     assert bool(state.statistics.finished.all())
     assert float(metrics["train/episode_return"]) == 10.0
     assert float(metrics["train/episode_length"]) == 10.0
@@ -75,8 +79,9 @@ def test_policy_units_span_the_tasks_range() -> None:
 
 
 def test_evaluation_plays_whole_episodes_and_stops_at_their_end() -> None:
-    ends = evaluate(tempting_end(0.0), lambda o, k: jnp.ones((6, 1)), jax.random.key(0), 6)
-    lives = evaluate(tempting_end(0.0), lambda o, k: -jnp.ones((6, 1)), jax.random.key(0), 6)
+    ends, lives = (
+        evaluate(tempting_end(0.0), Memoryless(_always(action)), jax.random.key(0), 6) for action in (1.0, -1.0)
+    )
     assert (float(ends["return_mean"]), float(ends["episode_length_mean"])) == (1.0, 1.0)
     assert (float(lives["return_mean"]), float(lives["episode_length_mean"])) == (0.0, 20.0)
     assert float(ends["average_reward"]) == 1.0

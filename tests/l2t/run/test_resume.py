@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs.build import build, read_config
+from configs.build import read_config
+from configs.loading import build
 from l2t.run.checkpoint import Checkpoints
 
 TRAIN = str(Path(__file__).parents[3] / "scripts" / "train.py")
@@ -111,7 +112,7 @@ def test_every_metric_equals_that_of_the_undisturbed_run(runs):
 
 def test_every_leaf_of_the_state_equals_that_of_the_undisturbed_run(runs):
     config = read_config(runs[0])
-    like = jax.eval_shape(build(config)[1].init, jax.random.key(0))
+    like = jax.eval_shape(build(config).algorithm.init, jax.random.key(0))
     straight, stopped = (Checkpoints(run / "checkpoints").restore(like, config.identity)[0] for run in runs[:2])
     names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(straight)]
     differing = [
@@ -120,7 +121,10 @@ def test_every_leaf_of_the_state_equals_that_of_the_undisturbed_run(runs):
         if _bytes(a) != _bytes(b)
     ]
     assert differing == []
-    for part in (".teacher", ".student", ".environments.environment.physics.engine", ".key"):
+    for part in (
+        *(".learnt.agent.teacher", ".learnt.agent.student"),
+        *(".transient.environments.environment.physics.engine", ".key"),
+    ):
         assert any(name.startswith(part) for name in names)
 
 

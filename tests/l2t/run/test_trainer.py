@@ -42,6 +42,22 @@ def test_training_runs_to_the_budget_and_evaluates_on_the_way_and_at_the_end(tmp
     assert {"algorithm", "env", "seed", "wall_seconds", "steps_per_second", "versions"} <= set(result)
 
 
+def test_steps_are_counted_past_what_32_bits_hold(tmp_path):
+    """Three iterations of 10^12 steps, and what was spent before."""
+    many = 10**12
+
+    class Long(Drift):
+        def iterate(self, state):
+            after, metrics = super().iterate(state)
+            return after, metrics | {"env_steps/teacher": jnp.asarray(2**31 - 1)}
+
+    long = Long(steps_per_iteration=many, prior_steps={"pretraining": 5 * many})
+    result, rows, _ = run(tmp_path, long, total_steps=3 * many, eval_every=3 * many, checkpoint_every=3 * many)
+    assert result["env_steps"] == rows[-1]["step"] == 3 * many
+    assert result["role_steps"]["teacher"] == rows[-1]["env_steps/teacher"] == 3 * (2**31 - 1)
+    assert result["role_steps"]["pretraining"] == rows[0]["env_steps/pretraining"] == 5 * many
+
+
 def test_rows_carry_time_and_speed(tmp_path):
     _, rows, _ = run(tmp_path)
     assert all(row["perf/steps_per_second"] > 0 for row in rows)
@@ -73,7 +89,7 @@ def test_evaluating_more_often_changes_nothing_in_training(tmp_path):
 def test_every_evaluation_starts_from_the_same_randomness(tmp_path):
     class Still(Drift):
         def iterate(self, state):
-            return state, {"loss/actor": state["x"].mean()}
+            return state, {"loss/actor": state.learnt["x"].mean()}
 
     rows = run(tmp_path, Still())[1]
     assert len({row["eval/student/return_mean"] for row in rows if "eval/student/return_mean" in row}) == 1
@@ -128,7 +144,7 @@ _TIMES = ("wall_seconds", "perf/steps_per_second")
 def leaves(directory):
     like = jax.eval_shape(Drift().init, jax.random.key(0))
     state, _ = Checkpoints(directory.checkpoints).restore(like, {"env": "toy"})
-    state["key"] = jax.random.key_data(state["key"])
+    state = replace(state, key=jax.random.key_data(state.key))
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 
 
@@ -195,7 +211,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     assert Checkpoints(directory.checkpoints).steps() == [40]
     assert [path.name for path in directory.nan.iterdir()] == ["step-70.npz"]
     with np.load(directory.nan / "step-70.npz") as dumped:
-        assert dumped["['k']"] == 7
+        assert dumped[".iteration"] == 7
     assert recorder.rows[-1]["step"] == 60
 
 
@@ -204,11 +220,11 @@ def test_the_diverged_seed_of_a_batch_is_named(tmp_path):
 
     class Poisoned(Drift):
         def init(self, key):
-            return super().init(key) | {"bad": jax.random.bits(key) == jax.random.bits(second)}
+            return replace(super().init(key), transient=jax.random.bits(key) == jax.random.bits(second))
 
         def iterate(self, state):
-            after, metrics = super().iterate({k: v for k, v in state.items() if k != "bad"})
-            return after | {"bad": state["bad"]}, metrics | {"train/x": jnp.where(state["bad"], jnp.inf, 0.0)}
+            after, metrics = super().iterate(state)
+            return after, metrics | {"train/x": jnp.where(state.transient, jnp.inf, 0.0)}
 
     with pytest.raises(DivergenceError, match=r"train/x became inf in iteration 1 .*seed 1"):
         run(tmp_path, Poisoned(), num_seeds=2)

@@ -8,7 +8,8 @@ import optax
 import pytest
 
 from algorithms.config import SPMDConfig
-from l2t.rl.learner import adam, clipped_surrogate
+from l2t.rl.losses import clipped_surrogate
+from l2t.rl.optimise import adam
 
 
 @pytest.mark.parametrize(("schedule", "halfway", "end"), [("constant", 1e-2, 1e-2), ("linear", 0.5e-2, 0.0)])

@@ -1,0 +1,136 @@
+"""From configurations to algorithms.
+
+A package of your own plugs in without an entry here: a configuration that no function below is registered for builds
+itself, by its methods `build(context) -> Algorithm` and, to be a teacher, `learner(context) -> Teacher`.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from algorithms.config import (
+    ActorCriticConfig,
+    DistillationConfig,
+    LearnToTeachConfig,
+    PPOConfig,
+    SPMDConfig,
+    SPMDVRTDConfig,
+    StudentConfig,
+    TeacherConfig,
+)
+from algorithms.distillation import FrozenTeacher
+from algorithms.learn_to_teach import LearnToTeach
+from algorithms.ppo import PPO
+from algorithms.spmd import SPMD
+from algorithms.spmd_vrtd import SPMDVRTD
+from algorithms.student import Student
+from l2t.errors import ConfigurationError
+from l2t.rl.algorithm import Algorithm, BuildContext
+from l2t.rl.learner import Teacher
+from l2t.rl.loop import Loop, Solo
+
+
+@singledispatch
+def build(config: Any, context: BuildContext) -> Algorithm:
+    """The algorithm that a configuration describes.
+
+    Raises:
+        ConfigurationError: batches do not divide, or the configuration does not fit the task.
+    """
+    return config.build(context)
+
+
+@singledispatch
+def learner(config: Any, context: BuildContext) -> Teacher:
+    """The learner alone, for algorithms that compose it."""
+    return config.learner(context)
+
+
+@learner.register
+def _(config: SPMDConfig, context: BuildContext) -> Teacher:
+    return SPMD(config, context.environment.spec, context.network, context.iterations(config.num_steps))
+
+
+@learner.register
+def _(config: PPOConfig, context: BuildContext) -> Teacher:
+    return PPO(config, context.environment.spec, context.network, context.iterations(config.num_steps))
+
+
+@learner.register
+def _(config: SPMDVRTDConfig, context: BuildContext) -> Teacher:
+    return SPMDVRTD(config, context.environment.spec, context.network, context.iterations(config.actor.num_steps))
+
+
+@build.register
+def _(config: ActorCriticConfig, context: BuildContext) -> Algorithm:
+    return _solo(config, config.observation, context)
+
+
+@build.register
+def _(config: SPMDVRTDConfig, context: BuildContext) -> Algorithm:
+    return _solo(config, config.actor.observation, context)
+
+
+@build.register
+def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
+    num_steps, student_envs = config.teacher.num_steps, round(config.student_share * context.num_envs)
+    _check_parts(config.teacher, num_steps * (context.num_envs - student_envs), "teacher.")
+    agent = LearnToTeach(
+        teacher=learner(config.teacher, context),
+        student=_student(config.student, context, num_steps),
+        num_envs=context.num_envs,
+        student_envs=student_envs,
+    )
+    return Loop(context.environment, agent, context.num_envs, num_steps)
+
+
+@build.register
+def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
+    name = context.environment.spec.name
+    policy = context.load_policy(config.teacher_run, "teacher")
+    if policy.environment != name:
+        raise ConfigurationError(
+            f"The teacher of {config.teacher_run} was trained on {policy.environment}, not on {name}."
+        )
+    agent = LearnToTeach(
+        teacher=FrozenTeacher(policy, config.exploration),
+        student=_student(config.student, context, config.num_steps),
+        num_envs=context.num_envs,
+        student_envs=context.num_envs if config.method == "dagger" else 0,
+    )
+    prior = {"pretraining": policy.env_steps}
+    return Loop(context.environment, agent, context.num_envs, config.num_steps, prior_steps=prior)
+
+
+def _solo(config: TeacherConfig, role: str, context: BuildContext) -> Algorithm:
+    _check_parts(config, config.num_steps * context.num_envs, "")
+    agent = Solo(learner(config, context), role, context.num_envs)
+    return Loop(context.environment, agent, context.num_envs, config.num_steps)
+
+
+def _student(config: StudentConfig, context: BuildContext, num_steps: int) -> Student:
+    student = Student(config, context.environment.spec, context.num_envs, context.iterations(num_steps))
+    if num_steps % student.chunk(num_steps):
+        raise ConfigurationError(
+            f"A roll-out of {num_steps} steps does not split into chunks of algorithm.student.memory_chunk="
+            f"{config.memory_chunk}; change one of the two."
+        )
+    rows, unit = num_steps * context.num_envs // student.chunk(num_steps), "chunks" if student.remembers else ""
+    _check_batch(rows, "student.minibatches", config.minibatches, unit)
+    return student
+
+
+def _check_parts(config: TeacherConfig, batch: int, prefix: str) -> None:
+    if isinstance(config, SPMDVRTDConfig):
+        _check_batch(batch, f"{prefix}critic_minibatches", config.critic_minibatches)
+        prefix += "actor."
+    _check_batch(batch, f"{prefix}minibatches", config.minibatches)
+
+
+def _check_batch(batch: int, name: str, parts: int, unit: str = "") -> None:
+    if batch == 0 or batch % parts:
+        raise ConfigurationError(
+            f"A batch of {batch} {unit or 'transitions'} (num_steps x environments) does not split into "
+            f"algorithm.{name}={parts} equal parts; change num_envs, the roll-out's num_steps or algorithm.{name}."
+        )

@@ -1,0 +1,145 @@
+"""What scripts and notebooks call: compose a configuration, train, load a policy.
+
+config = compose(["algorithm=l2t", "env=hopper", "total_steps=100_000"])
+run = train(config)
+policy = load_policy(run.path, "student")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from configs.build import experiment_config
+from configs.command_line import compose_config, shorthand
+from configs.record import plain
+from configs.schema import ExperimentConfig
+from l2t.run.directory import RunDirectory, check_new, write_atomically, writing
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run that came to its end, or was interrupted.
+
+    Attributes:
+        path: its directory.
+        result: what `result.json` holds.
+    """
+
+    path: Path
+    result: dict[str, Any]
+
+
+def compose(overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """The checked configuration that a command line would give, such as `["algorithm=spmd", "env=hopper"]`.
+
+    Raises:
+        ConfigurationError: a key or value is wrong; the message lists what is possible.
+    """
+    return experiment_config(compose_config([shorthand(override) for override in overrides]))
+
+
+def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None = None) -> TrainedRun:
+    """Train as `config` says, or the overrides that it is composed from, in a directory of its own.
+
+    A run of `config.resume` is continued where it is. Only one that was started from overrides can be resumed from the
+    command line too.
+
+    Args:
+        config: a configuration, or overrides.
+        run_dir: where; by default `config.run_dir`, or a dated directory under `runs/`.
+
+    Raises:
+        L2TError: something is wrong with the configuration, the directory or the training, in one line.
+    """
+    composed = config if isinstance(config, ExperimentConfig) else compose(config)
+    if composed.resume is not None:
+        path = Path(composed.resume)
+        return TrainedRun(path, run(composed, path))
+    path = Path(run_dir or composed.run_dir or _dated(composed))
+    check_new(path)
+
+    def describe() -> None:
+        overrides = [] if isinstance(config, ExperimentConfig) else [shorthand(override) for override in config]
+        with writing(path):
+            (path / ".hydra").mkdir(exist_ok=True)
+        write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(_described(composed)))
+        if overrides:
+            write_atomically(path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
+
+    return TrainedRun(path, run(composed, path, describe))
+
+
+def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Train as `config` says, in the run directory `path`.
+
+    Args:
+        config: the checked configuration.
+        path: the run directory.
+        on_start: called when the training state is there and nothing has been written yet.
+
+    Returns:
+        What `result.json` holds.
+    """
+    from configs.loading import build
+    from l2t import runtime
+    from l2t.rl.evaluation import make_evaluator
+    from l2t.run.checkpoint import Checkpoints
+    from l2t.run.tracking.base import Trackers
+    from l2t.run.tracking.console import ConsoleTracker
+    from l2t.run.tracking.jsonl import JsonlTracker
+    from l2t.run.tracking.wandb import WandbTracker
+    from l2t.run.trainer import TrainerSettings
+    from l2t.run.trainer import train as train_algorithm
+
+    runtime.configure()
+    directory = RunDirectory(path)
+    host = Checkpoints(directory.checkpoints).host(config.identity) if config.resume else {}
+    built = build(config, host.get("recipes"))
+    print(f"{config.algorithm.name} on {config.env.name}, seed {config.seed}, in {path}", flush=True)
+    console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
+    wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
+    trackers = Trackers(JsonlTracker(directory), wandb, console)
+    status = "failed"
+    try:
+        result = train_algorithm(
+            TrainerSettings(
+                algorithm=config.algorithm.name,
+                env=config.env.name,
+                total_steps=config.total_steps,
+                eval_every=config.eval_every,
+                checkpoint_every=config.checkpoint_every,
+                identity=config.identity,
+                seed=config.seed,
+                num_seeds=config.num_seeds,
+                keep_checkpoints=config.keep_checkpoints,
+                resume=config.resume is not None,
+                labels={"wandb_run_id": wandb.run_id, "recipes": built.recipes},
+                on_start=on_start,
+            ),
+            built.algorithm,
+            directory,
+            trackers,
+            make_evaluator(built.algorithm, config.eval_episodes),
+        )
+        status = result["status"]
+    finally:
+        trackers.finish(status)
+    return result
+
+
+def _dated(config: ExperimentConfig) -> Path:
+    now = datetime.now()
+    return Path("runs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{config.algorithm.name}-{config.env.name}-s{config.seed}"
+
+
+def _described(config: ExperimentConfig) -> Any:
+    """As Hydra writes it down: the root has no `_target_`."""
+    values = plain(config)
+    del values["_target_"]
+    return OmegaConf.create(values)

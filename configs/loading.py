@@ -1,0 +1,173 @@
+"""From configurations to algorithms, and back from run directories: states and policies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import PyTree
+from omegaconf import DictConfig, OmegaConf
+
+from algorithms.build import build as build_algorithm
+from configs.build import experiment_config, read_config
+from configs.schema import ExperimentConfig
+from l2t.config import check_choice
+from l2t.errors import ConfigurationError
+from l2t.rl.acting import LoadedPolicy
+from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy, RunState
+from l2t.rl.types import Environment
+from l2t.run.checkpoint import Checkpoints
+
+Recipes = Mapping[str, Any]
+"""How to rebuild the policies of other runs that a run has swallowed: JSON, kept in every checkpoint beside the state,
+which holds their parameters. A checkpoint therefore stands alone."""
+
+
+class Built(NamedTuple):
+    """What a configuration describes.
+
+    Attributes:
+        environment, algorithm: of the run.
+        recipes: of the policies that were loaded from other runs to be part of this one; see `Recipes`.
+    """
+
+    environment: Environment
+    algorithm: Algorithm
+    recipes: Recipes
+
+
+def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
+    """Construct the environment and the algorithm that trains in it.
+
+    Args:
+        config: the checked configuration.
+        recipes: of a run that is read back: it needs no other run's directory any more.
+    """
+    environment = config.env.build(config.physics)
+    pantry = Pantry(config.physics, recipes or {})
+    context = BuildContext(environment, config.num_envs, config.total_steps, config.network, pantry.load)
+    return Built(environment, build_algorithm(config.algorithm, context), pantry.recipes)
+
+
+class Run(NamedTuple):
+    """A training run read back from its directory; the simulations that were under way are left out of `state`."""
+
+    config: ExperimentConfig
+    environment: Environment
+    algorithm: Algorithm
+    state: RunState
+    recipes: Recipes
+
+
+def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig | None = None) -> Run:
+    """Rebuild a run and restore what it has learnt from its newest checkpoint.
+
+    Args:
+        run_dir: a run directory.
+        seed_index: which of a batch of seeds (`num_seeds` > 1) to take.
+        config: the run's configuration with another environment or engine; by default as it was trained.
+
+    Raises:
+        RunDirectoryError: it is not a run directory.
+        CheckpointError: there is no readable checkpoint in it.
+    """
+    config = config or read_config(run_dir)
+    if not 0 <= seed_index < config.num_seeds:
+        raise ConfigurationError(f"seed_index={seed_index} does not exist; the run has {config.num_seeds} seed(s).")
+    checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
+    built = build(config, checkpoints.host(config.identity).get("recipes"))
+    like = replace(jax.eval_shape(_init(built.algorithm, config.num_seeds), jax.random.key(0)), transient=None)
+    state, _ = checkpoints.restore(like, config.identity, ".transient")
+    if config.num_seeds > 1:
+        state = jax.tree.map(lambda leaf: leaf[seed_index], state)
+    return Run(config, built.environment, built.algorithm, state, built.recipes)
+
+
+def _init(algorithm: Algorithm, num_seeds: int) -> Callable[[Any], RunState]:
+    if num_seeds == 1:
+        return algorithm.init
+    return lambda key: jax.vmap(algorithm.init)(jax.random.split(key, num_seeds))
+
+
+def load_policy(run: str | Path, role: str | None = None, *, seed_index: int = 0) -> LoadedPolicy:
+    """The policy of a role from the newest checkpoint of a run, which may still be going on.
+
+    Args:
+        run: the run directory.
+        role: such as `teacher`; by default the student where there is one.
+        seed_index: which of a batch of seeds.
+
+    Raises:
+        RunDirectoryError, CheckpointError: there is nothing to load.
+        ConfigurationError: the role is unknown.
+    """
+    # A few robots at most act from Python: C MuJoCo is there without a GPU too.
+    loaded = load_run(run, seed_index, read_config(run, engine="native"))
+    roles = loaded.algorithm.roles
+    role = role or ("student" if "student" in roles else roles[0])
+    check_choice("role", role, roles)
+    return LoadedPolicy(loaded.environment, loaded.algorithm.policy(loaded.state.learnt, role), role)
+
+
+@dataclass
+class Pantry:
+    """Loads policies of other runs for a run that is being built, and keeps the recipes of those it gave out.
+
+    Attributes:
+        physics: engine to rebuild their tasks on.
+        known: recipes of a run that is read back; its own checkpoint holds the parameters.
+        recipes: of what was loaded.
+    """
+
+    physics: Any
+    known: Recipes
+    recipes: dict[str, Any] = field(default_factory=dict)
+
+    def load(self, run: str, role: str) -> FrozenPolicy:
+        """The policy of a role, frozen: from the recipe where there is one, otherwise from the run's directory."""
+        name = f"{role} of {run}"
+        if name in self.known:
+            recipe = self.known[name]
+            config = experiment_config(_container(recipe["config"]))
+            built = build(replace(config, physics=self.physics), recipe["recipes"])
+            algorithm, environment = built.algorithm, built.environment
+
+            def parameters() -> PyTree:
+                return algorithm.init(jax.random.key(0)).learnt  # of the right structure; the checkpoint has the values
+
+        else:
+            config = read_config(run, engine="auto")
+            loaded = load_run(run, config=replace(config, physics=self.physics))
+            algorithm, environment = loaded.algorithm, loaded.environment
+            check_choice("role", role, algorithm.roles)
+            recipe = {
+                "config": OmegaConf.to_container(OmegaConf.load(Path(run) / ".hydra" / "config.yaml")),
+                "env_steps": _env_steps(Path(run)),
+                "recipes": dict(loaded.recipes),
+            }
+
+            def parameters() -> PyTree:
+                return loaded.state.learnt
+
+        self.recipes[name] = recipe
+        return FrozenPolicy(
+            lambda learnt: algorithm.policy(learnt, role), parameters, environment.spec.name, recipe["env_steps"]
+        )
+
+
+def _container(config: Any) -> DictConfig:
+    """A stored configuration, on whatever engine this machine has."""
+    stored = OmegaConf.create(config)
+    assert isinstance(stored, DictConfig)
+    if OmegaConf.select(stored, "physics.engine") is not None:
+        stored.physics.engine = "auto"
+    return stored
+
+
+def _env_steps(run_dir: Path) -> int:
+    result = run_dir / "result.json"
+    return json.loads(result.read_text())["env_steps"] if result.is_file() else 0

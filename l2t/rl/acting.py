@@ -1,0 +1,88 @@
+"""Acting with a policy from Python: NumPy in, NumPy out, one robot or a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from l2t.config import check_choice
+from l2t.errors import ConfigurationError
+from l2t.rl.policy import Policy
+from l2t.rl.types import Environment
+from l2t.rl.vector import scale_action, with_action
+
+
+class LoadedPolicy:
+    """The policy of a role of a run: observations in, actions of the task out, for one robot or a batch.
+
+    It plays the mode of its distribution, the mean of a Gaussian. What it remembers, and its previous action, are kept
+    between calls; `reset` forgets them.
+
+    Attributes:
+        environment: the task, as the run has it.
+        role: whose policy it is.
+    """
+
+    def __init__(self, environment: Environment, policy: Policy, role: str) -> None:
+        self.environment = environment
+        self.role = role
+        self._policy = policy
+        self._memory: PyTree = None
+        self._first = np.ones(0, bool)
+        self._action = np.zeros((0, 0), np.float32)
+        self._step = jax.jit(self._advance)
+
+    def reset(self, which: np.ndarray | None = None) -> None:
+        """Forget the episode: of every robot, or of those of a batch where `which` is true."""
+        if which is None or self._memory is None:
+            self._memory = None
+        else:
+            which = np.asarray(which, bool)
+            if which.shape != self._first.shape:
+                raise ConfigurationError(f"reset got {which.shape} flags for a batch of {len(self._first)} robots.")
+            self._first = self._first | which
+            self._action = np.where(which[:, None], 0.0, self._action)
+
+    def __call__(self, observation: Any) -> np.ndarray:
+        """The next action, in the task's own units.
+
+        Args:
+            observation: `[n]` for one robot, `[robot, n]` for a batch: the group that the role is named after; or a
+                mapping of groups to such arrays.
+
+        Raises:
+            ConfigurationError: the observation has not the size that the policy was trained on, or the batch is of
+                another size than the last call's.
+        """
+        groups = observation if isinstance(observation, Mapping) else {self.role: observation}
+        arrays = {name: np.asarray(value, np.float32) for name, value in groups.items()}
+        sizes = self.environment.spec.observation_sizes
+        for name, array in arrays.items():
+            check_choice("observation group", name, sizes)
+            if array.ndim not in (1, 2) or array.shape[-1] != sizes[name]:
+                raise ConfigurationError(
+                    f"The {name} observation has shape {array.shape}; it must be [{sizes[name]}], or [robots, "
+                    f"{sizes[name]}] for a batch."
+                )
+        single = next(iter(arrays.values())).ndim == 1
+        batch = {name: np.atleast_2d(array) for name, array in arrays.items()}
+        robots = len(next(iter(batch.values())))
+        if self._memory is None:
+            self._memory = self._policy.initial(robots)
+            self._first = np.ones(robots, bool)
+            self._action = np.zeros((robots, self.environment.spec.action_size), np.float32)
+        if robots != len(self._first):
+            raise ConfigurationError(f"{robots} robots after {len(self._first)}: call reset() before another batch.")
+        self._memory, clipped, action = self._step(self._memory, batch, self._action, self._first)
+        self._first, self._action = np.zeros(robots, bool), np.asarray(clipped)
+        return np.asarray(action)[0] if single else np.asarray(action)
+
+    def _advance(self, memory: PyTree, observation: Any, action: Any, first: Any) -> tuple[PyTree, Any, Any]:
+        memory, distribution = self._policy.step(memory, with_action(observation, action), first)
+        action = distribution.mode()
+        return memory, jnp.clip(action, -1.0, 1.0), scale_action(self.environment.spec, action)

@@ -1,0 +1,50 @@
+"""What a policy is: a distribution over actions, given what is observed now and what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Array, Bool, PyTree
+
+from l2t.rl.distributions import Distribution
+from l2t.rl.types import Observation
+
+Memory = PyTree
+"""What a policy carries from step to step, leaves `[env, ...]`; `()` for one that remembers nothing."""
+
+
+class Policy(Protocol):
+    """Acts in a batch of instances; actions are in policy units, where [-1, 1] spans the task's range."""
+
+    def initial(self, instances: int) -> Memory:
+        """The memory before the first step."""
+        ...
+
+    def step(self, memory: Memory, observation: Observation, first: Bool[Array, " env"]) -> tuple[Memory, Distribution]:
+        """The distribution of the next action, and the memory for the step after.
+
+        Args:
+            memory: as the last step left it.
+            observation: groups with leading axis `[env]`.
+            first: where an episode begins, so that what is remembered is of another one.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Memoryless:
+    """A policy of the present observation alone."""
+
+    distribution: Callable[[Observation], Distribution]
+
+    def initial(self, instances: int) -> Memory:
+        """Nothing."""
+        del instances
+        return ()
+
+    def step(self, memory: Memory, observation: Observation, first: Bool[Array, " env"]) -> tuple[Memory, Distribution]:
+        """See `Policy.step`."""
+        del first
+        return memory, self.distribution(observation)

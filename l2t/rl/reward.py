@@ -1,0 +1,44 @@
+"""Where the reward comes from that a learner is given: the task's own, or one that is learnt as the run goes on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from jaxtyping import Array, Key, PyTree
+
+from l2t.rl.types import Metrics, Trajectory
+
+
+class Reward(Protocol):
+    """Stands between collecting and learning."""
+
+    def init(self, key: Key[Array, ""]) -> PyTree:
+        """Parameters and optimiser; `()` where there are none."""
+        ...
+
+    def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[PyTree, Metrics]:
+        """One step on a batch, before it is relabelled."""
+        ...
+
+    def relabel(self, state: PyTree, trajectory: Trajectory) -> Trajectory:
+        """The batch with this reward in place of the task's."""
+        ...
+
+
+class TaskReward:
+    """The task's own."""
+
+    def init(self, key: Key[Array, ""]) -> PyTree:
+        """Nothing to learn."""
+        del key
+        return ()
+
+    def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[PyTree, Metrics]:
+        """Nothing."""
+        del trajectory, key
+        return state, {}
+
+    def relabel(self, state: PyTree, trajectory: Trajectory) -> Trajectory:
+        """The batch as it is."""
+        del state
+        return trajectory
