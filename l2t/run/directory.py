@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from l2t.errors import RunDirectoryError
 
 LOCK = ".lock"
@@ -116,6 +118,21 @@ def claimed(path: Path, *, resume: bool = False, numbered: bool = False) -> Iter
             if not resume:
                 place.rmdir()  # fails where something is in it
         os.close(lock)
+
+
+def read_overrides(path: Path) -> list[str]:
+    """What the command line changed in the configuration of the run at `path`, as it was typed.
+
+    Raises:
+        RunDirectoryError: the list is missing or cannot be read.
+    """
+    file = Path(path) / ".hydra" / "overrides.yaml"
+    try:
+        listed = yaml.safe_load(file.read_text(encoding="utf-8")) or []
+        return [str(override) for override in listed]
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunDirectoryError(f"{file} cannot be read ({reason}), so the run cannot be resumed.") from error
 
 
 def check_new(path: Path) -> None:

@@ -119,17 +119,21 @@ def test_a_refused_claim_leaves_what_is_there_untouched(tmp_path, content):
 
 
 def test_a_directory_of_which_nothing_came_is_removed_again(tmp_path):
-    with pytest.raises(ZeroDivisionError), claimed(tmp_path / "a" / "run") as path:
+    with ExitStack() as stack:
+        path = stack.enter_context(claimed(tmp_path / "a" / "run"))
         (path / ".hydra").mkdir()
         (path / ".hydra" / "config.yaml").touch()
-        _ = 1 / 0
+        assert (path / LOCK).exists()
     assert list((tmp_path / "a").iterdir()) == []
 
 
-def test_a_directory_with_a_first_file_stays(tmp_path):
-    with pytest.raises(ZeroDivisionError), claimed(tmp_path / "run") as path:
+def test_a_directory_with_a_first_file_stays_when_an_error_ends_it(tmp_path):
+    def fail(path):
         RunDirectory(path).append_metrics([{"step": 1}])
-        _ = 1 / 0
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), claimed(tmp_path / "run") as path:
+        fail(path)
     assert [child.name for child in (tmp_path / "run").iterdir()] == ["metrics.jsonl"]
 
 
