@@ -49,14 +49,11 @@ class RunDirectory:
             file.writelines(lines)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Every complete row."""
+        """Every complete row; a process that dies while it writes leaves a torn line."""
         if not self.metrics.is_file():
             return []
-        rows = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # a torn last line
-                rows.append(json.loads(line))
-        return rows
+        lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [row for line in lines if (row := _row(line)) is not None]
 
     def rewind_metrics(self, step: int) -> None:
         """Drop the rows after `step`: a resumed run writes them again."""
@@ -77,7 +74,8 @@ class RunDirectory:
         if not self.result.is_file():
             return {}
         try:
-            return json.loads(self.result.read_text(encoding="utf-8"))
+            result = json.loads(self.result.read_text(encoding="utf-8"))
+            return result if isinstance(result, dict) else {}
         except (OSError, ValueError) as error:
             raise RunDirectoryError(
                 f"{self.result} cannot be read: it is not valid JSON ({error}). Delete it to read the metrics alone."
@@ -291,6 +289,14 @@ def write_atomically(path: Path, text: str) -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     return path
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int | float) else None
 
 
 def _plain(value: Any) -> Any:
