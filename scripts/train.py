@@ -177,7 +177,7 @@ def _describe(config: DictConfig, experiment: ExperimentConfig, path: Path) -> N
     folder = path / ".hydra"
     with writing(folder):
         folder.mkdir(exist_ok=True)
-    overrides = [str(override) for override in HydraConfig.get().overrides.task]
+    overrides = _typed()
     if experiment.run_dir is not None:  # as it turned out, where it was made of other values
         overrides = [override for override in overrides if not override.startswith("run_dir=")]
         overrides.append(quoted_path(f"run_dir={experiment.run_dir}"))
@@ -192,8 +192,7 @@ def _record_changes(config: DictConfig, path: Path) -> None:
     """Let `.hydra/` describe the run as it goes on, so that the next resume and every reader find the new values."""
     recorded = read_overrides(path)
     place = [override for override in recorded if override.startswith("run_dir=")]
-    listed = [str(override) for override in HydraConfig.get().overrides.task]
-    overrides = place + [override for override in listed if not override.startswith("resume=")]
+    overrides = place + [override for override in _typed() if not override.startswith("resume=")]
     if sorted(overrides) == sorted(recorded):
         return
     stored = OmegaConf.load(path / ".hydra" / "config.yaml")
@@ -201,6 +200,12 @@ def _record_changes(config: DictConfig, path: Path) -> None:
     after = OmegaConf.merge(config, {"resume": None}, OmegaConf.masked_copy(stored, "run_dir"))
     write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(after))
     write_atomically(path / ".hydra" / "overrides.yaml", yaml.safe_dump(overrides, allow_unicode=True))
+
+
+def _typed() -> list[str]:
+    """The overrides of this job as they were typed: a `${...}` in them belongs to the configuration."""
+    overrides = OmegaConf.create({"task": HydraConfig.get().overrides.task})
+    return [str(node) for node in OmegaConf.to_container(overrides, resolve=False)["task"]]  # pyright: ignore
 
 
 def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> None:

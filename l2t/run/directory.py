@@ -136,6 +136,11 @@ def read_overrides(path: Path) -> list[str]:
 def check_new(path: Path) -> None:
     """Raise unless a new run can start at `path`. Creates nothing."""
     path = Path(path)
+    if pattern := sorted(set("*?[") & set(str(path.absolute()))):
+        raise RunDirectoryError(
+            f"{path.absolute()} holds a {pattern[0]}, which the library that writes checkpoints takes for a pattern; "
+            "choose another place with run_dir=."
+        )
     if path.exists() and not path.is_dir():
         raise RunDirectoryError(f"{path} is a file, not a directory; choose another place with run_dir=.")
     _check_unheld(path)

@@ -25,7 +25,6 @@ def values(arguments):
         "it's",
         'say "hi"',
         "a,b",
-        "[1]",
         "{x}",
         "a:b",
         "5",

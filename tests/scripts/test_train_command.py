@@ -254,7 +254,7 @@ def test_a_run_finishes_when_nobody_reads_its_output_any_more(stranger, tmp_path
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-@pytest.mark.parametrize("name", ["runs/my run=ü", "it's, [really] {fine}", "x_${seed}_${hydra:runtime.choices.env}"])
+@pytest.mark.parametrize("name", ["runs/it's my run=ü", "x_${seed}_${hydra:runtime.choices.env}"])
 def test_a_directory_of_any_name_is_trained_reported_and_resumed(stranger, tmp_path, name):
     code, out, err = train(stranger, tmp_path, *SHORT[1:], "seed=3", f"run_dir={name}")
     assert (code, err) == (0, "")
