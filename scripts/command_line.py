@@ -6,7 +6,10 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from l2t.errors import L2TError
@@ -24,6 +27,24 @@ def exit_code(command: Callable[[], None]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def progress(say: Callable[[str], None], every: float = 30.0) -> Iterator[Callable[[str], None]]:
+    """Yield `say`, and meanwhile say every so many seconds that the work goes on."""
+    began, done = time.monotonic(), threading.Event()
+
+    def beat() -> None:
+        while not done.wait(every):
+            say(f"still at work after {time.monotonic() - began:,.0f} s")
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield say
+    finally:
+        done.set()
+        thread.join()
 
 
 def outlive_readers() -> None:

@@ -29,7 +29,7 @@ from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
 from l2t.run.directory import RunDirectory, claimed, describe, read_overrides, write_atomically, writing
 from l2t.run.signals import StopSignals, exit_on_signals
-from scripts.command_line import outlive_readers
+from scripts.command_line import outlive_readers, progress
 
 
 def main() -> None:
@@ -153,7 +153,8 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     print(f"{config.study.name}, seed {config.seed}, in {_shown(path)}", flush=True)
     began = time.perf_counter()
-    result = config.study.run(config.seed, lambda line: print(line, flush=True))
+    with progress(partial(print, flush=True)) as notice:
+        result = config.study.run(config.seed, notice)
     facts = {"seed": config.seed, "wall_seconds": round(time.perf_counter() - began, 3), "versions": versions}
     overrides = [override for override in read_overrides(path) if not override.startswith("run_dir=")]
     with StopSignals("writing the study first") as stop:
