@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from l2t_commands import ROOMS
 from scripts.command_line import progress
 from tests.support.synthetic_runs import write_run
 
@@ -105,3 +106,27 @@ def test_what_takes_long_shows_that_it_goes_on():
     assert lines[0] == "began"
     assert all(line.startswith("still at work after ") for line in lines[1:])
     assert said == len(lines) >= 3
+
+
+@pytest.mark.parametrize("content", [None, "raise ImportError('not yours')"])
+def test_a_users_own_folders_of_the_same_names_do_not_break_the_commands(tmp_path, content):
+    for room in ROOMS:
+        (tmp_path / room).mkdir()
+        if content is not None:
+            (tmp_path / room / "__init__.py").write_text(content)
+    # As in an installed command, and with the user's folders first on the path.
+    program = "import sys; sys.argv[0] = 'l2t'; from l2t_commands import {}; sys.exit({}())"
+    for command, arguments, code, told in (
+        ("train", ["env=foo"], 1, "half_cheetah"),
+        ("evaluate", ["nowhere"], 1, "nowhere is not a folder"),
+        ("report", ["--help"], 0, "--group-by"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(command, command), *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(SCRIPTS.parent)])},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code, done.stderr
+        assert told in done.stdout + done.stderr
