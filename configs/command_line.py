@@ -7,22 +7,25 @@ any directory is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra._internal.utils import get_args_parser  # the only parser that knows Hydra's own flags
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.build import experiment_config
 from configs.messages import check_group_value, explain, is_group
 from configs.schema import KEYS
 from l2t.errors import ConfigurationError, RunDirectoryError
-from l2t.run.directory import check_new, check_resumable, check_writable, writing
+from l2t.run.directory import check_new, check_resumable, check_writable, claimed, read_overrides
 
 OPEN = ("env.parameters.", "env.randomise.")
 """Mappings that take keys of the user's own; Hydra would ask for a `+` in front of each."""
@@ -36,7 +39,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     """The arguments to hand to Hydra in place of `arguments`.
 
     - `algorithm.teacher=ppo` becomes `algorithm/teacher=ppo`, where that is a configuration group;
-    - `run_dir=X` also sets Hydra's output directory;
+    - `run_dir=X` also sets Hydra's output directory, and like `resume=X` needs no quotes whatever X holds;
     - `resume=X` brings back the overrides that X was started with, before the new ones;
     - `--config-dir X` becomes an entry of `hydra.searchpath`, which a resumed run can find again.
 
@@ -46,7 +49,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     """
     parsed = get_args_parser().parse_intermixed_args(list(arguments))
     flags = _flags(arguments, parsed.overrides)
-    overrides = [shorthand(override) for override in parsed.overrides]
+    overrides = [shorthand(quoted_path(override)) for override in parsed.overrides]
     if parsed.config_dir is not None:
         overrides.append(_search_path(parsed.config_dir))
     if parsed.help or parsed.hydra_help or parsed.info or parsed.cfg or parsed.shell_completion:
@@ -59,14 +62,18 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         if values.get("run_dir") is not None:
             raise ConfigurationError("resume= continues a run where it is: leave out run_dir=.")
         overrides = resume_overrides(Path(str(resume)), overrides)
-    elif values.get("run_dir") is not None:
-        directory = "sweep" if parsed.multirun else "run"
-        overrides.append(f"hydra.{directory}.dir={_quote(str(values['run_dir']))}")
+    else:
+        if values.get("run_dir") is not None:
+            directory = "sweep" if parsed.multirun else "run"
+            overrides.append(f"hydra.{directory}.dir={_quote(str(values['run_dir']))}")
+        overrides.append("hydra.output_subdir=null")  # a job describes itself once the directory is its own
     for candidate in _combinations(overrides) if parsed.multirun else [overrides]:
+        # A name for the directory may be made of what only a starting job knows, such as ${now:%H} or ${hydra:job.num}.
+        candidate = [override for override in candidate if not override.startswith("run_dir=")]
         if experiment_config(compose_config(candidate, parsed.config_name or "train")).study is not None:
             _check_study(values)
     if resume is None:
-        _claim_place(_values(overrides), parsed.multirun)
+        _check_place(_values(overrides), parsed.multirun)
     return [*flags, *overrides]
 
 
@@ -83,6 +90,51 @@ def compose_config(overrides: Sequence[str], config_name: str = "train") -> Dict
             return compose(config_name, overrides=list(overrides))
         except (HydraException, ValueError) as error:
             raise explain(error, overrides, lambda tried: compose(config_name, overrides=list(tried))) from error
+
+
+@contextmanager
+def sweep_claimed(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """Hold the folder of a sweep; yields what `prepare` returned, with that folder. A single run claims its own.
+
+    Raises:
+        RunDirectoryError: somebody else writes there, or something is there already.
+        ConfigurationError: the runs of the sweep would name different folders.
+    """
+    parsed = get_args_parser().parse_intermixed_args(list(arguments))
+    if not parsed.multirun or parsed.help or parsed.hydra_help or parsed.info or parsed.cfg or parsed.shell_completion:
+        yield list(arguments)
+        return
+    chosen = str(_values(parsed.overrides).get("hydra.sweep.dir", ""))
+    combinations = _combinations(parsed.overrides)
+    # Only a name that is made up from other values can differ from run to run.
+    folders = {
+        _sweep_folder(each, parsed.config_name or "train") for each in combinations[: None if "${" in chosen else 1]
+    }
+    if len(folders) > 1:
+        raise ConfigurationError(
+            f"run_dir={chosen} would differ between the runs of the sweep, and is the folder of all of them: name the "
+            "runs in it with hydra.sweep.subdir=."
+        )
+    with claimed(folders.pop(), numbered=not chosen) as folder:
+        yield [*arguments, f"hydra.sweep.dir={_quote(str(folder))}"]
+
+
+def _sweep_folder(overrides: Sequence[str], config_name: str) -> Path:
+    with initialize_config_module("configs", version_base="1.3"):
+        composed = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(composed)
+    try:
+        return Path(composed.hydra.sweep.dir)
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(f"hydra.sweep.dir cannot be resolved: {str(error).splitlines()[0]}") from error
+
+
+def quoted_path(override: str) -> str:
+    """Make what the shell hands over for `run_dir` and `resume` one value to Hydra, whatever characters it holds."""
+    match = re.fullmatch(r"(\+{0,2}(?:run_dir|resume))=(.+)", override, re.S)
+    if match is None or match[2] == "null" or re.fullmatch(r"'.*'|\".*\"", match[2], re.S):
+        return override
+    return f"{match[1]}={_quote(str(Path(match[2]).expanduser()))}"
 
 
 def shorthand(override: str) -> str:
@@ -107,11 +159,7 @@ def resume_overrides(run_dir: Path, new: Sequence[str]) -> list[str]:
     """
     check_resumable(run_dir)
     given = {_place(override) for override in new} | {("run_dir", None), ("resume", None)}
-    old = [
-        *_recorded(run_dir / ".hydra" / "overrides.yaml", ""),
-        *_recorded(run_dir / ".hydra" / "hydra.yaml", "hydra"),
-    ]
-    kept = [override for override in old if _place(override) not in given]
+    kept = [override for override in _recorded(run_dir) if _place(override) not in given]
     # The directory keeps the description of how the run was started.
     return [*kept, *new, f"hydra.run.dir={_quote(str(run_dir))}", "hydra.output_subdir=null"]
 
@@ -122,16 +170,17 @@ def _place(override: str) -> tuple[str, str | None]:
     return parsed.key_or_group, parsed.package
 
 
-def _recorded(path: Path, section: str) -> list[str]:
-    """Overrides as Hydra wrote them down; of those for Hydra itself only the search path still matters."""
+def _recorded(run_dir: Path) -> list[str]:
+    """Overrides as they were written down; of those for Hydra itself only the search path still matters."""
     try:
-        stored = OmegaConf.load(path)
-        if section:
-            listed = OmegaConf.select(stored, "hydra.overrides.hydra") or []
-            return [str(override) for override in listed if str(override).startswith("hydra.searchpath=")]
-        return [str(override) for override in stored]
-    except (OSError, ValueError, TypeError, YAMLError) as error:
-        raise RunDirectoryError(f"{path} cannot be read ({error}), so the run cannot be resumed.") from error
+        hydra = OmegaConf.to_container(OmegaConf.load(run_dir / ".hydra" / "hydra.yaml"), resolve=False)
+        listed = hydra["hydra"]["overrides"]["hydra"]  # pyright: ignore
+        search_path = [str(override) for override in listed if str(override).startswith("hydra.searchpath=")]
+    except (OSError, ValueError, TypeError, KeyError, YAMLError) as error:
+        raise RunDirectoryError(
+            f"{run_dir}/.hydra/hydra.yaml cannot be read ({error}); the run cannot go on."
+        ) from error
+    return [*read_overrides(run_dir), *search_path]
 
 
 def _combinations(overrides: Sequence[str]) -> list[list[str]]:
@@ -151,14 +200,13 @@ def _combinations(overrides: Sequence[str]) -> list[list[str]]:
     return combinations
 
 
-def _claim_place(values: dict[str, object], multirun: bool) -> None:
+def _check_place(values: dict[str, object], multirun: bool) -> None:
+    """Refuse early what a job could not claim. Creates nothing."""
     chosen = values.get("hydra.sweep.dir" if multirun else "hydra.run.dir")
     if chosen is None:
         check_writable(Path("runs"))
     elif "${" not in str(chosen):
         check_new(Path(str(chosen)))
-        with writing(Path(str(chosen))):
-            Path(str(chosen)).mkdir(parents=True, exist_ok=True)
 
 
 def _check_study(values: dict[str, object]) -> None:
@@ -205,5 +253,6 @@ def _search_path(directory: str) -> str:
 
 
 def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    """Hydra takes back a backslash only in front of a quote."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\'", text)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"

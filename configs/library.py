@@ -19,7 +19,7 @@ from configs.build import experiment_config
 from configs.command_line import compose_config, shorthand
 from configs.record import plain
 from configs.schema import ExperimentConfig
-from l2t.run.directory import RunDirectory, check_new, write_atomically, writing
+from l2t.run.directory import RunDirectory, claimed, write_atomically, writing
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,16 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
     """
     composed = config if isinstance(config, ExperimentConfig) else compose(config)
     if composed.resume is not None:
-        path = Path(composed.resume)
-        return TrainedRun(path, run(composed, path))
-    path = Path(run_dir or composed.run_dir or _dated(composed))
-    check_new(path)
-
-    def describe() -> None:
-        overrides = [] if isinstance(config, ExperimentConfig) else [shorthand(override) for override in config]
+        with claimed(Path(composed.resume), resume=True) as path:
+            return TrainedRun(path, run(composed, path))
+    chosen = run_dir or composed.run_dir
+    with claimed(Path(chosen or _dated(composed)), numbered=chosen is None) as path:
+        overrides = [] if isinstance(config, ExperimentConfig) else [str(override) for override in config]
         with writing(path):
             (path / ".hydra").mkdir(exist_ok=True)
         write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(_described(composed)))
-        if overrides:
-            write_atomically(path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
-
-    return TrainedRun(path, run(composed, path, describe))
+        write_atomically(path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        return TrainedRun(path, run(composed, path))
 
 
 def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lambda: None) -> dict[str, Any]:

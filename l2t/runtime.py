@@ -6,14 +6,34 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
+
+from l2t.errors import ConfigurationError, MissingDependencyError
 
 PACKAGES = ("l2t", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "mujoco", "mujoco-mjx", "gymnasium", "numpy")
 
 
+REFUSED = {
+    "jax_enable_x64": "states and programs are in 32 bits",
+    "jax_debug_nans": "NaN marks what has no value yet, and losses are watched anyway",
+    "jax_debug_infs": "infinity marks what has no bound, and losses are watched anyway",
+}
+"""Switches of JAX under which nothing here runs, and why."""
+
+
 def configure() -> dict[str, str]:
-    """Set JAX up and return the versions and settings that a result depends on."""
+    """Set JAX up and return the versions and settings that a result depends on.
+
+    Raises:
+        ConfigurationError: a switch of JAX is on under which nothing here runs.
+        MissingDependencyError: JAX finds no device, as where `JAX_PLATFORMS` names a platform that is absent.
+    """
+    for name, reason in REFUSED.items():
+        if jax.config.values[name]:
+            raise ConfigurationError(f"{name.upper()} is on, but {reason}: run without it.")
+    _device()
     cache = cache_directory()
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -45,12 +65,23 @@ def versions() -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    device = jax.devices()[0]
+    device = _device()
     kind = platform.processor() or platform.machine() if device.platform == "cpu" else device.device_kind
     found["device"] = f"{device.platform} ({kind}, {jax.device_count()} device(s), {os.cpu_count()} CPUs)"
     found["matmul_precision"] = str(_matmul_precision())
     return found
 
 
+def _device() -> Any:
+    try:
+        return jax.devices()[0]
+    except (RuntimeError, AssertionError) as error:
+        chosen = jax.config.values["jax_platforms"]
+        reason = (str(error).strip().splitlines() or ["it is not installed"])[0]
+        raise MissingDependencyError(
+            f"JAX finds no device on the platform {chosen!r} ({reason}). Unset JAX_PLATFORMS to use what there is."
+        ) from error
+
+
 def _matmul_precision() -> str | None:
-    return getattr(jax.config, "jax_default_matmul_precision", None)
+    return jax.config.values["jax_default_matmul_precision"]

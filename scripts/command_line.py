@@ -1,15 +1,23 @@
-"""What the entry points share: an expected failure is one line on standard error and exit code 1."""
+"""What the entry points share: how they fail, and output that nobody reads any more."""
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from l2t.errors import L2TError
 
 
 def exit_code(command: Callable[[], None]) -> int:
     """Run `command`; 0, or 1 after printing an `L2TError` without its traceback, or 130 when it was interrupted."""
+    outlive_readers()
     try:
         command()
     except L2TError as error:
@@ -18,7 +26,56 @@ def exit_code(command: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
-        sys.stderr.close()
-        return 0
     return 0
+
+
+@contextmanager
+def progress(say: Callable[[str], None], every: float = 30.0) -> Iterator[Callable[[str], None]]:
+    """Yield `say`, and meanwhile say every so many seconds that the work goes on."""
+    began, done = time.monotonic(), threading.Event()
+
+    def beat() -> None:
+        while not done.wait(every):
+            say(f"still at work after {time.monotonic() - began:,.0f} s")
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield say
+    finally:
+        done.set()
+        thread.join()
+
+
+def outlive_readers() -> None:
+    """Let output vanish once its reader has gone: `head` that has seen enough, a terminal that was closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        # A notebook or a test has put something of its own there.
+        if stream is not None and stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _outliving(stream))
+
+
+def _outliving(stream: TextIO) -> TextIO:
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Descriptor(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.isatty() or stream is sys.__stderr__,
+    )
+
+
+class _Descriptor(io.FileIO):
+    """A file descriptor whose output goes nowhere from the first moment at which nobody is left to take it."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())  # also for what C libraries write
+            os.close(nowhere)
+            return len(memoryview(data).cast("B"))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import exit_code
+from scripts.command_line import exit_code, progress
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
@@ -27,7 +27,7 @@ NAMES = ("return_mean", "return_std", "average_reward", "episode_length_mean")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(arguments)
-    return exit_code(lambda: _show(evaluate_run(**_arguments(options)), as_json=options.json))
+    return exit_code(lambda: _command(options))
 
 
 def evaluate_run(
@@ -37,6 +37,7 @@ def evaluate_run(
     seed: int = 0,
     role: str | None = None,
     overrides: Sequence[str] = (),
+    notice: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Play `episodes` episodes with every role of a run, or with one.
 
@@ -46,6 +47,7 @@ def evaluate_run(
         seed: of start states and observation noise; every role meets the same ones.
         role: who acts; by default every role in turn.
         overrides: `key=value` changes to the environment or its physics, such as `env.student_noise=0.2`.
+        notice: takes a line of progress at a time.
 
     Returns:
         What was evaluated, and `seeds`: for each training seed `{role: {return_mean, return_std, ...}}`.
@@ -79,8 +81,15 @@ def evaluate_run(
         raise MissingDependencyError(f"{error} Here that is --set physics.engine=native.") from error
     if role is not None:
         check_choice("--role", role, run.algorithm.roles)
-    play = jax.jit(_evaluator(run, (role,) if role else run.algorithm.roles, episodes))
+    roles = (role,) if role else run.algorithm.roles
+    play = jax.jit(_evaluator(run, roles, episodes))
     states = [run.state, *(load_run(run_dir, index, config).state for index in range(1, run.config.num_seeds))]
+
+    def evaluation(index: int, state: PyTree) -> dict[str, dict[str, float]]:
+        of = f" of seed {index} (0 to {len(states) - 1})" if len(states) > 1 else ""
+        notice(f"Playing {episodes:,} episodes each: {', '.join(roles)}{of}")
+        return _plain(play(state, jax.random.key(seed)))
+
     return {
         "run": str(run_dir),
         "algorithm": record.algorithm,
@@ -88,7 +97,7 @@ def evaluate_run(
         "overrides": list(overrides),
         "seed": seed,
         "episodes": episodes,
-        "seeds": [_plain(play(state, jax.random.key(seed))) for state in states],
+        "seeds": [evaluation(index, state) for index, state in enumerate(states)],
     }
 
 
@@ -119,6 +128,15 @@ def _changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig
 
 def _plain(evaluation: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {role: {name: value.item() for name, value in numbers.items()} for role, numbers in evaluation.items()}
+
+
+def _command(options: argparse.Namespace) -> None:
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    with progress(say) as notice:
+        result = evaluate_run(**_arguments(options), notice=notice)
+    _show(result, as_json=options.json)
 
 
 def _show(result: dict[str, Any], *, as_json: bool) -> None:

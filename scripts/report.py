@@ -57,9 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("runs", nargs="+", type=Path, help="run directories, or folders that contain some")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/comparison"), help="where to write (default: %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("comparison"), help="where to write (default: %(default)s)")
     parser.add_argument(
         "--group-by",
         nargs="+",

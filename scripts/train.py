@@ -9,37 +9,36 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-import shutil
-import signal
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from configs.build import experiment_config
-from configs.command_line import prepare
+from configs.command_line import prepare, quoted_path, sweep_claimed
 from configs.library import run
 from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
-from l2t.run.directory import describe, write_atomically
+from l2t.run.directory import claimed, describe, read_overrides, write_atomically, writing
+from l2t.run.signals import StopSignals, exit_on_signals
+from scripts.command_line import outlive_readers, progress
 
 
 def main() -> None:
     """Entry point: check the command line, then let Hydra run the job or the jobs."""
-    try:
-        sys.argv[1:] = prepare(sys.argv[1:])
-    except L2TError as error:
-        _fail(error)
+    outlive_readers()
     # With this Hydra hands errors to us instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(version_base="1.3", config_path="pkg://configs", config_name="train")(_job)()
+        with exit_on_signals(), sweep_claimed(prepare(sys.argv[1:])) as sys.argv[1:]:
+            hydra.main(version_base="1.3", config_path="pkg://configs", config_name="train")(_job)()
     except (L2TError, HydraException) as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -52,22 +51,32 @@ def main() -> None:
 
 def _job(config: DictConfig) -> None:
     """One run; Hydra calls it with the composed configuration."""
-    path = Path(HydraConfig.get().runtime.output_dir)
     experiment = experiment_config(config)
-    if experiment.study is not None:
-        _study(experiment, path)
-        return
-    record = partial(_record_changes, config, path) if experiment.resume else lambda: None
+    hydra_config = HydraConfig.get()
+    single = hydra_config.mode != RunMode.MULTIRUN
+    placed = experiment.run_dir is not None or any(o.startswith("hydra.run.dir=") for o in hydra_config.overrides.hydra)
+    place = Path(hydra_config.runtime.output_dir)
     try:
-        result = run(experiment, path, record)
+        # Two runs can start in the same second; the folder of a sweep numbers its runs by itself.
+        with claimed(place, resume=experiment.resume is not None, numbered=single and not placed) as path:
+            if experiment.resume is None:
+                _describe(config, experiment, path)
+            if experiment.study is not None:
+                _study(experiment, path)
+            else:
+                _training(config, experiment, path)
     except L2TError as error:
-        if not experiment.resume:
-            _remove_unstarted(path)
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if not single:
             raise  # the other jobs go on
         _fail(error)
+
+
+def _training(config: DictConfig, experiment: ExperimentConfig, path: Path) -> None:
+    """Train, then write what a run ends with."""
+    record = partial(_record_changes, config, path) if experiment.resume else lambda: None
+    result = run(experiment, path, record)
     if result["status"] == "interrupted":
-        print(f"Interrupted at step {result['env_steps']:,}. Continue with resume={_shown(path)}")
+        print(f"Interrupted at step {result['env_steps']:,}. Continue with {_resume(path)}")
         sys.exit(128 + result["signal"])
     _finish(experiment, path, result)
 
@@ -85,21 +94,16 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     assert config.study is not None
     versions = runtime.configure()
     console = Console(width=None if sys.stdout.isatty() else 160)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    print(f"{config.study.name}, seed {config.seed}, in {path}", flush=True)
+    print(f"{config.study.name}, seed {config.seed}, in {_shown(path)}", flush=True)
     began = time.perf_counter()
-    try:
-        result = config.study.run(config.seed, lambda line: print(line, flush=True))
-    except BaseException as error:
-        _remove_unstarted(path)
-        if isinstance(error, L2TError) and HydraConfig.get().mode != RunMode.MULTIRUN:
-            _fail(error)
-        raise
+    with progress(partial(print, flush=True)) as notice:
+        result = config.study.run(config.seed, notice)
     facts = {"seed": config.seed, "wall_seconds": round(time.perf_counter() - began, 3), "versions": versions}
-    overrides = [str(o) for o in HydraConfig.get().overrides.task if not str(o).startswith("run_dir=")]
-    written = write_study(
-        config.study.name, result, path, facts, shlex.join(["python", "scripts/train.py", *overrides])
-    )
+    overrides = [override for override in read_overrides(path) if not override.startswith("run_dir=")]
+    with StopSignals("writing the study first") as stop:
+        written = write_study(
+            config.study.name, result, path, facts, shlex.join(["python", "scripts/train.py", *overrides])
+        )
     for content in result.tables:
         table = ScreenTable(title=content.title, title_justify="left")
         for index, header in enumerate(content.headers):
@@ -108,26 +112,44 @@ def _study(config: ExperimentConfig, path: Path) -> None:
             table.add_row(*row)
         console.print(table)
     print("\n".join(_shown(file) for file in written))
+    if stop.signum is not None:
+        sys.exit(128 + stop.signum)
 
 
-def _remove_unstarted(path: Path) -> None:
-    if {child.name for child in path.iterdir()} <= {".hydra"}:
-        shutil.rmtree(path)
+def _describe(config: DictConfig, experiment: ExperimentConfig, path: Path) -> None:
+    """Write `.hydra/`: by what the run was started. Hydra would write it before the directory is this run's own."""
+    folder = path / ".hydra"
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+    overrides = _typed()
+    if experiment.run_dir is not None:  # as it turned out, where it was made of other values
+        overrides = [override for override in overrides if not override.startswith("run_dir=")]
+        overrides.append(quoted_path(f"run_dir={experiment.run_dir}"))
+    write_atomically(
+        folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.merge(config, {"run_dir": experiment.run_dir}))
+    )
+    write_atomically(folder / "hydra.yaml", OmegaConf.to_yaml(OmegaConf.create({"hydra": HydraConfig.get()})))
+    write_atomically(folder / "overrides.yaml", yaml.safe_dump(overrides, allow_unicode=True))
 
 
 def _record_changes(config: DictConfig, path: Path) -> None:
     """Let `.hydra/` describe the run as it goes on, so that the next resume and every reader find the new values."""
-    stored = path / ".hydra" / "overrides.yaml"
-    recorded = [str(override) for override in OmegaConf.load(stored)]
+    recorded = read_overrides(path)
     place = [override for override in recorded if override.startswith("run_dir=")]
-    listed = [str(override) for override in HydraConfig.get().overrides.task]
-    overrides = place + [override for override in listed if not override.startswith("resume=")]
+    overrides = place + [override for override in _typed() if not override.startswith("resume=")]
     if sorted(overrides) == sorted(recorded):
         return
-    run_dir = place[0].removeprefix("run_dir=") if place else None
-    after = OmegaConf.merge(config, {"resume": None, "run_dir": run_dir})
+    stored = OmegaConf.load(path / ".hydra" / "config.yaml")
+    assert isinstance(stored, DictConfig)
+    after = OmegaConf.merge(config, {"resume": None}, OmegaConf.masked_copy(stored, "run_dir"))
     write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(after))
-    write_atomically(stored, OmegaConf.to_yaml(OmegaConf.create(overrides)))
+    write_atomically(path / ".hydra" / "overrides.yaml", yaml.safe_dump(overrides, allow_unicode=True))
+
+
+def _typed() -> list[str]:
+    """The overrides of this job as they were typed: a `${...}` in them belongs to the configuration."""
+    overrides = OmegaConf.create({"task": HydraConfig.get().overrides.task})
+    return [str(node) for node in OmegaConf.to_container(overrides, resolve=False)["task"]]  # pyright: ignore
 
 
 def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> None:
@@ -135,18 +157,22 @@ def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> Non
     from scripts.summary import summary_table
 
     summary_table(result, _shown(path))
-    if config.video:
-        print("Rendering a video of each role (video=false leaves it out) ...", flush=True)
-        _attempt("video", lambda: _render(path, result))
-    if config.report:
-        _attempt("report", lambda: _write_report(path))
+    with StopSignals("finishing the file at hand") as stop:
+        if config.video:
+            print("Rendering a video of each role (video=false leaves it out) ...", flush=True)
+            for role in result["evaluation"]:
+                if stop.signum is None:
+                    _attempt("video", partial(_render, path, role))
+        if config.report and stop.signum is None:
+            _attempt("report", partial(_write_report, path))
+    if stop.signum is not None:
+        sys.exit(128 + stop.signum)
 
 
-def _render(path: Path, result: dict[str, Any]) -> None:
+def _render(path: Path, role: str) -> None:
     from scripts.render import render_run
 
-    for role in result["evaluation"]:
-        render_run(path, role, 10.0)
+    render_run(path, role, 10.0)
 
 
 def _write_report(path: Path) -> None:
@@ -165,6 +191,11 @@ def _attempt(what: str, action: Any) -> None:
 def _shown(path: Path) -> str:
     """The path as one would type it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _resume(path: Path) -> str:
+    """The argument that continues a run, as one would type it in a shell."""
+    return shlex.quote(f"resume={_shown(path)}")
 
 
 def _fail(error: Exception) -> NoReturn:

@@ -15,8 +15,7 @@ import numpy as np
 from l2t.errors import RunDirectoryError
 from l2t.report.pages import charts, count, figure, number, page, section, table
 from l2t.report.plots import Line, Panel, draw, save_png, to_svg
-from l2t.report.run_page import final_ratio
-from l2t.report.runs import Run, flatten, group_runs
+from l2t.report.runs import RunRecord, flatten, group_runs
 from l2t.report.statistics import Interval, Series, bootstrap_interval, curve_with_band, interquartile_mean
 from l2t.run.directory import write_atomically
 
@@ -27,7 +26,7 @@ METRICS = {
 }
 """What can be compared, and its unit."""
 
-Groups = dict[tuple[str, str], list[Run]]
+Groups = dict[tuple[str, str], list[RunRecord]]
 
 HEADERS = ("environment", "label", "role", "seeds", "steps", "IQM", "IQM 95 %", "mean", "mean 95 %")
 RATIO_HEADERS = ("environment", "label", "scores", "student / teacher (IQM)", "95 %")
@@ -74,7 +73,9 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(runs: Sequence[Run], *, metric: str = "return_mean", options: Sequence[str] | None = None) -> Comparison:
+def compare(
+    runs: Sequence[RunRecord], *, metric: str = "return_mean", options: Sequence[str] | None = None
+) -> Comparison:
     """Group the runs (see `group_runs`) and estimate the final scores of every role.
 
     A seed that was run twice counts once, by its longest run: copies are no evidence.
@@ -191,8 +192,8 @@ def comma_separated(comparison: Comparison) -> str:
     return buffer.getvalue()
 
 
-def _without_repetitions(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    kept: dict[str, Run] = {}
+def _without_repetitions(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]]:
+    kept: dict[str, RunRecord] = {}
     notes: list[str] = []
     for run in runs:
         options = {key: value for key, value in flatten(run.config).items() if key.split(".")[0] not in _REPEATED}
@@ -207,7 +208,7 @@ def _without_repetitions(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 _REPEATED = ("run_dir", "resume", "tracking", "report", "video", "keep_checkpoints")
 
 
-def _score(env: str, label: str, role: str, members: Sequence[Run], metric: str) -> Score | None:
+def _score(env: str, label: str, role: str, members: Sequence[RunRecord], metric: str) -> Score | None:
     series = _group_series(members, f"eval/{role}/{metric}")
     if not series:
         return None
@@ -226,7 +227,7 @@ def _score(env: str, label: str, role: str, members: Sequence[Run], metric: str)
 def _ratios(groups: Groups) -> tuple[Ratio, ...]:
     found: dict[str, dict[str, list[float]]] = {}
     for (env, label), members in groups.items():
-        values = [value for run in members for value in final_ratio(run).values()]
+        values = [value for run in members for value in run.final_ratio().values()]
         if values:
             found.setdefault(label, {})[env] = values
     ratios = [
@@ -242,7 +243,7 @@ def _ratios(groups: Groups) -> tuple[Ratio, ...]:
     return tuple(sorted(ratios, key=lambda ratio: (ratio.env == "", ratio.env, ratio.label)))
 
 
-def _group_series(members: Sequence[Run], metric: str) -> list[Series]:
+def _group_series(members: Sequence[RunRecord], metric: str) -> list[Series]:
     return [series for run in members for series in run.series(metric).values()]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from l2t.report.pages import charts, count, duration, figure, folded, number, page, section, table, tiles
 from l2t.report.plots import POINTS, Line, Panel, draw, thin, to_svg
-from l2t.report.runs import Run, flatten, read_run
+from l2t.report.runs import RunRecord, flatten, read_run
 from l2t.report.statistics import Curve, Series, bootstrap_interval, curve_with_band
 from l2t.run.directory import write_atomically
 
@@ -47,7 +47,7 @@ def write_report(run_dir: Path) -> Path:
     return write_atomically(run_dir / "report.html", render_page(read_run(run_dir)))
 
 
-def render_page(run: Run) -> str:
+def render_page(run: RunRecord) -> str:
     """The page as text."""
     title = f"{run.algorithm} on {run.env}"
     videos = _videos(run)
@@ -87,13 +87,7 @@ def render_page(run: Run) -> str:
     )
 
 
-def final_ratio(run: Run) -> dict[int, float]:
-    """Final student return over final teacher return for each seed; a teacher that earns nothing gives none."""
-    student, teacher = (run.final(f"eval/{role}/return_mean") for role in ("student", "teacher"))
-    return {seed: student[seed] / teacher[seed] for seed in student if teacher.get(seed, 0.0) > 0.0}
-
-
-def _summary(run: Run) -> str:
+def _summary(run: RunRecord) -> str:
     seeds = run.config.get("num_seeds", 1)
     seed = f"seed {run.seed}" if seeds == 1 else f"{seeds} seeds from {run.seed}"
     facts = [seed, f"{count(run.env_steps)} environment steps"]
@@ -108,13 +102,13 @@ def _summary(run: Run) -> str:
     return f'<p class="quiet">{status} · {escape(" · ".join(facts))}</p>'
 
 
-def _headline(run: Run) -> dict[str, str]:
+def _headline(run: RunRecord) -> dict[str, str]:
     numbers = {
         f"{role} return": number(float(np.mean(list(final.values()))))
         for role in run.roles
         if (final := run.final(f"eval/{role}/return_mean"))
     }
-    if ratio := final_ratio(run):
+    if ratio := run.final_ratio():
         numbers["student / teacher"] = f"{np.mean(list(ratio.values())):.0%}"
     for role in run.roles:
         if steps := run.final(f"env_steps/{role}"):
@@ -122,7 +116,7 @@ def _headline(run: Run) -> dict[str, str]:
     return numbers
 
 
-def _evaluation_chart(run: Run, name: str, size: tuple[float, float]) -> str:
+def _evaluation_chart(run: RunRecord, name: str, size: tuple[float, float]) -> str:
     title, unit = TITLES[name]
     lines = []
     for role in run.roles:
@@ -133,7 +127,7 @@ def _evaluation_chart(run: Run, name: str, size: tuple[float, float]) -> str:
     return figure(to_svg(draw([Panel(title, lines, unit)], size=size), title)) if lines else ""
 
 
-def _band_note(run: Run) -> str:
+def _band_note(run: RunRecord) -> str:
     seeds = max((len(run.series(f"eval/{role}/return_mean")) for role in run.roles), default=0)
     band = (
         "The band around the return is one standard deviation over the evaluation episodes."
@@ -143,7 +137,7 @@ def _band_note(run: Run) -> str:
     return f'<p class="quiet small">{band} Policies are evaluated with their mean actions.</p>'
 
 
-def _thin_note(run: Run) -> str:
+def _thin_note(run: RunRecord) -> str:
     if len(run.rows) <= POINTS or run.config.get("num_seeds", 1) > 1:
         return ""
     return '<p class="quiet small">Lines average neighbouring log points; the band spans their extremes.</p>'
@@ -167,7 +161,7 @@ def _words(metric: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _chart(run: Run, metric: str) -> str:
+def _chart(run: RunRecord, metric: str) -> str:
     series = list(run.series(metric).values())
     if not series:
         return ""
@@ -175,7 +169,7 @@ def _chart(run: Run, metric: str) -> str:
     return figure(to_svg(draw([Panel(title, [Line("", _seed_curve(series))], unit)], size=SMALL), metric))
 
 
-def _final_table(run: Run) -> str:
+def _final_table(run: RunRecord) -> str:
     rows = []
     for role in run.roles:
         finals = {
@@ -208,7 +202,7 @@ def _final_table(run: Run) -> str:
     return table(headers, rows)
 
 
-def _videos(run: Run) -> list[str]:
+def _videos(run: RunRecord) -> list[str]:
     files = sorted(
         (run.path / "videos").glob("*.mp4"), key=lambda file: (not file.stem.startswith("student"), file.name)
     )
@@ -223,7 +217,7 @@ def _videos(run: Run) -> list[str]:
     return found
 
 
-def _configuration(run: Run) -> str:
+def _configuration(run: RunRecord) -> str:
     if not run.config:
         return '<p class="quiet">No composed configuration was found beside this run.</p>'
     flat = flatten(run.config)
@@ -247,7 +241,7 @@ def _pairs(config: dict) -> list[list[str]]:
     return [[key, json.dumps(value)] for key, value in flatten(config).items()]
 
 
-def _versions(run: Run) -> str:
+def _versions(run: RunRecord) -> str:
     versions = run.result.get("versions") or {}
     return (
         table(["package", "version"], [[name, str(v)] for name, v in versions.items()], text_columns=(0, 1))

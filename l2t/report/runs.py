@@ -5,7 +5,6 @@ Nothing here imports JAX, so that scripts and notebooks can look at a thousand r
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 
 from l2t.errors import RunDirectoryError
 from l2t.report.statistics import Series
+from l2t.run.directory import RunDirectory, read_overrides
 
 NOT_OPTIONS = (
     *("seed", "num_seeds", "run_dir", "resume", "report", "video", "tracking", "hydra"),
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """One run directory, read once.
 
     Attributes:
@@ -98,8 +98,13 @@ class Run:
         """The metric's last value for each seed."""
         return {seed: float(series.values[-1]) for seed, series in self.series(metric).items()}
 
+    def final_ratio(self) -> dict[int, float]:
+        """Final student return over final teacher return for each seed; a teacher that earns nothing gives none."""
+        student, teacher = (self.final(f"eval/{role}/return_mean") for role in ("student", "teacher"))
+        return {seed: student[seed] / teacher[seed] for seed in student if teacher.get(seed, 0.0) > 0.0}
 
-def read_run(path: Path) -> Run:
+
+def read_run(path: Path) -> RunRecord:
     """Read a run directory, finished or not.
 
     Raises:
@@ -110,31 +115,31 @@ def read_run(path: Path) -> Run:
     if not _is_run(path):
         hint = f" It contains {len(inside)} of them, such as {inside[0]}." if (inside := find_runs(path)) else ""
         raise RunDirectoryError(f"{path} is not a run directory: no metrics.jsonl or result.json in it.{hint}")
-    metrics, hydra = path / "metrics.jsonl", path / ".hydra"
-    return Run(
+    if (study := _study(path)) is not None:
+        raise RunDirectoryError(
+            f"{path} is a study ({study}), not a training run: it has no policy, and its tables and curves are in "
+            f"{path / 'report.html'}."
+        )
+    directory = RunDirectory(path)
+    hydra = path / ".hydra"
+    return RunRecord(
         path=path,
-        rows=tuple(read_metrics(metrics)) if metrics.is_file() else (),
-        result=_read_result(path / "result.json"),
+        rows=tuple(joined(directory.read_metrics())),
+        result=directory.read_result(),
         config=_read_config(hydra / "config.yaml"),
-        overrides=_read_overrides(hydra / "overrides.yaml"),
+        overrides=tuple(read_overrides(path)) if (hydra / "overrides.yaml").is_file() else (),
     )
 
 
-def read_metrics(path: Path) -> list[Row]:
-    """The rows of a `metrics.jsonl`.
+def joined(rows: Iterable[Row]) -> list[Row]:
+    """The rows of a run as they count, oldest first.
 
-    A process that dies while writing leaves a torn line, and a resumed one logs the steps since its checkpoint again:
-    torn lines are dropped, and of the rows written twice the later ones count.
+    A resumed process logs the steps since its checkpoint again: of rows written twice the later ones count.
     """
-    rows: list[Row] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        row = _parse(line)
-        if row is not None:
-            rows.append(row)
+    rows = list(rows)
     newest: dict[tuple[Any, ...], Row] = {}
     reached: dict[Any, float] = {}
-    for index in range(len(rows) - 1, -1, -1):
-        row = rows[index]
+    for row in reversed(rows):
         seed, step = row.get("seed"), row["step"]
         if step > reached.get(seed, math.inf):
             continue  # written before the run went back to an earlier checkpoint
@@ -153,17 +158,19 @@ def find_runs(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def read_runs(paths: Iterable[Path]) -> list[Run]:
-    """Read the runs at or below each path, each once.
+def read_runs(paths: Iterable[Path]) -> list[RunRecord]:
+    """Read the runs at or below each path, each once; studies below it are passed over.
 
     Raises:
-        RunDirectoryError: when a path is missing or has no run in it.
+        RunDirectoryError: when a path is missing, has no run in it, or is a study.
     """
     directories: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
             raise RunDirectoryError(f"{path} is not a folder; give run directories, or a folder that contains some.")
         found = find_runs(path)
+        if found != [path]:
+            found = [directory for directory in found if _study(directory) is None]
         if not found:
             raise RunDirectoryError(f"{path} contains no run: no metrics.jsonl or result.json at or below it.")
         directories.update((directory.resolve(), None) for directory in found)
@@ -182,7 +189,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differing_options(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+def differing_options(runs: Sequence[RunRecord]) -> dict[str, tuple[str, ...]]:
     """For each algorithm, the configuration keys whose values differ between its runs on one environment."""
     kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for run in runs:
@@ -195,14 +202,16 @@ def differing_options(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     return {algorithm: tuple(found) for algorithm, found in keys.items()}
 
 
-def group_runs(runs: Sequence[Run], options: Sequence[str] | None = None) -> dict[tuple[str, str], list[Run]]:
+def group_runs(
+    runs: Sequence[RunRecord], options: Sequence[str] | None = None
+) -> dict[tuple[str, str], list[RunRecord]]:
     """Group runs by environment and label; the seeds of one group estimate one number.
 
     The label is the algorithm followed by the options that tell its runs apart, such as `learn_to_teach
     student_stack=8`. `options` are the configuration keys to use; by default those that differ.
     """
     differing = differing_options(runs)
-    groups: dict[tuple[str, str], list[Run]] = {}
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
     for run in runs:
         keys = differing[run.algorithm] if options is None else tuple(options)
         flat = flatten(run.config)
@@ -215,22 +224,9 @@ def _is_run(path: Path) -> bool:
     return (path / "metrics.jsonl").is_file() or (path / "result.json").is_file()
 
 
-def _parse(line: str) -> Row | None:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int | float) else None
-
-
-def _read_result(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunDirectoryError(f"{path} is not valid JSON ({error}); delete it to read the metrics alone.") from None
-    return result if isinstance(result, dict) else {}
+def _study(path: Path) -> str | None:
+    """The name of the study whose files these are."""
+    return RunDirectory(path).read_result().get("study")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -245,15 +241,6 @@ def _read_config(path: Path) -> dict[str, Any]:
     except OmegaConfBaseException:  # resolvers such as ${now:} and ${hydra:} exist only while a run starts
         plain = OmegaConf.to_container(config, resolve=False)
     return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}
-
-
-def _read_overrides(path: Path) -> tuple[str, ...]:
-    if not path.is_file():
-        return ()
-    from omegaconf import ListConfig, OmegaConf
-
-    overrides = OmegaConf.load(path)
-    return tuple(map(str, overrides)) if isinstance(overrides, ListConfig) else ()
 
 
 def _name(section: Any) -> str | None:

@@ -47,15 +47,6 @@ class Curve:
     seeds: int
 
 
-@dataclass(frozen=True)
-class PowerLaw:
-    """y = exp(intercept) x^slope with the slope's two-sided 95 % half-width."""
-
-    slope: float
-    intercept: float
-    half_width: float
-
-
 def interquartile_mean(scores: Float[np.ndarray, "..."], axis: int = -1) -> np.ndarray:
     """Mean of the middle half: floor(n/4) scores are dropped at either end. With three scores or fewer, the mean."""
     return np.asarray(stats.trim_mean(scores, 0.25, axis=axis))
@@ -124,16 +115,6 @@ def curve_with_band(
     replicates = np.stack([statistic(column[picks], axis=-1) for column in values.T], axis=-1)
     low, high = np.quantile(replicates, _tails(confidence), axis=0)
     return Curve(grid, centre, low, high, len(series))
-
-
-def fit_power_law(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], *, confidence: float = 0.95) -> PowerLaw:
-    """Least squares of log y = slope log x + intercept; at least three positive points."""
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    if len(x) < 3 or np.any(x <= 0) or np.any(y <= 0):
-        raise ValueError("a power law needs at least three points, all of them positive")
-    fit: Any = stats.linregress(np.log(x), np.log(y))
-    quantile = stats.t.ppf((1 + confidence) / 2, len(x) - 2)
-    return PowerLaw(float(fit.slope), float(fit.intercept), float(quantile * fit.stderr))
 
 
 def _as_strata(strata: Sequence[Any] | np.ndarray) -> list[np.ndarray]:

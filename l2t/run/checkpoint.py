@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ _FORMAT = 1
 class Checkpoints:
     """The checkpoints below one directory.
 
+    Reading leaves the directory as it is, so that a run can be looked at while it trains; only `save` writes.
+
     The leaves are stored under their index, next to a listing of paths, shapes and types: a state is restored into the
     structure of a freshly built one, and a checkpoint of another configuration is told apart by name.
 
@@ -38,7 +41,7 @@ class Checkpoints:
         """Environment steps of the complete checkpoints, oldest first."""
         if not self.path.is_dir():
             return []
-        return sorted(int(child.name) for child in self.path.iterdir() if child.name.isdigit())
+        return sorted(int(child.name) for child in self.path.iterdir() if child.name.isdecimal() and child.is_dir())
 
     def save(self, step: int, state: PyTree, host: Mapping[str, Any], identity: Mapping[str, str]) -> None:
         """Write a checkpoint; it appears under its name only when it is complete.
@@ -81,8 +84,32 @@ class Checkpoints:
         Raises:
             CheckpointError: there is none, it is damaged, or it belongs to another configuration.
         """
-        step, record = self._newest_record()
-        _check_identity(record["identity"], identity, self.path)
+        return self._newest(partial(self._state, like=like, identity=identity, left_out=left_out))
+
+    def host(self, identity: Mapping[str, str]) -> dict[str, Any]:
+        """The newest checkpoint's host-side counters alone; raises as `restore` does."""
+        return self._newest(partial(self._record, identity=identity))["host"]
+
+    def _newest(self, read: Callable[[int], Any]) -> Any:
+        """What `read` makes of the newest checkpoint; whoever trains may remove it once a newer one is complete."""
+        while True:
+            steps = self.steps()
+            if not steps:
+                raise CheckpointError(
+                    f"There is no checkpoint in {self.path}: the run stopped before its first one. Start it again."
+                )
+            try:
+                return read(steps[-1])
+            except CheckpointError:
+                raise
+            except Exception as error:
+                if self.steps()[-1:] == steps[-1:]:
+                    raise self._damaged(steps[-1], error) from error
+
+    def _state(
+        self, step: int, like: PyTree, identity: Mapping[str, str], left_out: str
+    ) -> tuple[PyTree, dict[str, Any]]:
+        record = self._record(step, identity)
         wanted = _listing(like)
         saved = [
             (i, entry)
@@ -90,40 +117,27 @@ class Checkpoints:
             if not (left_out and entry["path"].startswith(left_out))
         ]
         _check_listing([entry for _, entry in saved], wanted, self.path)
-        try:
-            with self._manager() as manager:
-                stored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore()))["state"]
-            # Arrays without elements are not stored.
-            everything = [
-                np.asarray(stored[str(i)]) if str(i) in stored else np.empty(entry["shape"], entry["dtype"])
-                for i, entry in enumerate(record["leaves"])
-            ]
-        except Exception as error:
-            raise self._damaged(step, error) from error
+        stored = self._read(step, state=ocp.args.StandardRestore())["state"]
+        # Arrays without elements are not stored.
+        everything = [
+            np.asarray(stored[str(i)]) if str(i) in stored else np.empty(entry["shape"], entry["dtype"])
+            for i, entry in enumerate(record["leaves"])
+        ]
         if _checksum(everything) != record["checksum"]:
-            raise self._damaged(step, "its checksum does not match")
+            raise ValueError("its checksum does not match")
         return _rebuild(like, [everything[i] for i, _ in saved]), record["host"]
 
-    def host(self, identity: Mapping[str, str]) -> dict[str, Any]:
-        """The newest checkpoint's host-side counters alone; raises as `restore` does."""
-        record = self._newest_record()[1]
+    def _record(self, step: int, identity: Mapping[str, str]) -> dict[str, Any]:
+        record = self._read(step, record=ocp.args.JsonRestore())["record"]
+        if not {"host", "identity", "leaves", "checksum"} <= set(record):
+            raise ValueError("its record is incomplete")
         _check_identity(record["identity"], identity, self.path)
-        return record["host"]
+        return record
 
-    def _newest_record(self) -> tuple[int, dict[str, Any]]:
-        steps = self.steps()
-        if not steps:
-            raise CheckpointError(
-                f"There is no checkpoint in {self.path}: the run stopped before its first one. Start it again."
-            )
-        try:
-            with self._manager() as manager:
-                record = manager.restore(steps[-1], args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"]
-            if not {"host", "identity", "leaves", "checksum"} <= set(record):
-                raise ValueError("its record is incomplete")
-        except Exception as error:
-            raise self._damaged(steps[-1], error) from error
-        return steps[-1], record
+    def _read(self, step: int, **items: Any) -> Any:
+        # Not by a manager: that one removes what another process is writing.
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            return reader.restore(self.path / str(step), args=ocp.args.Composite(**items))
 
     def _damaged(self, step: int, reason: object) -> CheckpointError:
         detail = (str(reason).strip().splitlines() or [type(reason).__name__])[0][:200]

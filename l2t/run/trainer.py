@@ -142,7 +142,9 @@ class _Loop:
                     f"iterations make {self.env_steps:,}: resume with the batches that the run was started with."
                 )
             self.evaluation, self.role_steps = host["evaluation"], host["role_steps"]
-            self.tracker.notice(f"Resuming at step {self.env_steps:,}.")
+            more = self.env_steps < self.settings.total_steps
+            nothing = f", and total_steps={self.settings.total_steps:,} asks for no more: a larger one trains on"
+            self.tracker.notice(f"Resuming at step {self.env_steps:,}{'' if more else nothing}.")
         else:
             with writing(self.directory.path):
                 self.directory.path.mkdir(parents=True, exist_ok=True)

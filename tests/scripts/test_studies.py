@@ -186,7 +186,8 @@ def test_a_mistake_on_the_command_line_leaves_nothing_behind(arguments, message,
     assert not list(tmp_path.iterdir())
 
 
-def test_a_study_that_is_terminated_leaves_nothing(tmp_path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_study_that_is_terminated_leaves_nothing(tmp_path, signum) -> None:
     process = subprocess.Popen(
         [sys.executable, ROOT / "scripts" / "train.py", "experiment=amdp_speed", "run_dir=out"],
         cwd=tmp_path,
@@ -195,9 +196,9 @@ def test_a_study_that_is_terminated_leaves_nothing(tmp_path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline().startswith("amdp_speed")
-    process.terminate()
+    process.send_signal(signum)
     process.communicate(timeout=300)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + signum
     assert not (tmp_path / "out").exists()
 
 

@@ -1,8 +1,10 @@
 """The training command as a user meets it, with a learner and a task from a stranger's package."""
 
+import hashlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -32,12 +34,14 @@ def start(stranger, cwd, *arguments):
     return subprocess.Popen(
         [sys.executable, str(ROOT / "scripts" / "train.py"), *chosen, *arguments],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+        env=_ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
+
+_ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
 
 _CHOICES = [
     "algorithm=drift",
@@ -126,6 +130,166 @@ def test_resuming_with_another_seed_is_refused_and_harms_nothing(stranger, tmp_p
     assert "belong to another configuration: seed was 0, now 5" in err
     assert (tmp_path / "run" / "result.json").read_text() == before
     assert {path.name: path.read_text() for path in (tmp_path / "run" / ".hydra").iterdir()} == description
+
+
+def contents(folder):
+    """Every file with what is in it; the lock comes and goes."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def steps(run):
+    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def begun(run, process, rows=1):
+    """Wait until the run has written that many rows."""
+    limit = time.monotonic() + 120
+    while not (run / "metrics.jsonl").exists() or len(steps(run)) < rows:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+SHORT = ("report=false", "total_steps=20", "eval_every=20")
+LONG = ("algorithm.pause=0.05", "total_steps=1e6", "report=false")
+
+
+def test_runs_that_start_together_get_directories_of_their_own(stranger, tmp_path):
+    processes = [start(stranger, tmp_path, *SHORT) for _ in range(3)]
+    for process in processes:
+        assert process.communicate(timeout=180)[1] == ""
+    runs = list(tmp_path.glob("runs/*/*"))
+    assert len(runs) == 3
+    for run in runs:
+        assert steps(run) == [10, 20]
+        assert {"config.yaml", "hydra.yaml", "overrides.yaml"} == {path.name for path in (run / ".hydra").iterdir()}
+        assert str(run) in (run / ".hydra" / "hydra.yaml").read_text() or run.name[-2] == "-"
+
+
+def test_of_runs_with_one_name_that_start_together_one_trains(stranger, tmp_path):
+    processes = [start(stranger, tmp_path, *SHORT, f"seed={seed}", "run_dir=run") for seed in range(3)]
+    errors = [process.communicate(timeout=180)[1] for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 1, 1]
+    assert all(re.match(r"error: \S*run (is being written by process|already holds a run)", e) for e in errors if e)
+    assert steps(tmp_path / "run") == [10, 20]
+    (winner,) = [seed for seed, process in enumerate(processes) if process.returncode == 0]
+    assert result(tmp_path / "run")["seed"] == winner
+    assert f"seed: {winner}\n" in (tmp_path / "run" / ".hydra" / "config.yaml").read_text()
+
+
+def test_while_a_run_trains_nobody_else_gets_in_and_everybody_may_look(stranger, tmp_path):
+    process = start(stranger, tmp_path, *LONG, "checkpoint_every=10", "keep_checkpoints=1", "run_dir=run")
+    begun(tmp_path / "run", process)
+    described = contents(tmp_path / "run" / ".hydra")
+    for arguments in (["run_dir=run"], ["resume=run"], ["-m", "seed=0,1", "run_dir=run"]):
+        code, _, err = train(stranger, tmp_path, *arguments)
+        assert code == 1
+        assert re.match(rf"error: run is being written by process {process.pid} on \S+ since ", err)
+        assert err.count("\n") == 1
+    looks = [  # one after the other: reading a live run while it saves after every iteration
+        subprocess.run([sys.executable, ROOT / "scripts" / script, "run", *options], cwd=tmp_path, env=_ENVIRONMENT)
+        for script, options in (("evaluate.py", ["--episodes=2"]), ("report.py", ["--out=out"]))
+    ]
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, err
+    assert looks[0].returncode == 0
+    assert contents(tmp_path / "run" / ".hydra") == described
+    written = steps(tmp_path / "run")
+    assert written == list(range(10, written[-1] + 1, 10))
+
+
+def test_runs_of_a_sweep_that_name_one_directory_do_not_mix(stranger, tmp_path):
+    code, out, err = train(stranger, tmp_path, "-m", "seed=0,1", *SHORT, "run_dir=sweep", "hydra.sweep.subdir=same")
+    assert code == 1
+    assert "Traceback" not in out + err
+    assert re.search(r"same already holds a run \(status finished\)", err)
+    assert (steps(tmp_path / "sweep" / "same"), result(tmp_path / "sweep" / "same")["seed"]) == ([10, 20], 0)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
+def test_whatever_asks_a_run_to_end_it_saves_first_and_can_go_on(stranger, tmp_path, signum):
+    run = tmp_path / "a run"
+    process = start(stranger, tmp_path, *LONG, "run_dir=a run")
+    begun(run, process, 3)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum, err
+    assert f"Continue with {shlex.quote('resume=a run')}" in out
+    assert (result(run)["status"], result(run)["signal"]) == ("interrupted", signum)
+    done = steps(run)[-1]
+    assert [path.name for path in (run / "checkpoints").iterdir()] == [str(done)]
+    code, out, err = train(stranger, tmp_path, "resume=a run", f"total_steps={done + 10}", "algorithm.pause=0")
+    assert code == 0, err
+    assert steps(run) == list(range(10, done + 11, 10))
+
+
+def test_a_run_under_nohup_outlives_its_terminal(stranger, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "scripts" / "train.py", f"--config-dir={stranger}", *_CHOICES, "run_dir=run"],
+        cwd=tmp_path,
+        env=_ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    begun(tmp_path / "run", process)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0
+    assert result(tmp_path / "run")["status"] == "finished"
+
+
+@pytest.mark.parametrize("closed", [("stdout",), ("stdout", "stderr")])
+def test_a_run_finishes_when_nobody_reads_its_output_any_more(stranger, tmp_path, closed):
+    process = start(stranger, tmp_path, "algorithm.pause=0.02", "run_dir=run")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert "drift on toy" in process.stdout.readline()
+    for name in closed:
+        getattr(process, name).close()
+    if "stderr" not in closed:
+        assert process.stderr.read() == ""
+    assert process.wait(120) == 0
+    assert result(tmp_path / "run")["status"] == "finished"
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["runs/it's my run=ü", "x_${seed}_${hydra:runtime.choices.env}"])
+def test_a_directory_of_any_name_is_trained_reported_and_resumed(stranger, tmp_path, name):
+    code, out, err = train(stranger, tmp_path, *SHORT[1:], "seed=3", f"run_dir={name}")
+    assert (code, err) == (0, "")
+    assert "Report: " in out
+    path = name.replace("${seed}", "3").replace("${hydra:runtime.choices.env}", "toy")
+    run = tmp_path / path
+    assert (run / "report.html").is_file()
+    code, _, err = train(stranger, tmp_path, f"resume={path}", "total_steps=40")
+    assert (code, err) == (0, "")
+    assert steps(run) == [10, 20, 30, 40]
+    looked = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "evaluate.py", path, "--episodes=1", "--json"],
+        cwd=tmp_path,
+        env=_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(looked.stdout)["run"] == path
+
+
+def test_a_value_made_of_another_one_is_read_and_resumed(stranger, tmp_path):
+    assert train(stranger, tmp_path, "run_dir=run", "total_steps=${eval_every}")[0] == 0
+    assert result(tmp_path / "run")["env_steps"] == 30
+    assert "total_steps=${eval_every}" in (tmp_path / "run" / "report.html").read_text()
+    assert train(stranger, tmp_path, "resume=run", "eval_every=50", "report=false")[0] == 0
+    assert result(tmp_path / "run")["env_steps"] == 50
+
+
+@pytest.mark.parametrize("total", [60, 30])
+def test_resuming_what_is_done_says_that_there_is_nothing_to_do(stranger, tmp_path, total):
+    assert train(stranger, tmp_path, "run_dir=run", "report=false")[0] == 0
+    code, out, _ = train(stranger, tmp_path, "resume=run", f"total_steps={total}")
+    assert code == 0
+    assert f"Resuming at step 60, and total_steps={total} asks for no more: a larger one trains on." in out
+    assert steps(tmp_path / "run")[-1] == 60
 
 
 def test_a_termination_stops_a_whole_sweep(stranger, tmp_path):

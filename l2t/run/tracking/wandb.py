@@ -16,7 +16,7 @@ class WandbTracker:
 
     Args:
         config: mode, project and labels.
-        directory: run directory; W&B writes to `wandb/` in it.
+        directory: run directory; W&B writes to `wandb/` in it, or where `WANDB_DIR` says.
         settings: the run's configuration, shown beside its curves.
         run_id: of the W&B run to continue.
         notice: called with one line when W&B cannot be used.
@@ -32,7 +32,7 @@ class WandbTracker:
     ) -> None:
         self.run_id = run_id
         self._notice = notice
-        self._run = self._start(config, directory, settings) if config.mode != "disabled" else None
+        self._run = self._start(config, directory, settings) if config.chosen_mode != "disabled" else None
         if self._run is not None:
             self.run_id = self._run.id
 
@@ -58,18 +58,19 @@ class WandbTracker:
 
     def _start(self, config: WandbConfig, directory: Path, settings: Mapping[str, Any]) -> Any:
         os.environ.setdefault("WANDB_SILENT", "true")
-        for mode in dict.fromkeys((config.mode, "offline")):
+        for mode in dict.fromkeys((config.chosen_mode, "offline")):
             try:
                 import wandb
 
                 return wandb.init(
                     mode=mode,  # pyright: ignore[reportArgumentType]
-                    project=config.project,
+                    project=config.chosen_project,
+                    # Where these are None, W&B looks at its variables.
                     entity=config.entity,
                     group=config.group,
                     tags=list(config.tags) or None,
-                    name=directory.name,
-                    dir=str(directory),
+                    name=None if os.environ.get("WANDB_NAME") else directory.name,
+                    dir=None if os.environ.get("WANDB_DIR") else str(directory),
                     config=dict(settings),
                     id=self.run_id,
                     resume="allow" if self.run_id else None,

@@ -5,7 +5,7 @@ import pytest
 
 from l2t.errors import RunDirectoryError
 from l2t.report.pages import count, duration, number
-from l2t.report.run_page import final_ratio, render_page, write_report
+from l2t.report.run_page import render_page, write_report
 from l2t.report.runs import read_run
 from l2t.run.directory import write_atomically
 from tests.support.synthetic_runs import write_run
@@ -152,7 +152,7 @@ def test_a_missing_run_is_an_error_and_nothing_is_written(tmp_path):
 
 def test_the_ratio_is_left_out_where_the_teacher_earns_nothing(tmp_path):
     run = read_run(write_run(tmp_path / "a", final={"student": -10.0, "teacher": -20.0}))
-    assert final_ratio(run) == {}
+    assert run.final_ratio() == {}
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path):

@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 
 from l2t.errors import RunDirectoryError
-from l2t.report.runs import differing_options, find_runs, group_runs, read_metrics, read_run, read_runs
+from l2t.report.runs import differing_options, find_runs, group_runs, joined, read_run, read_runs
+from l2t.run.directory import RunDirectory
 from tests.support.synthetic_runs import write_run
 
 
 def write_lines(path, *lines):
     path.write_text("".join(lines))
     return path
+
+
+def read_metrics(path):
+    return joined(RunDirectory(path.parent).read_metrics())
 
 
 def row(step, **values):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from l2t.report.statistics import Series, bootstrap_interval, curve_with_band, fit_power_law, interquartile_mean
+from l2t.report.statistics import Series, bootstrap_interval, curve_with_band, interquartile_mean
 
 
 def series(steps, values) -> Series:
@@ -111,18 +111,3 @@ def test_curve_of_one_seed_is_that_seed_without_a_band():
 def test_seeds_that_never_overlap_are_refused():
     with pytest.raises(ValueError, match="no steps in common"):
         curve_with_band([series([1, 2], [0, 0]), series([3, 4], [0, 0])])
-
-
-def test_power_law_recovers_its_exponent():
-    x = np.geomspace(10, 1e5, 30)
-    noise = np.exp(0.05 * np.random.default_rng(0).normal(size=30))
-    law = fit_power_law(x, 7.0 * x**-1.0 * noise)
-    assert law.slope == pytest.approx(-1.0, abs=0.02)
-    assert np.exp(law.intercept) == pytest.approx(7.0, rel=0.2)
-    reference = stats.linregress(np.log(x), np.log(7.0 * x**-1.0 * noise))
-    assert law.half_width == pytest.approx(stats.t.ppf(0.975, 28) * reference.stderr)
-
-
-def test_power_law_refuses_numbers_that_have_no_logarithm():
-    with pytest.raises(ValueError, match="positive"):
-        fit_power_law(np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 2.0]))

@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -104,6 +106,78 @@ def test_a_checkpoint_of_other_shapes_is_told_by_the_first_that_differs(tmp_path
     checkpoints.save(10, state(), {}, IDENTITY)
     with pytest.raises(CheckpointError, match=message):
         checkpoints.restore(like, IDENTITY)
+
+
+def _entries(folder):
+    """Everything below a folder, with what writing would change."""
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (folder, *folder.rglob("*"))}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda checkpoints: checkpoints.restore(state(), IDENTITY),
+        lambda checkpoints: checkpoints.host(IDENTITY),
+        lambda checkpoints: checkpoints.steps(),
+    ],
+)
+def test_reading_changes_nothing_not_even_what_another_process_is_writing(tmp_path, read):
+    for step in (10, 20):
+        Checkpoints(tmp_path).save(step, state(), {}, IDENTITY)
+    shutil.copytree(tmp_path / "20", tmp_path / "30.orbax-checkpoint-tmp")
+    shutil.copytree(tmp_path / "20", tmp_path / "notes")
+    before = _entries(tmp_path)
+    read(Checkpoints(tmp_path, keep=1))
+    assert _entries(tmp_path) == before
+
+
+_WRITER = """
+import sys
+import jax.numpy as jnp
+from l2t.run.checkpoint import Checkpoints
+for step in range(1, 41):
+    Checkpoints(sys.argv[1], keep=1).save(step, {"x": jnp.full(20_000, float(step))}, {"step": step}, {})
+"""
+
+
+def test_a_reader_and_a_writer_do_not_disturb_one_another(tmp_path):
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    seen = []
+    while writer.poll() is None:
+        if Checkpoints(tmp_path).steps():
+            restored, host = Checkpoints(tmp_path, keep=1).restore({"x": jnp.zeros(20_000)}, {})
+            assert set(restored["x"].tolist()) == {float(host["step"])}
+            seen.append(host["step"])
+    assert writer.wait() == 0, writer.communicate()[1]
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
+    assert Checkpoints(tmp_path).steps() == [40]
+
+
+@pytest.mark.parametrize("others", [[], [5]])
+def test_a_checkpoint_that_goes_while_it_is_read_is_replaced_by_the_newest_there_is(tmp_path, monkeypatch, others):
+    checkpoints = Checkpoints(tmp_path)
+    for step in [*others, 10]:
+        checkpoints.save(step, state(), {"step": step}, IDENTITY)
+    restored = Checkpoints._read
+
+    def read(self, step, **items):
+        if step == 10:  # as the writer's keep policy does, and not at one stroke
+            shutil.rmtree(tmp_path / "10" / "state")
+            Checkpoints(tmp_path).save(20, state(), {"step": 20}, IDENTITY)
+            shutil.rmtree(tmp_path / "10")
+        return restored(self, step, **items)
+
+    monkeypatch.setattr(Checkpoints, "_read", read)
+    assert checkpoints.restore(state(), IDENTITY)[1] == {"step": 20}
+
+
+def test_a_checkpoint_that_goes_and_was_the_only_one_is_one_line(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(10, state(), {}, IDENTITY)
+    monkeypatch.setattr(Checkpoints, "_read", lambda self, step, **items: shutil.rmtree(tmp_path / "10") or 1 / 0)
+    with pytest.raises(CheckpointError, match="There is no checkpoint"):
+        checkpoints.host(IDENTITY)
 
 
 def _largest(folder):

@@ -99,6 +99,12 @@ def test_a_file_is_no_place_for_a_run(tmp_path, place):
         check_new(tmp_path / place)
 
 
+@pytest.mark.parametrize("name", ["a*", "really?", "[1]/run"])
+def test_a_name_that_would_spoil_the_checkpoints_is_refused(tmp_path, name):
+    with pytest.raises(RunDirectoryError, match=r"takes for a pattern.*run_dir="):
+        check_new(tmp_path / name)
+
+
 def test_a_read_only_place_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(RunDirectoryError, match=r"cannot be written.*run_dir="):

@@ -1,11 +1,13 @@
 import io
 import json
+import os
 import sys
 import types
 
 import pytest
 from rich.console import Console
 
+from l2t.errors import ConfigurationError
 from l2t.run.directory import RunDirectory
 from l2t.run.tracking.base import Trackers, mean_over_seeds
 from l2t.run.tracking.config import WandbConfig
@@ -117,6 +119,12 @@ def wandb(monkeypatch):
     return fake
 
 
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+
+
 def start(tmp_path, notices, mode="offline", run_id=None):
     return WandbTracker(WandbConfig(mode=mode), tmp_path, {"seed": 0}, run_id, notices.append)
 
@@ -165,3 +173,53 @@ def test_disabled_means_that_wandb_is_not_even_imported(monkeypatch, tmp_path):
     notices = []
     start(tmp_path, notices, "disabled").log([row(1)])
     assert notices == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "configured", "mode", "project"),
+    [
+        ({}, {}, "offline", "l2t"),
+        ({"WANDB_MODE": "online", "WANDB_PROJECT": "robots"}, {}, "online", "robots"),
+        ({"WANDB_MODE": "dryrun"}, {}, "offline", "l2t"),
+        ({"WANDB_MODE": "run"}, {}, "online", "l2t"),
+        ({"WANDB_MODE": "", "WANDB_PROJECT": ""}, {}, "offline", "l2t"),
+        ({"WANDB_MODE": "online", "WANDB_PROJECT": "a"}, {"mode": "offline", "project": "l2t"}, "offline", "l2t"),
+        ({"WANDB_DISABLED": "true"}, {"mode": "online"}, "online", "l2t"),
+    ],
+)
+def test_wandbs_own_variables_count_where_nothing_is_configured(
+    wandb, monkeypatch, tmp_path, variables, configured, mode, project
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    wandb.answers = [FakeRun()]
+    WandbTracker(WandbConfig(**configured), tmp_path, {}, notice=pytest.fail)
+    assert (wandb.calls[0]["mode"], wandb.calls[0]["project"]) == (mode, project)
+
+
+def test_what_wandb_reads_by_itself_is_left_to_it(wandb, monkeypatch, tmp_path):
+    wandb.answers = [FakeRun(), FakeRun(), FakeRun()]
+    WandbTracker(WandbConfig(), tmp_path, {})
+    monkeypatch.setenv("WANDB_NAME", "best")
+    monkeypatch.setenv("WANDB_DIR", "/scratch")
+    WandbTracker(WandbConfig(), tmp_path, {})
+    WandbTracker(WandbConfig(entity="us", group="g", tags=("x",)), tmp_path, {})
+    plain, named, labelled = wandb.calls
+    assert (plain["name"], plain["dir"]) == (tmp_path.name, str(tmp_path))
+    assert [named[key] for key in ("name", "dir", "entity", "group", "tags")] == [None] * 5
+    assert (labelled["entity"], labelled["group"], labelled["tags"]) == ("us", "g", ["x"])
+
+
+@pytest.mark.parametrize("variables", [{"WANDB_MODE": "disabled"}, {"WANDB_DISABLED": "true"}])
+def test_the_environment_can_switch_wandb_off(wandb, monkeypatch, tmp_path, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    WandbTracker(WandbConfig(), tmp_path, {})
+    assert wandb.calls == []
+
+
+def test_a_mode_that_wandb_does_not_have_is_named_with_the_variable(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "onlin")
+    with pytest.raises(ConfigurationError, match=r"WANDB_MODE='onlin' is not known.*Did you mean 'online'"):
+        WandbConfig()
+    WandbConfig(mode="offline")

@@ -1,0 +1,40 @@
+"""JAX's own switches, each in a process of its own: they are read when JAX is imported."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_PROGRAM = """
+from l2t.errors import L2TError
+from l2t.runtime import configure
+try:
+    print(configure()["device"])
+except L2TError as error:
+    print("refused:", error)
+"""
+
+
+def configured(**variables):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    done = subprocess.run([sys.executable, "-c", _PROGRAM], env=environment | variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("variables", "answer"),
+    [
+        ({"JAX_ENABLE_X64": "1"}, "refused: JAX_ENABLE_X64 is on, but"),
+        ({"JAX_DEBUG_NANS": "true"}, "refused: JAX_DEBUG_NANS is on, but"),
+        ({"JAX_PLATFORMS": "quantum"}, "refused: JAX finds no device on the platform 'quantum'"),
+        ({"JAX_PLATFORMS": "tpu,cpu"}, "refused: JAX finds no device on the platform 'tpu,cpu'"),
+        ({"JAX_PLATFORMS": "cpu"}, "cpu ("),
+        ({"JAX_ENABLE_X64": "0", "JAX_DISABLE_JIT": "1", "JAX_PLATFORMS": "cpu"}, "cpu ("),
+    ],
+)
+def test_a_switch_of_jax_works_or_is_one_line(variables, answer):
+    said = configured(**variables)
+    assert said.startswith(answer)
+    assert "\n" not in said
