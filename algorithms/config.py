@@ -51,7 +51,7 @@ class ActorCriticConfig:
             check_count(f"algorithm.{name}", getattr(self, name))
         check_range("algorithm.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
         check_choice("algorithm.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        check_range("algorithm.max_grad_norm", self.max_grad_norm, 0.0, open_low=True)
+        check_range("algorithm.max_grad_norm", self.max_grad_norm, 0.0, open_low=True, allow_infinite=True)
         check_range("algorithm.trace_decay", self.trace_decay, 0.0, 1.0)
         check_range("algorithm.critic_coefficient", self.critic_coefficient, 0.0)
 
@@ -93,7 +93,7 @@ class SPMDConfig(ActorCriticConfig):
         if self.step_schedule == "adaptive":
             check_range("algorithm.step_size", self.step_size, self.min_step_size, self.max_step_size)
         check_range("algorithm.target_kl", self.target_kl, 0.0, open_low=True)
-        check_range("algorithm.ratio_clip", self.ratio_clip, 0.0, open_low=True)
+        check_range("algorithm.ratio_clip", self.ratio_clip, 0.0, open_low=True, allow_infinite=True)
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
@@ -133,7 +133,7 @@ class PPOConfig(ActorCriticConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("algorithm.discount", self.discount, 0.0, 1.0, open_high=True)
-        check_range("algorithm.clip", self.clip, 0.0, open_low=True)
+        check_range("algorithm.clip", self.clip, 0.0, open_low=True, allow_infinite=True)
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
 
@@ -199,12 +199,12 @@ class StudentConfig:
         check_choice("algorithm.student.imitation", self.imitation, ("mse", "nll", "kl", "asymmetric"))
         check_range("algorithm.student.imitation_coefficient", self.imitation_coefficient, 0.0)
         check_range("algorithm.student.rl_coefficient", self.rl_coefficient, 0.0)
-        check_range("algorithm.student.rl_clip", self.rl_clip, 0.0, open_low=True)
+        check_range("algorithm.student.rl_clip", self.rl_clip, 0.0, open_low=True, allow_infinite=True)
         for name in ("epochs", "minibatches"):
             check_count(f"algorithm.student.{name}", getattr(self, name))
         check_range("algorithm.student.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
         check_choice("algorithm.student.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        check_range("algorithm.student.max_grad_norm", self.max_grad_norm, 0.0, open_low=True)
+        check_range("algorithm.student.max_grad_norm", self.max_grad_norm, 0.0, open_low=True, allow_infinite=True)
         if self.imitation_coefficient == 0.0 and self.rl_coefficient == 0.0:
             raise ConfigurationError("The student has nothing to learn from: both loss coefficients are 0.")
 

@@ -32,10 +32,11 @@ def collect(
 
     Returns:
         The environments after the last step, the trajectory, and metrics: mean reward terms under `reward/` and
-        statistics of each environment's last whole episode under `train/`, NaN as long as there is none.
+        statistics of each environment's last whole episode under `train/`, NaN as long as there is none;
+        `train/unstable` is the share of the transitions whose physics failed.
     """
 
-    def step(state: VectorState, key: Key[Array, ""]) -> tuple[VectorState, tuple[Trajectory, Metrics]]:
+    def step(state: VectorState, key: Key[Array, ""]) -> tuple[VectorState, tuple[Trajectory, Metrics, Array]]:
         observation = state.environment.observation
         action, log_prob = behaviour(observation, key)
         state, outcome = vector.step(state, action)
@@ -50,9 +51,9 @@ def collect(
             final_observation={},
         )
         terms = {name: value.mean() for name, value in outcome.metrics.items() if name.startswith("reward_")}
-        return state, (transition, terms)
+        return state, (transition, terms, outcome.unstable.mean())
 
-    state, (trajectory, terms) = jax.lax.scan(step, state, jax.random.split(key, num_steps))
+    state, (trajectory, terms, unstable) = jax.lax.scan(step, state, jax.random.split(key, num_steps))
     trajectory = replace(trajectory, final_observation=state.environment.observation)
     statistics = state.statistics
     weight = statistics.finished.astype(jnp.float32)
@@ -62,5 +63,6 @@ def collect(
         "train/episode_length": (statistics.last_length * weight).sum() / episodes,
         "train/mean_reward": trajectory.reward.mean(),
         "train/terminations": trajectory.terminated.sum(),
+        "train/unstable": unstable.mean(),
     }
     return state, trajectory, metrics

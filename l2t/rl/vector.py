@@ -42,6 +42,7 @@ class Outcome(NamedTuple):
     terminated: Bool[Array, " env"]
     truncated: Bool[Array, " env"]
     metrics: dict[str, Float[Array, " env"]]
+    unstable: Bool[Array, " env"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class VectorEnvironment:
     def step(self, state: VectorState, action: Float[Array, "env action"]) -> tuple[VectorState, Outcome]:
         """Advance every instance; those that ended start a new episode."""
         after = jax.vmap(self.environment.step)(state.environment, scale_action(self.spec, action))
-        outcome = Outcome(after.observation, after.reward, after.terminated, after.truncated, after.metrics)
+        outcome = Outcome(
+            after.observation, after.reward, after.terminated, after.truncated, after.metrics, after.unstable
+        )
         done = after.terminated | after.truncated
         key, reset_key = jax.random.split(state.key)
 
