@@ -85,7 +85,7 @@ class SPMDConfig(ActorCriticConfig):
         if self.step_schedule == "adaptive":
             check_range("algorithm.step_size", self.step_size, self.min_step_size, self.max_step_size)
         check_range("algorithm.target_kl", self.target_kl, 0.0, open_low=True)
-        check_range("algorithm.ratio_clip", self.ratio_clip, 0.0, open_low=True)
+        check_range("algorithm.ratio_clip", self.ratio_clip, 0.0, open_low=True, allow_infinite=True)
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
@@ -112,7 +112,7 @@ class PPOConfig(ActorCriticConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("algorithm.discount", self.discount, 0.0, 1.0, open_high=True)
-        check_range("algorithm.clip", self.clip, 0.0, open_low=True)
+        check_range("algorithm.clip", self.clip, 0.0, open_low=True, allow_infinite=True)
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
 
@@ -198,7 +198,7 @@ class StudentConfig:
         check_choice("algorithm.student.imitation", self.imitation, ("mse", "nll", "kl", "asymmetric"))
         check_range("algorithm.student.imitation_coefficient", self.imitation_coefficient, 0.0)
         check_range("algorithm.student.rl_coefficient", self.rl_coefficient, 0.0)
-        check_range("algorithm.student.rl_clip", self.rl_clip, 0.0, open_low=True)
+        check_range("algorithm.student.rl_clip", self.rl_clip, 0.0, open_low=True, allow_infinite=True)
         _check_optimiser("algorithm.student", self)
         check_choice("algorithm.student.memory", self.memory, ("none", "gru"))
         check_count("algorithm.student.memory_size", self.memory_size)
@@ -286,4 +286,4 @@ def _check_optimiser(path: str, config: Any) -> None:
         check_count(f"{path}.{name}", getattr(config, name))
     check_range(f"{path}.learning_rate", config.learning_rate, 0.0, 1.0, open_low=True)
     check_choice(f"{path}.learning_rate_schedule", config.learning_rate_schedule, SCHEDULES)
-    check_range(f"{path}.max_grad_norm", config.max_grad_norm, 0.0, open_low=True)
+    check_range(f"{path}.max_grad_norm", config.max_grad_norm, 0.0, open_low=True, allow_infinite=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import ItemsView, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from envs.physics.config import PhysicsConfig
-from l2t.config import check_choice, check_count, check_range
+from l2t.config import check_choice, check_count, check_flag, check_interval, check_range
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from envs.gymnasium.adapter import GymnasiumEnvironment
     from envs.mujoco.environment import MujocoEnvironment
+    from envs.observation import StudentView
 
 MUJOCO_TASKS = {
     "ant": "Ant",
@@ -43,6 +44,7 @@ class MujocoConfig:
         reset_cost: charge for a termination in the average-reward setting.
         parameters: fields of the task's dataclass to change, such as `ctrl_cost_weight`.
         randomise: model fields to scale at each reset by a factor from [low, high], such as `{body_mass: [0.8, 1.2]}`.
+        student_previous_action: whether the student also sees its previous action; see `StudentView`.
     """
 
     task: str
@@ -52,18 +54,15 @@ class MujocoConfig:
     reset_cost: float = 0.0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     randomise: Mapping[str, Any] = field(default_factory=dict)
+    student_previous_action: bool = False
 
     def __post_init__(self) -> None:
         check_choice("env.task", self.task, MUJOCO_TASKS)
-        check_range("env.student_noise", self.student_noise, 0.0)
-        check_choice("env.student_noise_kind", self.student_noise_kind, ("uniform", "gaussian"))
-        check_count("env.student_stack", self.student_stack)
-        check_range("env.reset_cost", self.reset_cost, 0.0)
-        for name, interval in self.randomise.items():
-            if not isinstance(interval, Sequence) or isinstance(interval, str) or len(interval) != 2:
-                raise ConfigurationError(f"env.randomise.{name} must be [low, high], two factors.")
-            check_range(f"env.randomise.{name}[1]", interval[1], 0.0)
-            check_range(f"env.randomise.{name}[0]", interval[0], 0.0, interval[1])
+        _check_view(self)
+        for name, value in _items("env.parameters", self.parameters):
+            check_parameter(f"env.parameters.{name}", value)
+        for name, interval in _items("env.randomise", self.randomise):
+            check_interval(f"env.randomise.{name}", interval, 0.0)
 
     @property
     def name(self) -> str:
@@ -73,22 +72,18 @@ class MujocoConfig:
     def build(self, physics: PhysicsConfig) -> MujocoEnvironment:
         """Compile the model and put the task on a physics engine."""
         from envs.mujoco.environment import make_environment
-        from envs.observation_noise import History, ObservationNoise
+        from envs.mujoco.task import Memoryless
 
         task_class = getattr(importlib.import_module(f"envs.mujoco.{self.task}"), MUJOCO_TASKS[self.task])
-        known = {
-            f.name: f.default for f in dataclasses.fields(task_class) if f.name not in ("xml", "substeps", "reads")
-        }
-        for name, value in self.parameters.items():
+        known = {f.name for f in dataclasses.fields(task_class)} - {"xml", "substeps", "reads"}
+        for name in self.parameters:
             check_choice("env.parameters", name, known)
-            if isinstance(known[name], float | int) and not isinstance(known[name], bool):
-                check_range(f"env.parameters.{name}", value)
+        parameters = {name: tuple(v) if isinstance(v, Sequence) else v for name, v in self.parameters.items()}
         return make_environment(
             self.task,
-            task_class(**self.parameters),
+            Memoryless(task_class(**parameters)),
             physics.factory(),
-            noise=ObservationNoise(self.student_noise, self.student_noise_kind),
-            history=History(self.student_stack),
+            view=_view(self),
             randomise={name: tuple(interval) for name, interval in self.randomise.items()},
             reset_cost=self.reset_cost,
         )
@@ -105,6 +100,7 @@ class GymnasiumConfig:
         reset_cost: charge for a termination in the average-reward setting.
         episode_length: time limit in steps; None for the one that the id is registered with.
         parameters: keyword arguments of `gymnasium.make`.
+        student_previous_action: whether the student also sees its previous action; see `StudentView`.
     """
 
     id: str
@@ -114,16 +110,15 @@ class GymnasiumConfig:
     reset_cost: float = 0.0
     episode_length: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    student_previous_action: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
             raise ConfigurationError("env.id is empty; give the id of a Gymnasium environment, such as Pendulum-v1.")
-        check_range("env.student_noise", self.student_noise, 0.0)
-        check_choice("env.student_noise_kind", self.student_noise_kind, ("uniform", "gaussian"))
-        check_count("env.student_stack", self.student_stack)
-        check_range("env.reset_cost", self.reset_cost, 0.0)
+        _check_view(self)
+        _items("env.parameters", self.parameters)
         if self.episode_length is not None:
-            check_count("env.episode_length", self.episode_length)
+            check_parameter("env.episode_length", self.episode_length)
 
     @property
     def name(self) -> str:
@@ -134,13 +129,47 @@ class GymnasiumConfig:
         """Wrap the environment, which brings its own physics."""
         del physics
         from envs.gymnasium.adapter import GymnasiumEnvironment
-        from envs.observation_noise import History, ObservationNoise
 
-        return GymnasiumEnvironment(
-            self.id,
-            ObservationNoise(self.student_noise, self.student_noise_kind),
-            History(self.student_stack),
-            self.reset_cost,
-            self.episode_length,
-            self.parameters,
-        )
+        return GymnasiumEnvironment(self.id, _view(self), self.reset_cost, self.episode_length, self.parameters)
+
+
+def check_parameter(name: str, value: Any) -> None:
+    """Raise unless `value` is of the kind that the last part of `name` asks for.
+
+    The fields of the tasks say what they are: `..._range` is an interval, whose ends may be infinite, `terminate_...` a
+    flag, `episode_length` a number of steps, `..._scale` not negative, and anything else a number.
+    """
+    field_name = name.rpartition(".")[2]
+    if field_name.endswith("_range"):
+        check_interval(name, value, proper=True, allow_infinite=True)
+    elif field_name.startswith("terminate_"):
+        check_flag(name, value)
+    elif field_name == "episode_length":
+        check_count(name, value)
+        check_range(name, value, 1, 2**31 - 1)  # the clock has 32 bits
+    else:
+        check_range(name, value, 0.0 if field_name.endswith("_scale") else None)
+
+
+def _check_view(config: MujocoConfig | GymnasiumConfig) -> None:
+    check_range("env.student_noise", config.student_noise, 0.0)
+    check_choice("env.student_noise_kind", config.student_noise_kind, ("uniform", "gaussian"))
+    check_count("env.student_stack", config.student_stack)
+    check_flag("env.student_previous_action", config.student_previous_action)
+    check_range("env.reset_cost", config.reset_cost, 0.0)
+
+
+def _view(config: MujocoConfig | GymnasiumConfig) -> StudentView:
+    from envs.observation import History, ObservationNoise, StudentView
+
+    return StudentView(
+        ObservationNoise(config.student_noise, config.student_noise_kind),
+        History(config.student_stack),
+        config.student_previous_action,
+    )
+
+
+def _items(name: str, value: Any) -> ItemsView[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name}={value!r} must be a mapping, such as {{a: 1}}.")
+    return value.items()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,18 +29,20 @@ def check_range(
     *,
     open_low: bool = False,
     open_high: bool = False,
+    allow_infinite: bool = False,
 ) -> None:
-    """Raise unless `value` is a number in [low, high] (an end can be open)."""
+    """Raise unless `value` is a number in [low, high]; an end can be open, and infinities have to be asked for."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"{name}={value!r} must be a number.")
     below = low is not None and (value <= low if open_low else value < low)
     above = high is not None and (value >= high if open_high else value > high)
-    if below or above or value != value:
+    infinite = abs(value) > sys.float_info.max
+    if below or above or value != value or (infinite and not allow_infinite):
         left = "-inf" if low is None else f"{low:g}"
         right = "inf" if high is None else f"{high:g}"
-        interval = (
-            f"{'(' if open_low or low is None else '['}{left}, {right}{')' if open_high or high is None else ']'}"
-        )
+        open_low |= low is None and not allow_infinite
+        open_high |= high is None and not allow_infinite
+        interval = f"{'(' if open_low else '['}{left}, {right}{')' if open_high else ']'}"
         raise ConfigurationError(f"{name}={value!r} is out of range; it must lie in {interval}.")
 
 
@@ -49,6 +52,22 @@ def check_count(name: str, value: Any, low: int = 1) -> None:
         raise ConfigurationError(f"{name}={value!r} must be a whole number.")
     if value < low:
         raise ConfigurationError(f"{name}={value!r} is too small; it must be at least {low}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r} must be true or false.")
+
+
+def check_interval(
+    name: str, value: Any, low: float | None = None, *, proper: bool = False, allow_infinite: bool = False
+) -> None:
+    """Raise unless `value` is two numbers [a, b] with low <= a <= b; a < b where it must be a `proper` interval."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise ConfigurationError(f"{name}={value!r} must be two numbers, [low, high].")
+    check_range(f"{name}[0]", value[0], low, allow_infinite=allow_infinite)
+    check_range(f"{name}[1]", value[1], value[0], open_low=proper, allow_infinite=allow_infinite)
 
 
 FIXED: Mapping[str, Any] = {"fixed": True}

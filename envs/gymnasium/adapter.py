@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from envs.observation_noise import History, ObservationNoise
+from envs.observation import StudentView, policy_units
+from envs.physics.base import divert_warnings
 from l2t.errors import ConfigurationError
-from l2t.rl.types import EnvironmentSpec, EnvironmentState, Observation
+from l2t.rl.types import EnvironmentSpec, EnvironmentState
 
 INSTANCES_KEPT = 8
 """Instances kept on the host, as a multiple of the largest batch; those unused for longest are given up."""
@@ -39,7 +40,7 @@ class GymnasiumEnvironment:
 
     Args:
         identifier: id as in `gymnasium.make`; `module:id` imports the module first.
-        noise, history: what the `student` group sees; `teacher` is the flattened observation.
+        view: what the `student` group sees; `teacher` is the flattened observation.
         reset_cost: see `EnvironmentSpec`.
         episode_length: time limit; None for the one that the id is registered with.
         parameters: keyword arguments of `gymnasium.make`.
@@ -51,8 +52,7 @@ class GymnasiumEnvironment:
     def __init__(
         self,
         identifier: str,
-        noise: ObservationNoise = ObservationNoise(),  # noqa: B008  (frozen)
-        history: History = History(),  # noqa: B008
+        view: StudentView = StudentView(),  # noqa: B008  (frozen)
         reset_cost: float = 0.0,
         episode_length: int | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -65,9 +65,9 @@ class GymnasiumEnvironment:
             first = make()
         except (gymnasium.error.Error, ImportError, TypeError) as error:
             raise ConfigurationError(f"env.id={identifier!r} cannot be made: {error}") from error
-        self.noise = noise
-        self.history = history
-        self.spec = _specification(identifier, first, history, reset_cost, episode_length)
+        divert_warnings()
+        self.view = view
+        self.spec = _specification(identifier, first, view, reset_cost, episode_length)
         self._host = _Host(make, first)
 
     def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:
@@ -81,9 +81,9 @@ class GymnasiumEnvironment:
             jnp.asarray(needed, bool),
             vmap_method="broadcast_all",
         )
-        memory = self.history.fill(self.noise(noise_key, exact))
+        student, stack = self.view.begin(noise_key, exact, self.spec.action_size)
         return EnvironmentState(
-            observation=_groups(exact, memory),
+            observation={"teacher": exact, "student": student},
             reward=jnp.zeros(()),
             terminated=jnp.asarray(False),
             truncated=jnp.asarray(False),
@@ -91,7 +91,7 @@ class GymnasiumEnvironment:
             step=jnp.zeros((), jnp.int32),
             key=key,
             physics={"seed": seed, "token": token},
-            extras={"history": memory},
+            extras={"history": stack},
         )
 
     def step(self, state: EnvironmentState, action: Float[Array, " action"]) -> EnvironmentState:
@@ -109,9 +109,10 @@ class GymnasiumEnvironment:
             vmap_method="broadcast_all",
         )
         key, noise_key = jax.random.split(state.key)
-        memory = self.history.push(state.extras["history"], self.noise(noise_key, exact))
+        low, high = jnp.asarray(self.spec.action_low), jnp.asarray(self.spec.action_high)
+        student, stack = self.view.follow(noise_key, state.extras["history"], exact, policy_units(action, low, high))
         return EnvironmentState(
-            observation=_groups(exact, memory),
+            observation={"teacher": exact, "student": student},
             reward=reward,
             terminated=terminated,
             truncated=truncated | last,
@@ -119,19 +120,15 @@ class GymnasiumEnvironment:
             step=step,
             key=key,
             physics={"seed": state.physics["seed"], "token": token},
-            extras={"history": memory},
+            extras={"history": stack},
         )
 
     def _observation_shape(self) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((self.spec.observation_sizes["teacher"],), np.float32)
 
 
-def _groups(exact: Float[Array, " n"], memory: Float[Array, "length n"]) -> Observation:
-    return {"teacher": exact, "student": memory.reshape(-1)}
-
-
 def _specification(
-    identifier: str, env: gymnasium.Env, history: History, reset_cost: float, episode_length: int | None
+    identifier: str, env: gymnasium.Env, view: StudentView, reset_cost: float, episode_length: int | None
 ) -> EnvironmentSpec:
     space = env.action_space
     if isinstance(space, gymnasium.spaces.Discrete):
@@ -150,7 +147,7 @@ def _specification(
         raise ConfigurationError(f"env.id={identifier!r} has no time limit; give env.episode_length.")
     return EnvironmentSpec(
         name=identifier,
-        observation_sizes={"teacher": size, "student": size * history.length},
+        observation_sizes={"teacher": size, "student": view.size(size, gymnasium.spaces.flatdim(space))},
         action_low=tuple(space.low.reshape(-1).tolist()),
         action_high=tuple(space.high.reshape(-1).tolist()),
         episode_length=limit,

@@ -10,39 +10,53 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import mujoco
-import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
-from envs.mujoco.task import Metrics, Task, Transition, load_model
-from envs.observation_noise import History, ObservationNoise
-from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine
+from envs.mujoco.task import Metrics, Start, Task, Transition, load_model
+from envs.observation import StudentView, policy_units
+from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine, keep
 from l2t.errors import ConfigurationError
-from l2t.rl.types import EnvironmentSpec, EnvironmentState, Observation
+from l2t.rl.types import EnvironmentSpec, EnvironmentState
 
 
 @dataclass(frozen=True)
 class MujocoEnvironment:
     """A task in `jax.numpy`, one instance; callers vmap it.
 
-    The `teacher` group is the exact observation; the `student` group is what the noise model makes of it, fresh at each
-    step, stacked over the last `history.length` steps.
+    Observation groups are those that the task shows, exact, but for `student`: that is made by `view` of what the task
+    shows to the student, or to the teacher where it makes no difference between the two.
+
+    A step whose physics fails ends the episode: `terminated` and `unstable`, no reward, and the last state once more.
 
     Attributes:
         name: the task's name.
-        task: start distribution, observation, reward and end.
+        task: start distribution, control law, observation, reward and end.
         engine: the physics.
-        noise, history: what the student sees.
+        view: what the student sees.
         randomise: model fields and the (low, high) factors that scale them, drawn afresh at each reset.
         reset_cost: see `EnvironmentSpec`.
+
+    Raises:
+        ConfigurationError: `randomise` names a field that the engine cannot change, or that no factor changes.
     """
 
     name: str
     task: Task
     engine: PhysicsEngine
-    noise: ObservationNoise = ObservationNoise()
-    history: History = History()
+    view: StudentView = StudentView()
     randomise: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reset_cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in self.randomise:
+            try:
+                value = self.engine.nominal(name)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"env.randomise cannot be followed: {error}") from None
+            if not value.any():
+                raise ConfigurationError(
+                    f"env.randomise.{name} would change nothing: in {self.name} that field is empty or zero."
+                )
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -52,11 +66,11 @@ class MujocoEnvironment:
     @cached_property
     def spec(self) -> EnvironmentSpec:
         """Sizes, bounds and limits."""
-        low, high = self.model.actuator_ctrlrange.T
-        size = jax.eval_shape(lambda: self.reset(jax.random.key(0))).observation["teacher"].shape[0]
+        low, high = self.task.bounds(self.model)
+        groups = jax.eval_shape(lambda: self.reset(jax.random.key(0))).observation
         return EnvironmentSpec(
             name=self.name,
-            observation_sizes={"teacher": size, "student": size * self.history.length},
+            observation_sizes={name: group.shape[0] for name, group in groups.items()},
             action_low=tuple(low.tolist()),
             action_high=tuple(high.tolist()),
             episode_length=self.task.episode_length,
@@ -67,8 +81,7 @@ class MujocoEnvironment:
     def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:
         """Draw a start state from the task's distribution."""
         start_key, override_key, key = jax.random.split(key, 3)
-        qpos, qvel = self.task.start(start_key, self.model)
-        return self.reset_to(key, qpos, qvel, self.draw_overrides(override_key), needed)
+        return self._begin(key, self.task.start(start_key, self.model), self.draw_overrides(override_key), needed)
 
     def reset_to(
         self,
@@ -78,16 +91,21 @@ class MujocoEnvironment:
         overrides: ModelOverrides | None = None,
         needed: Any = True,
     ) -> EnvironmentState:
-        """Start an episode at (qpos, qvel)."""
-        overrides = overrides or {}
-        physics = self.engine.init(qpos, qvel, overrides, needed)
+        """Start an episode at (qpos, qvel); what the task remembers is drawn as at any reset."""
+        memory_key = jax.random.split(key, 3)[2]  # `_begin` takes the first two
+        memory = self.task.start(memory_key, self.model).memory
+        return self._begin(key, Start(qpos, qvel, memory), overrides or {}, needed)
+
+    def _begin(self, key: Key[Array, ""], start: Start, overrides: ModelOverrides, needed: Any) -> EnvironmentState:
+        physics = self.engine.init(start.qpos, start.qvel, overrides, needed)
         key, noise_key = jax.random.split(key)
-        exact = self.task.observe(physics, self.model)
-        memory = self.history.fill(self.noise(noise_key, exact))
-        nothing = Transition(physics, physics, jnp.zeros(self.model.nu))
+        observation = self.task.observe(physics, start.memory, self.model)
+        low, _ = self.task.bounds(self.model)
+        seen, stack = self.view.begin(noise_key, observation.get("student", observation["teacher"]), low.size)
+        nothing = Transition(physics, physics, jnp.zeros(low.size), start.memory)
         metrics = self.task.information(nothing, self.model) | self.task.reward_terms(nothing, self.model)
         return EnvironmentState(
-            observation=self._groups(exact, memory),
+            observation=observation | {"student": seen},
             reward=jnp.zeros(()),
             terminated=jnp.asarray(False),
             truncated=jnp.asarray(False),
@@ -95,54 +113,56 @@ class MujocoEnvironment:
             step=jnp.zeros((), jnp.int32),
             key=key,
             physics=physics,
-            extras={"overrides": overrides, "history": memory},
+            extras={"overrides": overrides, "history": stack, "memory": start.memory},
         )
 
     def step(self, state: EnvironmentState, action: Float[Array, " action"]) -> EnvironmentState:
-        """Advance one step; `action` is the torque vector in the model's own range."""
-        physics = self.engine.step(state.physics, action, state.extras["overrides"], self.task.substeps)
-        transition = Transition(state.physics, physics, action)
-        key, noise_key = jax.random.split(state.key)
-        exact = self.task.observe(physics, self.model)
-        memory = self.history.push(state.extras["history"], self.noise(noise_key, exact))
-        terms = self.task.reward_terms(transition, self.model)
+        """Advance one step; `action` is in the task's own units."""
+        overrides, memory = state.extras["overrides"], state.extras["memory"]
+        control = self.task.control(action, state.physics, memory, self.model)
+        physics = self.engine.step(state.physics, control, overrides, self.task.substeps)
+        key, noise_key, memory_key = jax.random.split(state.key, 3)
+        transition = Transition(state.physics, physics, action, memory)
+        memory = keep(physics.unstable, memory, self.task.advance(memory_key, transition, self.model))
+        observation = self.task.observe(physics, memory, self.model)
+        seen, stack = self.view.follow(
+            noise_key,
+            state.extras["history"],
+            observation.get("student", observation["teacher"]),
+            policy_units(action, *self.task.bounds(self.model)),
+        )
+        terms = _paid(self.task.reward_terms(transition, self.model), physics.unstable)
         step = state.step + 1
         return EnvironmentState(
-            observation=self._groups(exact, memory),
+            observation=observation | {"student": seen},
             reward=jnp.asarray(sum(terms.values()), jnp.float32),
-            terminated=self.task.terminated(physics, self.model),
+            terminated=self.task.terminated(physics, memory, self.model) | physics.unstable,
             truncated=step >= self.task.episode_length,
             metrics=_strong(self.task.information(transition, self.model) | terms),
             step=step,
             key=key,
             physics=physics,
-            extras={"overrides": state.extras["overrides"], "history": memory},
+            extras={"overrides": overrides, "history": stack, "memory": memory},
+            unstable=physics.unstable,
         )
 
     def draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
         """Model fields for one episode: each nominal value times a factor of its own."""
         overrides = {}
         for index, (name, (low, high)) in enumerate(sorted(self.randomise.items())):
-            nominal = _model_field(self.model, name)
             factor = jax.random.uniform(jax.random.fold_in(key, index), (), jnp.float32, low, high)
-            overrides[name] = factor * nominal
+            overrides[name] = factor * self.engine.nominal(name)
         return overrides
 
-    def _groups(self, exact: Float[Array, " observation"], memory: Float[Array, "length observation"]) -> Observation:
-        return {"teacher": exact, "student": memory.reshape(-1)}
+
+def _paid(terms: Metrics, unstable: Bool[Array, ""]) -> Metrics:
+    """The reward terms, zero where the physics failed: whatever they came to, nobody earned it."""
+    return {name: jnp.where(unstable, 0.0, value) for name, value in terms.items()}
 
 
 def _strong(metrics: Metrics) -> Metrics:
     """Without weak types, which would retrace the programs that carry the state."""
     return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
-
-
-def _model_field(model: mujoco.MjModel, name: str) -> np.ndarray:
-    holder, attribute = (model.opt, name[4:]) if name.startswith("opt.") else (model, name)
-    value = getattr(holder, attribute, None)
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-        raise ConfigurationError(f"env.randomise names {name!r}, which is not a real-valued array field of MjModel.")
-    return value.astype(np.float32)
 
 
 def make_environment(name: str, task: Task, engine_factory: EngineFactory, **options: Any) -> MujocoEnvironment:

@@ -1,32 +1,59 @@
-"""What defines a MuJoCo task: a model file, the fields it reads, functions for start, observation, reward and end."""
+"""What defines a MuJoCo task: a model file, the fields it reads, functions for start, observation, reward and end.
+
+`Task` is the whole of it. Most tasks remember nothing and hand the action to the motors as it is: they are a
+`MemorylessTask`, which `Memoryless` makes into a `Task`.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import mujoco
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from envs.physics.base import PhysicsState, Reads, displacement
+from envs.physics.base import PhysicsState, Reads, displacement, divert_warnings
+from l2t.rl.types import Observation
 
 Metrics = dict[str, Float[Array, ""]]
 
+Memory = PyTree
+"""What a task remembers from step to step beside the physics, such as a clock, a command or the last action."""
+
+
+class Start(NamedTuple):
+    """The beginning of an episode."""
+
+    qpos: Float[Array, " nq"]
+    qvel: Float[Array, " nv"]
+    memory: Memory = ()
+
 
 class Transition(NamedTuple):
-    """What a reward may depend on."""
+    """What a reward may depend on.
+
+    Attributes:
+        before, after: the physics at both ends of the environment step.
+        action: in the task's own units.
+        memory: what the task remembered when the action was taken.
+    """
 
     before: PhysicsState
     after: PhysicsState
-    action: Float[Array, " nu"]
+    action: Float[Array, " action"]
+    memory: Memory = ()
 
 
-class Task(Protocol):
-    """A task is a frozen dataclass whose fields are the weights and ranges that a researcher may change."""
+class Facts(Protocol):
+    """What is fixed about a task.
+
+    A task is a frozen dataclass whose fields are the weights and ranges that a researcher may change.
+    """
 
     @property
     def xml(self) -> str:
@@ -48,12 +75,16 @@ class Task(Protocol):
         """The `MjData` fields that the functions below use."""
         ...
 
+
+class MemorylessTask(Facts, Protocol):
+    """A task without a memory, whose action is the control of the motors."""
+
     def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         """Draw (qpos, qvel) from the start distribution."""
         ...
 
     def observe(self, physics: PhysicsState, model: mujoco.MjModel) -> Float[Array, " observation"]:
-        """Gymnasium's observation vector."""
+        """What the teacher sees; a student sees it through noise."""
         ...
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
@@ -69,11 +100,116 @@ class Task(Protocol):
         ...
 
 
+class Task(Facts, Protocol):
+    """A task with a memory and a control law.
+
+    A step goes: `control`, physics, `advance`, then `observe` and `terminated` with the new memory; the reward is that
+    of the transition, with the memory at its beginning.
+    """
+
+    def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> Start:
+        """Draw the state and the memory from the start distribution."""
+        ...
+
+    def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
+        """Bounds (low, high) of the action."""
+        ...
+
+    def control(
+        self, action: Float[Array, " action"], physics: PhysicsState, memory: Memory, model: mujoco.MjModel
+    ) -> Float[Array, " nu"]:
+        """The control law: what the motors are told during the step."""
+        ...
+
+    def advance(self, key: Key[Array, ""], transition: Transition, model: mujoco.MjModel) -> Memory:
+        """The memory after the transition; `key` is for what is drawn anew."""
+        ...
+
+    def observe(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Observation:
+        """Exact observations by group. `teacher` must be there; `student`, made noisy later, may be another vector."""
+        ...
+
+    def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
+        """Reward terms by name, each `reward_...`; the reward is their sum."""
+        ...
+
+    def terminated(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Bool[Array, ""]:
+        """Whether the state ends the episode (a time limit never does)."""
+        ...
+
+    def information(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
+        """Quantities to log beside the reward terms, such as `x_velocity`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Memoryless:
+    """A `MemorylessTask` as a `Task`."""
+
+    task: MemorylessTask
+
+    @property
+    def xml(self) -> str:
+        """The task's."""
+        return self.task.xml
+
+    @property
+    def substeps(self) -> int:
+        """The task's."""
+        return self.task.substeps
+
+    @property
+    def episode_length(self) -> int:
+        """The task's."""
+        return self.task.episode_length
+
+    @property
+    def reads(self) -> Reads:
+        """The task's."""
+        return self.task.reads
+
+    def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> Start:
+        """The task's, and nothing to remember."""
+        return Start(*self.task.start(key, model))
+
+    def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
+        """Those of the motors."""
+        low, high = model.actuator_ctrlrange.T
+        return low, high
+
+    def control(
+        self, action: Float[Array, " action"], physics: PhysicsState, memory: Memory, model: mujoco.MjModel
+    ) -> Float[Array, " nu"]:
+        """The action."""
+        return action
+
+    def advance(self, key: Key[Array, ""], transition: Transition, model: mujoco.MjModel) -> Memory:
+        """Nothing to remember."""
+        return ()
+
+    def observe(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Observation:
+        """The task's observation, for everyone."""
+        return {"teacher": self.task.observe(physics, model)}
+
+    def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
+        """The task's."""
+        return self.task.reward_terms(transition, model)
+
+    def terminated(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Bool[Array, ""]:
+        """The task's."""
+        return self.task.terminated(physics, model)
+
+    def information(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
+        """The task's."""
+        return self.task.information(transition, model)
+
+
 def load_model(xml: str) -> mujoco.MjModel:
     """Compile one of the model files that the installed Gymnasium ships."""
     import gymnasium
 
     path = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / xml
+    divert_warnings()
     handler = mujoco.get_mju_user_warning()
     # HalfCheetah's file uses a deprecated attribute, which is not the user's business.
     mujoco.set_mju_user_warning(

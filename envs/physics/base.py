@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import jax
+import jax.numpy as jnp
 import mujoco
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, PyTree
+
+from l2t.errors import ConfigurationError
+
+Tree = TypeVar("Tree")
 
 ModelOverrides = dict[str, Array]
 """Model fields that differ from environment to environment, named as in `MjModel` (`opt.` prefix for options)."""
@@ -15,6 +23,13 @@ ModelOverrides = dict[str, Array]
 
 AFTER_CONSTRAINT = frozenset({"cacc", "cfrc_int", "cfrc_ext"})
 """Fields that only `mj_rnePostConstraint` fills in; a step does not call it, so engines do after the last substep."""
+
+MAX_VALUE = 1e10
+"""MuJoCo's own limit on positions, velocities and accelerations (`mjMAXVAL`)."""
+
+MAX_SPEED = 1e4
+"""Limit on velocities, rad/s or m/s. A simulation that explodes passes it some steps before MuJoCo's own limit, and is
+paid for every one of them; nothing that is meant to move comes near it."""
 
 
 @struct.dataclass
@@ -26,11 +41,15 @@ class PhysicsState:
         fields: the requested `MjData` fields, float32.
         residuals: for fields read in high precision, what rounding to float32 took away (float32; absent or zero in
             engines that compute in float32).
+        unstable: whether the simulation failed: MuJoCo warned (a bad position, velocity, acceleration or control, a
+            singular inertia, a full contact or constraint buffer), or a limit above was passed. A step that fails
+            leaves everything else as it was before it.
     """
 
     engine: PyTree
     fields: dict[str, Array]
     residuals: dict[str, Array]
+    unstable: Bool[Array, ""]
 
     def __getitem__(self, name: str) -> Array:
         return self.fields[name]
@@ -67,6 +86,14 @@ class PhysicsEngine(Protocol):
     name: str
     model: mujoco.MjModel
 
+    def nominal(self, field: str) -> np.ndarray:
+        """The model's own value of a field that `overrides` may change, float32.
+
+        Raises:
+            ConfigurationError: it is no real-valued array field, or the engine cannot change it.
+        """
+        ...
+
     def init(
         self,
         qpos: Float[Array, " nq"],
@@ -89,10 +116,42 @@ class PhysicsEngine(Protocol):
     ) -> PhysicsState:
         """Hold `ctrl` for `substeps` physics steps.
 
-        Derived fields are those of the last substep, as after `mj_step`.
+        Derived fields are those of the last substep, as after `mj_step`. See `PhysicsState.unstable` for failures.
         """
         ...
 
 
 EngineFactory = Any
 """`(model: mujoco.MjModel, reads: Reads) -> PhysicsEngine`."""
+
+
+def keep(unchanged: Bool[Array, ""], before: Tree, after: Tree) -> Tree:
+    """`before` where `unchanged`, otherwise `after`, leaf by leaf."""
+    return jax.tree.map(lambda old, new: jnp.where(unchanged, old, new), before, after)
+
+
+def model_field(model: Any, name: str) -> np.ndarray:
+    """A real-valued array field of `MjModel`, named as in `ModelOverrides`, float32.
+
+    Args:
+        model: an `MjModel`.
+        name: of the field.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    holder, attribute = (model.opt, name[4:]) if name.startswith("opt.") else (model, name)
+    value = getattr(holder, attribute, None)
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        raise ConfigurationError(f"{name!r} is not a real-valued array field of MjModel, such as body_mass.")
+    return value.astype(np.float32)
+
+
+def divert_warnings() -> None:
+    """Send MuJoCo's warnings to Python's logger `mujoco`, level INFO, unless the program has a handler of its own.
+
+    MuJoCo's default is to print each and to append it to MUJOCO_LOG.TXT in the working directory, wherever that is.
+    What matters in them is in `PhysicsState.unstable`.
+    """
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(logging.getLogger("mujoco").info)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from l2t.config import check_choice, check_count
+from l2t.config import check_choice, check_count, check_flag, check_range
 from l2t.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ class PhysicsConfig:
 
     def __post_init__(self) -> None:
         check_choice("physics.engine", self.engine, ("auto", "native", "mjx", "warp"))
-        check_count("physics.threads", self.threads, 0)
-        check_count("physics.contacts", self.contacts)
-        check_count("physics.constraints", self.constraints)
+        for name, low, high in (("threads", 0, 1024), ("contacts", 1, 2**31 - 1), ("constraints", 1, 2**31 - 1)):
+            check_count(f"physics.{name}", getattr(self, name), low)
+            check_range(f"physics.{name}", getattr(self, name), low, high)
+        check_flag("physics.allow_cpu", self.allow_cpu)
         if self.engine == "warp" and not (importlib.util.find_spec("warp") and importlib.util.find_spec("mujoco_warp")):
             raise MissingDependencyError(
                 "physics=warp needs NVIDIA Warp: install it with `pip install 'l2t[cuda,warp]'`."

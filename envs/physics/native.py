@@ -11,6 +11,7 @@ import copy
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,14 +19,28 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from mujoco.batch import Batch, SimulationError
+from mujoco.batch import MODEL_FIELDS, Batch, SimulationError
 
-from envs.physics.base import AFTER_CONSTRAINT, ModelOverrides, PhysicsState, Reads
-from l2t.errors import DivergenceError
+from envs.physics.base import (
+    AFTER_CONSTRAINT,
+    MAX_SPEED,
+    MAX_VALUE,
+    ModelOverrides,
+    PhysicsState,
+    Reads,
+    divert_warnings,
+    keep,
+    model_field,
+)
+from l2t.errors import ConfigurationError, DivergenceError
 
 
 class NativeEngine:
     """C MuJoCo through `mujoco.batch`, float64, bit-identical to a loop over `mj_step`.
+
+    MuJoCo puts a simulation that fails back to the model's default state and goes on. That is left switched on, because
+    without it a simulation full of NaN takes up to 200 times as long; here its row is then put back to where the step
+    began, and flagged.
 
     Args:
         model: the compiled model. It is not modified.
@@ -36,6 +51,7 @@ class NativeEngine:
     name = "native"
 
     def __init__(self, model: mujoco.MjModel, reads: Reads, threads: int = 0) -> None:
+        divert_warnings()
         self.model = model
         self.reads = reads
         self._threads = threads
@@ -44,6 +60,13 @@ class NativeEngine:
         probe = _Simulator(model, reads, 1, (), threads)
         self._row_words = 2 * probe.default_row[probe.evolving].size
         self._shapes = {name: values.shape[1:] for name, values in probe.fields.items()}
+
+    def nominal(self, field: str) -> np.ndarray:
+        """The model's own value of a field; see `PhysicsEngine.nominal`."""
+        value = model_field(self.model, field)
+        if field not in MODEL_FIELDS:
+            raise ConfigurationError(f"{field!r} cannot differ from simulation to simulation on physics=native.")
+        return value
 
     def init(self, qpos: Any, qvel: Any, overrides: ModelOverrides | None = None, needed: Any = True) -> PhysicsState:
         """The simulation at (qpos, qvel); see `PhysicsEngine.init`. Where not `needed`, zeros."""
@@ -54,7 +77,12 @@ class NativeEngine:
         self, state: PhysicsState, ctrl: Any, overrides: ModelOverrides | None = None, substeps: int = 1
     ) -> PhysicsState:
         """Hold `ctrl` for `substeps` physics steps; see `PhysicsEngine.step`."""
-        return self._callback(_Simulator.step, (substeps,), overrides, state.engine, jnp.asarray(ctrl))
+        after = self._callback(_Simulator.step, (substeps,), overrides, state.engine, jnp.asarray(ctrl))
+        return replace(
+            after,
+            fields=keep(after.unstable, state.fields, after.fields),
+            residuals=keep(after.unstable, state.residuals, after.residuals),
+        )
 
     def _callback(
         self, method: _Method, static: tuple[Any, ...], overrides: ModelOverrides | None, *operands: jax.Array
@@ -63,12 +91,10 @@ class NativeEngine:
             jax.ShapeDtypeStruct((self._row_words,), np.uint32),
             {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in self._shapes.items()},
             {name: jax.ShapeDtypeStruct(self._shapes[name], np.float32) for name in self.reads.precise},
+            jax.ShapeDtypeStruct((), np.bool_),
         )
         call = partial(self._call, method, static)
-        row, fields, residuals = jax.pure_callback(
-            call, result, overrides or {}, *operands, vmap_method="broadcast_all"
-        )
-        return PhysicsState(engine=row, fields=fields, residuals=residuals)
+        return PhysicsState(*jax.pure_callback(call, result, overrides or {}, *operands, vmap_method="broadcast_all"))
 
     def _call(self, method: _Method, static: tuple[Any, ...], overrides: dict[str, Any], *operands: Any) -> Any:
         """Host side of the callback. NumPy only: JAX calls in here can deadlock."""
@@ -83,15 +109,16 @@ class NativeEngine:
         with self._lock:
             simulator = self._simulator(count, tuple(sorted(overrides)))
             method(simulator, {name: flat(value) for name, value in overrides.items()}, *map(flat, operands), *static)
-            row, fields, residuals = simulator.read()
+            row, fields, residuals, unstable = simulator.read()
 
         def unflat(array: np.ndarray) -> np.ndarray:
-            return array.reshape(*lead, *array.shape[1:])
+            return array.reshape((*lead, *array.shape[1:]))
 
         return (
             unflat(row),
             {name: unflat(value) for name, value in fields.items()},
             {name: unflat(value) for name, value in residuals.items()},
+            unflat(unstable),
         )
 
     def _simulator(self, count: int, overridden: tuple[str, ...]) -> _Simulator:
@@ -119,9 +146,10 @@ class _Simulator:
             else self.batch.bind(name)
             for name in reads.fields
         }
-        self.blank = np.zeros(count, bool)
+        self.blank = self.unstable = np.zeros(count, bool)
         self.default_row = self.batch.state[0].copy()
         self.evolving = evolving_columns(model)
+        self.row = self._copied_row()
         self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self.overridden = {name: self.batch.expand(name) for name in overridden}
         # No field of MjOption enters mj_setConst.
@@ -137,8 +165,11 @@ class _Simulator:
         self.blank = ~needed
         for name in self.after_constraint:
             self.fields[name][...] = 0.0
+        self.batch.warning[...] = 0
         if needed.any():
             self._guard(self.batch.forward, needed)
+        self.row = self._copied_row()
+        self.unstable = self.batch.warning.any(axis=(1, 2))
 
     def step(self, overrides: dict[str, np.ndarray], row: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
         """Continue from `row` for `substeps` steps."""
@@ -146,7 +177,14 @@ class _Simulator:
         self.batch.state[:, self.evolving] = row.view(np.float64)
         self.ctrl[...] = ctrl
         self.blank = np.zeros(self.count, bool)
+        self.batch.warning[...] = 0
         self._guard(self.batch.step, None, substeps)
+        self.row = self._copied_row()
+        # MuJoCo looks at a state when it steps from it, so what the last substep brought has to be looked at here.
+        fine = (np.abs(self.row) <= MAX_VALUE).all(axis=1) & (np.abs(self.qvel) <= MAX_SPEED).all(axis=1)
+        self.unstable = self.batch.warning.any(axis=(1, 2)) | ~fine
+        if self.unstable.any():
+            self.row[self.unstable] = row.view(np.float64)[self.unstable]
         if self.after_constraint:
             for i in range(self.count):
                 if self.overridden:
@@ -155,16 +193,20 @@ class _Simulator:
                 for name in self.after_constraint:
                     self.fields[name][i] = getattr(self.scratch, name)
 
-    def read(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Copies of the state rows, the fields in float32 and their rounding residuals."""
-        # The batch's arrays are live views: what leaves the callback must be copied.
-        row = np.array(self.batch.state[:, self.evolving], order="C").view(np.uint32)
-        fields = {name: value.astype(np.float32) for name, value in self.fields.items()}
-        residuals = {name: (self.fields[name] - fields[name]).astype(np.float32) for name in self.reads.precise}
+    def read(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+        """Copies of the state rows, the fields in float32, their rounding residuals, and which simulations failed."""
+        row = self.row.view(np.uint32)
+        with np.errstate(all="ignore"):  # where a simulation failed, its fields may be beyond float32
+            fields = {name: value.astype(np.float32) for name, value in self.fields.items()}
+            residuals = {name: (self.fields[name] - fields[name]).astype(np.float32) for name in self.reads.precise}
         if self.blank.any():
-            for value in (row, *fields.values(), *residuals.values()):
+            for value in (row, *fields.values(), *residuals.values(), self.unstable):
                 value[self.blank] = 0
-        return row, fields, residuals
+        return row, fields, residuals, self.unstable
+
+    def _copied_row(self) -> np.ndarray:
+        # The batch's arrays are live views: what leaves the callback must be copied.
+        return np.array(self.batch.state[:, self.evolving], order="C")
 
     def _override(self, values: dict[str, np.ndarray], rows: np.ndarray) -> None:
         """Write per-simulation model fields; recompute the derived constants of those that changed."""

@@ -20,12 +20,13 @@ def collect(
 
     Returns:
         The environments after the last step, the trajectory, and metrics: mean reward terms under `reward/` and
-        statistics of each environment's last whole episode under `train/`, NaN as long as there is none.
+        statistics of each environment's last whole episode under `train/`, NaN as long as there is none;
+        `train/unstable` is the share of the transitions whose physics failed.
     """
 
     def step(
         carry: tuple[VectorState, Memory], key: Key[Array, ""]
-    ) -> tuple[tuple[VectorState, Memory], tuple[Trajectory, Metrics]]:
+    ) -> tuple[tuple[VectorState, Memory], tuple[Trajectory, Metrics, Array]]:
         state, memory = carry
         observation, first = state.observation, state.first
         memory, distribution = policy.step(memory, observation, first)
@@ -43,10 +44,10 @@ def collect(
             final_observation={},
         )
         terms = {name: value.mean() for name, value in outcome.metrics.items() if name.startswith("reward_")}
-        return (state, memory), (transition, terms)
+        return (state, memory), (transition, terms, outcome.unstable.mean())
 
     start = state, policy.initial(vector.num_envs)
-    (state, _), (trajectory, terms) = jax.lax.scan(step, start, jax.random.split(key, num_steps))
+    (state, _), (trajectory, terms, unstable) = jax.lax.scan(step, start, jax.random.split(key, num_steps))
     trajectory = replace(trajectory, final_observation=state.observation)
     statistics = state.statistics
     weight = statistics.finished.astype(jnp.float32)
@@ -56,5 +57,6 @@ def collect(
         "train/episode_length": (statistics.last_length * weight).sum() / episodes,
         "train/mean_reward": trajectory.reward.mean(),
         "train/terminations": trajectory.terminated.sum(),
+        "train/unstable": unstable.mean(),
     }
     return state, trajectory, metrics

@@ -47,7 +47,11 @@ class EnvironmentSpec:
 
 @struct.dataclass
 class EnvironmentState:
-    """One environment instance after a reset or a step. Everything that decides its future is in here."""
+    """One environment instance after a reset or a step. Everything that decides its future is in here.
+
+    `unstable` says that the physics failed in this step: it is terminated and pays nothing, and what is observed is
+    finite.
+    """
 
     observation: Observation
     reward: Float[Array, ""]
@@ -58,6 +62,7 @@ class EnvironmentState:
     key: Key[Array, ""]
     physics: PyTree = None
     extras: PyTree = None
+    unstable: Bool[Array, ""] = struct.field(default_factory=lambda: jnp.asarray(False))
 
 
 class Environment(Protocol):

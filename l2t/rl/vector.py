@@ -61,6 +61,7 @@ class Outcome(NamedTuple):
     terminated: Bool[Array, " env"]
     truncated: Bool[Array, " env"]
     metrics: dict[str, Float[Array, " env"]]
+    unstable: Bool[Array, " env"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class VectorEnvironment:
         after = jax.vmap(self.environment.step)(state.environment, scale_action(self.spec, action))
         action = jnp.clip(action, -1.0, 1.0)
         successor = with_action(after.observation, action)
-        outcome = Outcome(successor, after.reward, after.terminated, after.truncated, after.metrics)
+        outcome = Outcome(successor, after.reward, after.terminated, after.truncated, after.metrics, after.unstable)
         done = after.terminated | after.truncated
         key, reset_key = jax.random.split(state.key)
 

@@ -15,6 +15,9 @@ from l2t.errors import DivergenceError, L2TError
 GUARDED = ("loss/", "train/")
 """Prefixes of the metrics that must stay finite."""
 
+UNSTABLE_SHARE = 0.01
+"""Share of an iteration's transitions whose physics may fail. Each looks like a fall, so many bend what is learnt."""
+
 
 def check_finite(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) -> None:
     """Raise `DivergenceError` when a guarded metric is not finite; it names the metric and the iteration."""
@@ -26,6 +29,19 @@ def check_finite(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) -
                     f"{name} became {value} in iteration {iteration} (environment step {step:,}{seed}). "
                     "Lower the learning rate or the step size."
                 )
+
+
+def check_physics(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) -> None:
+    """Raise `DivergenceError` when the physics failed in more than `UNSTABLE_SHARE` of an iteration's transitions."""
+    for row in rows:
+        share = row.get("train/unstable", 0.0)
+        if share > UNSTABLE_SHARE:
+            seed = f", seed {row['seed']}" if "seed" in row else ""
+            raise DivergenceError(
+                f"The physics failed in {share:.1%} of the transitions of iteration {iteration} "
+                f"(environment step {step:,}{seed}): the simulation is unstable. "
+                "Narrow env.randomise, or check the task's model."
+            )
 
 
 @contextmanager

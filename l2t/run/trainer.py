@@ -18,7 +18,7 @@ from l2t.errors import CheckpointError, DivergenceError, L2TError
 from l2t.rl.algorithm import Algorithm, RunState
 from l2t.run.checkpoint import Checkpoints, dump
 from l2t.run.directory import RunDirectory, writing
-from l2t.run.guard import check_finite, device_errors
+from l2t.run.guard import check_finite, check_physics, device_errors
 from l2t.run.signals import StopSignals
 from l2t.run.tracking.base import Tracker
 from l2t.runtime import versions
@@ -171,6 +171,7 @@ class _Loop:
         rows = self._rows(metrics)
         try:
             check_finite(rows, self.iteration, self.env_steps)
+            check_physics(rows, self.iteration, self.env_steps)
         except DivergenceError:
             dump(self.directory.nan / f"step-{self.env_steps}.npz", self.state)
             raise
