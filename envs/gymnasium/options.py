@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 
 from envs.config import MUJOCO_TASKS, MujocoConfig
+from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import TENDONS
 from envs.mujoco.environment import MujocoEnvironment
 from envs.mujoco.task import load_model
@@ -89,6 +90,8 @@ class TaskOptions:
                 f"randomise={self.randomise!r} must map fields to factors, such as {{'body_mass': [0.8, 1.2]}}."
             )
         physics = self.physics if isinstance(self.physics, PhysicsConfig) else PhysicsConfig(self.physics)
+        if physics.engine != "native":  # the others compute when they are made
+            check_fork()
         limit = {} if self.episode_length is None else {"episode_length": self.episode_length}
         config = MujocoConfig(
             self.task, parameters={**self.parameters, **limit}, randomise=self.randomise or {}, **self._student()

@@ -72,6 +72,7 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what cannot leave the process: threads, compiled programs and the OpenGL context."""
+        check_fork()
         return {name: value for name, value in vars(self).items() if name not in _MADE_ANEW}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

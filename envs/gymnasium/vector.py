@@ -106,6 +106,7 @@ class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, n
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what cannot leave the process: threads, compiled programs and the OpenGL context."""
+        check_fork()
         return {name: value for name, value in vars(self).items() if name not in _MADE_ANEW}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -207,7 +208,7 @@ class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, n
             super().reset(seed=first)
             return [first + index for index in range(self.num_envs)]
         if not (isinstance(seed, Sequence) or (isinstance(seed, np.ndarray) and seed.ndim == 1)):
-            raise gymnasium.error.Error(f"Seed must be a python integer or a list of them, actual type: {type(seed)}")
+            raise gymnasium.error.Error(f"Seed must be a python integer, actual type: {type(seed)}, or a list of them.")
         if len(seed) != self.num_envs:
             raise ConfigurationError(f"reset got {len(seed)} seeds for {self.num_envs} instances.")
         return [None if each is None else check_seed(each) for each in seed]
