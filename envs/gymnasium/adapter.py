@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -17,7 +18,8 @@ from jaxtyping import Array, Float, Key
 
 from envs.observation import StudentView, policy_units
 from envs.physics.base import divert_warnings
-from l2t.errors import ConfigurationError
+from l2t.config import check_count
+from l2t.errors import ConfigurationError, DivergenceError
 from l2t.rl.types import EnvironmentSpec, EnvironmentState
 
 INSTANCES_KEPT = 8
@@ -43,10 +45,10 @@ class GymnasiumEnvironment:
         view: what the `student` group sees; `teacher` is the flattened observation.
         reset_cost: see `EnvironmentSpec`.
         episode_length: time limit; None for the one that the id is registered with.
-        parameters: keyword arguments of `gymnasium.make`.
+        parameters: keyword arguments of `gymnasium.make`, but for the time limit.
 
     Raises:
-        ConfigurationError: the id is unknown, or the environment cannot be trained on.
+        ConfigurationError: the id is unknown, or the environment cannot be made, stepped or trained on.
     """
 
     def __init__(
@@ -57,17 +59,23 @@ class GymnasiumEnvironment:
         episode_length: int | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
+        given = dict(parameters or {})
+        if episode_length is not None:
+            check_count("env.episode_length", episode_length)
+        if "max_episode_steps" in given:
+            raise ConfigurationError("env.parameters.max_episode_steps: the time limit is env.episode_length.")
+
         def make() -> gymnasium.Env:
-            options = {"max_episode_steps": episode_length, "disable_env_checker": True} | dict(parameters or {})
+            options = {"max_episode_steps": episode_length, "disable_env_checker": True} | given
             return gymnasium.make(identifier, **options)
 
-        try:
+        with _strangers_errors(identifier, given, "cannot be made"):
             first = make()
-        except (gymnasium.error.Error, ImportError, TypeError) as error:
-            raise ConfigurationError(f"env.id={identifier!r} cannot be made: {error}") from error
         divert_warnings()
         self.view = view
         self.spec = _specification(identifier, first, view, reset_cost, episode_length)
+        with _strangers_errors(identifier, given, "fails at its first step"):
+            _try(first)
         self._host = _Host(make, first)
 
     def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:
@@ -141,6 +149,22 @@ def _specification(
         raise ConfigurationError(f"env.id={identifier!r} is written in JAX; use env=half_cheetah and the like instead.")
     if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded():
         raise ConfigurationError(f"env.id={identifier!r} has the action space {space}; it must be a bounded Box.")
+    if not np.issubdtype(space.dtype, np.floating):
+        raise ConfigurationError(
+            f"env.id={identifier!r} has whole-numbered actions, {space}, and policies here are Gaussian: take a task "
+            "with a Box of real numbers."
+        )
+    with np.errstate(over="ignore"):
+        extent = space.high.astype(np.float32) - space.low.astype(np.float32)
+    if extent.size == 0 or not np.isfinite(extent).all():
+        raise ConfigurationError(
+            f"env.id={identifier!r} has the action space {space}; it must have at least one coordinate, and float32 "
+            "must hold its extent."
+        )
+    if not env.observation_space.is_np_flattenable:
+        raise ConfigurationError(
+            f"env.id={identifier!r} has the observation space {env.observation_space}, which has no fixed length."
+        )
     size = gymnasium.spaces.flatdim(env.observation_space)
     limit = episode_length or (env.spec.max_episode_steps if env.spec else None)
     if limit is None:
@@ -154,6 +178,34 @@ def _specification(
         reset_cost=reset_cost,
         timestep=float(getattr(env.unwrapped, "dt", 1.0)),
     )
+
+
+@contextmanager
+def _strangers_errors(identifier: str, parameters: Mapping[str, Any], what: str) -> Iterator[None]:
+    """One line for whatever the code of others raises."""
+    try:
+        yield
+    except Exception as error:
+        given = "".join(f" {name}={value!r}" for name, value in parameters.items())
+        with_given = f" with{given}" if given else ""
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigurationError(f"env.id={identifier!r}{with_given} {what}: {reason}") from error
+
+
+def _try(env: gymnasium.Env) -> None:
+    """A reset and a step: a keyword of the wrong type may show only here, and inside a program it would be a riddle."""
+    observation, _ = env.reset(seed=0)
+    space = env.observation_space
+    flat: Any = gymnasium.spaces.flatten(space, observation)
+    found, expected = np.size(flat), gymnasium.spaces.flatdim(space)
+    if found != expected:
+        raise ValueError(f"its observation holds {found} numbers, its observation space {expected}.")
+    env.step(_fit(np.zeros(env.action_space.shape or (), np.float32), env.action_space))
+
+
+def _fit(action: np.ndarray, space: Any) -> np.ndarray:
+    """A float32 action as one that the space contains: its shape and type, and within bounds that float32 rounds."""
+    return np.asarray(np.clip(action.reshape(space.shape).astype(space.dtype), space.low, space.high))
 
 
 @dataclass
@@ -221,8 +273,9 @@ class _Host:
 
     def _act(self, instance: _Instance, action: np.ndarray, last: bool) -> float:
         assert instance.env is not None
-        shape, kind = self._action.shape, self._action.dtype
-        observation, reward, terminated, truncated, _ = instance.env.step(action.reshape(shape).astype(kind))
+        if np.isnan(action).any():
+            raise DivergenceError("The policy's action is not a number. Lower the learning rate.")
+        observation, reward, terminated, truncated, _ = instance.env.step(_fit(action, self._action))
         instance.observation = self._flat(observation)
         if terminated or truncated or last:
             self._end(instance, bool(terminated), bool(truncated))

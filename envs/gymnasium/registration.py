@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium
 
 from envs.config import MUJOCO_TASKS
+from envs.gymnasium.forking import watch_forks
 
 FINITE_FAMILIES = {
     "access_control": "AccessControl",
@@ -19,22 +20,22 @@ FINITE_FAMILIES = {
 
 
 def register_all() -> None:
-    """Register `l2t/<Task>-v5` for every MuJoCo task, `l2t/<Family>-v0` for every finite family; twice is as once.
+    """Register `l2t/<Task>-v5` for every MuJoCo task and `l2t/<Family>-v0` for every finite family.
 
-    Gymnasium 1.x loads no plug-ins by itself. Either `import envs.gymnasium` first, or name the module in the id:
-    `gymnasium.make("envs.gymnasium:l2t/HalfCheetah-v5")`.
+    What is registered already stays as it is. Gymnasium 1.x loads no plug-ins by itself: either `import envs.gymnasium`
+    first, or name the module in the id: `gymnasium.make("envs.gymnasium:l2t/HalfCheetah-v5")`.
     """
+    watch_forks()
     for task, name in MUJOCO_TASKS.items():
         identifier = f"l2t/{name}-v5"
         if identifier not in gymnasium.registry:
             gymnasium.register(
                 identifier,
-                entry_point="envs.gymnasium.single:SingleEnvironment",
-                vector_entry_point="envs.gymnasium.vector:VectorizedEnvironment",
+                entry_point=f"envs.gymnasium.entry_points:single_{task}",
+                vector_entry_point=f"envs.gymnasium.entry_points:vector_{task}",
                 max_episode_steps=gymnasium.spec(f"{name}-v5").max_episode_steps,
-                kwargs={"task": task},
             )
     for family, name in FINITE_FAMILIES.items():
         identifier = f"l2t/{name}-v0"
         if identifier not in gymnasium.registry:
-            gymnasium.register(identifier, entry_point="envs.gymnasium.tabular:make_tabular", kwargs={"family": family})
+            gymnasium.register(identifier, entry_point=f"envs.gymnasium.entry_points:tabular_{family}")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import gymnasium
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from envs.config import MujocoConfig
-from envs.mujoco.environment import MujocoEnvironment
-from envs.physics.config import PhysicsConfig
-from envs.rendering import Renderer, rendering_available
-from l2t.config import check_choice
-from l2t.errors import ConfigurationError, MissingDependencyError
+from envs.gymnasium.forking import check_fork
+from envs.gymnasium.information import of_one, reset_information, step_information
+from envs.gymnasium.options import RENDER_MODES, TaskOptions, check_rendering, frames_per_second, spaces
+from envs.gymnasium.starting import check_action, check_options, check_seed, reset_to, seed_key, start_state
+from envs.rendering import Renderer
 from l2t.rl.types import EnvironmentState
-
-RENDER_MODES = ("rgb_array",)
 
 
 class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -29,18 +24,18 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
     As everywhere in Gymnasium the time limit is the business of the `TimeLimit` wrapper that `gymnasium.make` adds
     (`max_episode_steps`): `truncated` is always False here.
 
+    A copy (`copy.deepcopy`, `pickle`) goes on exactly as the original does. It compiles its programs anew.
+
     Args:
-        task: name of the task, such as `half_cheetah`; the registered ids set it.
-        observation_group: `teacher` (exact) or `student` (noisy).
-        student_noise, student_noise_kind, student_stack: see `MujocoConfig`.
-        randomise: model fields to scale at each reset; see `MujocoConfig`.
-        physics: engine; see `PhysicsConfig`. A single environment is faster on the CPU whatever the machine.
+        task: name of the task, such as `half_cheetah`; a registered id is bound to its own.
         render_mode: None or `rgb_array`.
         width, height: size of a picture.
-        parameters: fields of the task, such as `ctrl_cost_weight=0.2`.
+        options: see `TaskOptions`: `observation_group`, `student_noise`, `student_noise_kind`, `student_stack`,
+            `randomise`, `physics`, and any field of the task. A single environment is faster on the CPU, `native`,
+            whatever the machine.
 
     Raises:
-        ConfigurationError: an argument is unknown or out of range.
+        ConfigurationError: an argument is unknown, out of range or without effect.
         MissingDependencyError: a picture is asked for and no OpenGL back-end works.
     """
 
@@ -49,72 +44,80 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
     def __init__(
         self,
         task: str,
-        observation_group: str = "teacher",
-        student_noise: float = 0.4,
-        student_noise_kind: str = "uniform",
-        student_stack: int = 1,
-        randomise: Mapping[str, Any] | None = None,
-        physics: str | PhysicsConfig = "native",
+        /,
+        *,
         render_mode: str | None = None,
         width: int = 480,
         height: int = 480,
-        **parameters: Any,
+        **options: Any,
     ) -> None:
-        config = MujocoConfig(
-            task, student_noise, student_noise_kind, student_stack, parameters=parameters, randomise=randomise or {}
-        )
-        self.environment = config.build(PhysicsConfig(physics) if isinstance(physics, str) else physics)
-        self.observation_space, self.action_space = spaces(self.environment, observation_group)
-        self.metadata = self.metadata | {"render_fps": frames_per_second(self.environment)}
-        self.render_mode = render_mode
-        check_rendering(render_mode)
-        self._size = (width, height)
-        self._group = observation_group
-        self._renderer: Renderer | None = None
+        check_rendering(render_mode, width, height)
+        self.render_mode, self.width, self.height = render_mode, width, height
+        self._options = TaskOptions.read(task, options, others=("render_mode", "width", "height"))
         self._state: EnvironmentState | None = None
         self._key: Key[Array, ""] | None = None
-        self._reset = jax.jit(self.environment.reset)
-        self._reset_to = jax.jit(partial(reset_to, self.environment))
-        self._step = jax.jit(self.environment.step)
+        self._assemble()
+        self._group = self._options.observation_group
+        self.observation_space, self.action_space = spaces(self.environment, self._group)
+        self.metadata = self.metadata | {"render_fps": frames_per_second(self.environment)}
+
+    def _assemble(self) -> None:
+        """Everything that holds no state."""
+        self.environment = self._options.build()
+        self._renderer: Renderer | None = None
+        self._begin = jax.jit(self.environment.reset)
+        self._begin_at = jax.jit(partial(reset_to, self.environment))
+        self._advance = jax.jit(self.environment.step)
+        self._describe = jax.jit(partial(reset_information, self.environment))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what cannot leave the process: threads, compiled programs and the OpenGL context."""
+        check_fork()
+        return {name: value for name, value in vars(self).items() if name not in _MADE_ANEW}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._assemble()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode, at `options={"qpos": ..., "qvel": ...}` where given.
+        """Start an episode, at `options={"qpos": ..., "qvel": ...}` where given; the info says where the robot is.
 
         Later episodes follow from the last seed: `reset(seed=1); reset()` is reproducible.
         """
+        check_fork()
+        start = start_state(self.environment, check_options(options, ("qpos", "qvel")), ())
+        seed = None if seed is None else check_seed(seed)
         super().reset(seed=seed)
         if seed is not None:
             self._key = seed_key(seed)
         elif self._key is None:
             self._key = seed_key(int(self.np_random.integers(2**32)))
         self._key, key = jax.random.split(self._key)
-        start = start_state(self.environment, options, ())
-        state: EnvironmentState = self._reset(key) if start is None else self._reset_to(key, *start)
+        state: EnvironmentState = self._begin(key) if start is None else self._begin_at(key, *start)
         self._state = state
-        return np.array(state.observation[self._group]), {}
+        return np.array(state.observation[self._group]), of_one(jax.device_get(self._describe(state)))
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Advance one step; the reward terms and the task's other metrics are the info."""
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call reset before step.")
-        action = np.asarray(action, np.float32)
-        if action.shape != self.action_space.shape:
-            raise ConfigurationError(f"The action has shape {action.shape}; it must be {self.action_space.shape}.")
-        self._state = state = self._step(self._state, action)
-        observation, reward, terminated, metrics = jax.device_get(
-            (state.observation[self._group], state.reward, state.terminated, state.metrics)
+        check_fork()
+        self._state = state = self._advance(self._state, check_action(action, self.action_space))
+        observation, reward, terminated, information = jax.device_get(
+            (state.observation[self._group], state.reward, state.terminated, step_information(state))
         )
-        information = {name: float(value) for name, value in metrics.items()}
-        return np.array(observation), float(reward), bool(terminated), False, information
+        return np.array(observation), float(reward), bool(terminated), False, of_one(information)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]  # the base allows any frame type
         """The current picture, or None without a render mode."""
-        if self.render_mode is None or self._state is None:
+        if self.render_mode is None:
             return None
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call reset before render.")
         if self._renderer is None:
-            self._renderer = Renderer(self.environment.model, *self._size)
+            self._renderer = Renderer(self.environment.model, self.width, self.height)
         physics = self._state.physics
         return self._renderer.frame(np.asarray(physics["qpos"]), np.asarray(physics["qvel"]))
 
@@ -125,53 +128,4 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
             self._renderer = None
 
 
-def spaces(environment: MujocoEnvironment, group: str) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
-    """Observation and action space, float32."""
-    spec = environment.spec
-    check_choice("observation_group", group, spec.observation_sizes)
-    low, high = (np.array(bound, np.float32) for bound in (spec.action_low, spec.action_high))
-    size = spec.observation_sizes[group]
-    return gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32), gymnasium.spaces.Box(low, high, dtype=np.float32)
-
-
-def frames_per_second(environment: MujocoEnvironment) -> int:
-    """Environment steps per simulated second."""
-    return round(1.0 / environment.spec.timestep)
-
-
-def check_rendering(mode: str | None) -> None:
-    """Raise unless `mode` is one that works here."""
-    if mode is None:
-        return
-    check_choice("render_mode", mode, RENDER_MODES)
-    reason = rendering_available()
-    if reason is not None:
-        raise MissingDependencyError(f"render_mode={mode!r} needs OpenGL without a display: {reason}")
-
-
-def seed_key(seed: int) -> Key[Array, ""]:
-    """A key from the seed's low 32 bits."""
-    return jax.random.key(np.uint32(seed % 2**32))
-
-
-def start_state(
-    environment: MujocoEnvironment, options: Mapping[str, Any] | None, lead: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """(qpos, qvel) from reset options, broadcast to `[*lead, nq]` and `[*lead, nv]`; None if they name no state."""
-    given = {name: np.asarray(options[name], np.float32) for name in ("qpos", "qvel") if options and name in options}
-    if not given:
-        return None
-    sizes = {"qpos": environment.model.nq, "qvel": environment.model.nv}
-    for name, size in sizes.items():
-        if name not in given or given[name].shape not in {(size,), (*lead, size)}:
-            found = f"has shape {given[name].shape}" if name in given else "is missing"
-            raise ConfigurationError(
-                f"reset options must give qpos and qvel; {name} must have length {size}, it {found}."
-            )
-    return tuple(np.broadcast_to(given[name], (*lead, size)) for name, size in sizes.items())  # type: ignore[return-value]
-
-
-def reset_to(environment: MujocoEnvironment, key: Key[Array, ""], qpos: Array, qvel: Array) -> EnvironmentState:
-    """Start at (qpos, qvel) with model fields randomised as at any reset."""
-    override_key, key = jax.random.split(key)
-    return environment.reset_to(key, jnp.asarray(qpos), jnp.asarray(qvel), environment.draw_overrides(override_key))
+_MADE_ANEW = frozenset({"environment", "_renderer", "_begin", "_begin_at", "_advance", "_describe"})

@@ -65,6 +65,8 @@ class TabularEnvironment(gymnasium.Env[Any, Any]):
 
         Later draws follow from the last seed: `reset(seed=1); reset()` is reproducible.
         """
+        for name in options or {}:
+            check_choice("reset option", name, ("state",))
         super().reset(seed=seed)
         if seed is not None or self._generator is None:
             # A child of the seed: actions drawn elsewhere with the same seed must not repeat the same numbers.
@@ -100,6 +102,7 @@ class TabularEnvironment(gymnasium.Env[Any, Any]):
 
 def make_tabular(
     family: str,
+    /,
     start: Float[ndarray, " state"] | Sequence[float] | None = None,
     render_mode: str | None = None,
     **parameters: Any,
@@ -107,7 +110,7 @@ def make_tabular(
     """A process of a family as an environment: what the registered ids call.
 
     Args:
-        family: name of a function in `envs.tabular.families`; the registered ids set it.
+        family: name of a function in `envs.tabular.families`; a registered id is bound to its own.
         start, render_mode: see `TabularEnvironment`.
         parameters: arguments of that function, such as `num_states=50`.
 

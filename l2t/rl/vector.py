@@ -113,9 +113,10 @@ def with_action(observation: Observation, action: Float[Array, "env action"]) ->
 
 
 def scale_action(spec: EnvironmentSpec, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
-    """Policy units to the task's: [-1, 1] onto [low, high], clipped."""
-    low, high = jnp.asarray(spec.action_low), jnp.asarray(spec.action_high)
-    return low + 0.5 * (jnp.clip(action, -1.0, 1.0) + 1.0) * (high - low)
+    """Policy units to the task's: [-1, 1] onto [low, high], clipped to it as float32 has it."""
+    low, high = jnp.asarray(spec.action_low, jnp.float32), jnp.asarray(spec.action_high, jnp.float32)
+    # Clipped again at the end: low + (high - low) may round to a number above high.
+    return jnp.clip(low + 0.5 * (jnp.clip(action, -1.0, 1.0) + 1.0) * (high - low), low, high)
 
 
 def _like(flag: Bool[Array, " env"], leaf: Array) -> Bool[Array, "env *ones"]:

@@ -7,12 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gymnasium.spaces import Box, Sequence
 
 from envs.config import GymnasiumConfig
 from envs.gymnasium.adapter import INSTANCES_KEPT, GymnasiumEnvironment
 from envs.physics.config import PhysicsConfig
-from l2t.errors import ConfigurationError
-from l2t.rl.vector import VectorEnvironment
+from l2t.errors import ConfigurationError, DivergenceError
+from l2t.rl.types import EnvironmentSpec
+from l2t.rl.vector import VectorEnvironment, scale_action
+from l2t.run.guard import device_errors
 
 
 def build(identifier="Pendulum-v1", **options) -> GymnasiumEnvironment:
@@ -37,6 +40,28 @@ def roll(env, state, actions):
 
     return jax.lax.scan(step, state, actions)[1]
 
+
+class BoxProbe(gymnasium.Env):
+    """Pays 1 for every action that its space contains; ends the program otherwise."""
+
+    def __init__(self, box=None, space=None, seen=2, broken=False):
+        if broken:
+            raise RuntimeError("it is broken\nand here is why at length")
+        self.action_space = Box(-1, 1, (1,)) if box is None else box
+        self.observation_space = Box(-1, 1, (2,)) if space is None else space
+        self.seen = seen
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(self.seen, np.float32), {}
+
+    def step(self, action):
+        assert isinstance(action, np.ndarray)
+        assert self.action_space.contains(action), f"{action!r} is outside of {self.action_space}"
+        return np.zeros(self.seen, np.float32), float(np.mean(action)), False, False, {}
+
+
+gymnasium.register("BoxProbe-v0", BoxProbe, max_episode_steps=100)
 
 ACTIONS = np.random.default_rng(0).uniform(-2, 2, (30, 1)).astype(np.float32)
 
@@ -183,6 +208,64 @@ def test_facts_come_from_the_environment_and_the_configuration():
     assert GymnasiumConfig("some/Thing-v0").name == "some-Thing-v0"
 
 
+RAGGED = Box(np.array([-1.1, 0.1, -0.2]), np.array([0.3, 0.4, 0.9]), dtype=np.float64)
+"""Of the first and the last, low + (high - low) is above high in float32."""
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box(-0.1, 0.1, (2,), np.float64),
+        Box(np.array([0.1, -0.7]), np.array([0.7, -0.1]), dtype=np.float64),
+        Box(-1.1, 0.3, (1,), np.float32),
+        RAGGED,
+        Box(RAGGED.low.astype(np.float32), RAGGED.high.astype(np.float32)),
+        Box(-0.1, 0.3, (3,), np.float16),
+        Box(-0.7, 0.2, (), np.float64),
+        Box(-1.1, 0.3, (2, 1, 3), np.float32),
+        Box(0.1, 0.1, (1,), np.float64),
+        Box(-1e30, 1e30, (1,), np.float64),
+    ],
+    ids=str,
+)
+def test_every_action_that_arrives_is_in_the_box(box):
+    vector = VectorEnvironment(build("BoxProbe-v0", parameters={"box": box}), 6)
+    size = int(np.prod(box.shape))
+    assert len(vector.spec.action_low) == size
+    state = vector.init(jax.random.key(0), staggered=False)
+    step = jax.jit(vector.step)
+    corners = np.array([-1.0, 1.0, -np.inf, np.inf, 1.0 - 2.0**-24, 0.0], np.float32)
+    middle = (box.low.astype(np.float64) + box.high) / 2
+    expected = [np.mean(x) for x in (box.low, box.high, box.low, box.high, box.high, middle)]
+    _, outcome = step(state, np.tile(corners[:, None], (1, size)))
+    np.testing.assert_allclose(outcome.reward, expected, rtol=1e-3 if box.dtype == np.float16 else 1e-5, atol=1e-7)
+    for seed in range(3):
+        state, _ = step(state, jax.random.normal(jax.random.key(seed), (6, size)))
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (-0.4, 0.4), (-3.0, 3.0), (-2.0, 2.0), (0.0, 1.0)])
+def test_the_last_clip_changes_nothing_where_float32_holds_the_bounds(low, high):
+    spec = EnvironmentSpec("box", {"teacher": 1}, (low,), (high,), 10)
+    action = np.random.default_rng(0).normal(size=(4000, 1)).astype(np.float32)
+    low, high, one, half = np.float32(low), np.float32(high), np.float32(1.0), np.float32(0.5)
+    expected = low + half * (np.clip(action, -one, one) + one) * (high - low)
+    np.testing.assert_array_equal(scale_action(spec, jnp.asarray(action)), expected)
+
+
+def test_an_action_that_is_no_number_stops_the_program_with_one_line():
+    env = build()
+    state = env.reset(jax.random.key(0))
+    with pytest.raises(DivergenceError, match="The policy's action is not a number") as found, device_errors(step=7):
+        jax.block_until_ready(jax.jit(env.step)(state, jnp.full(1, jnp.nan)))
+    assert "(after environment step 7)" in str(found.value)
+
+
+def test_the_time_limit_is_checked_in_python_too():
+    for wrong in (0, -1, 2.5):
+        with pytest.raises(ConfigurationError, match="episode_length"):
+            GymnasiumEnvironment("Pendulum-v1", episode_length=wrong)
+
+
 @pytest.mark.parametrize(
     ("wrong", "answer"),
     [
@@ -191,6 +274,21 @@ def test_facts_come_from_the_environment_and_the_configuration():
         ({"identifier": "phys2d/Pendulum-v0"}, "JAX"),
         ({"identifier": "no_such_module:Thing-v0"}, "no_such_module"),
         ({"parameters": {"gravitas": 3}}, "gravitas"),
+        ({"parameters": {"g": "strong"}}, "g='strong' fails at its first step"),
+        ({"parameters": {"render_mode": 3}}, "render_mode=3 cannot be made"),
+        ({"parameters": {"id": "Ant-v5"}}, "id='Ant-v5' cannot be made"),
+        ({"parameters": {"max_episode_steps": 5}}, r"env\.episode_length"),
+        ({"identifier": "l2t/RiverSwim-v0"}, "finitely many"),
+        ({"identifier": "l2t/InvertedPendulum-v5"}, "env=half_cheetah"),
+        ({"identifier": "l2t/InvertedPendulum-v5", "parameters": {"task": "hopper"}}, "'task' is not known"),
+        ({"identifier": "BoxProbe-v0", "parameters": {"box": Box(0, 3, (2,), np.int64)}}, "whole-numbered"),
+        ({"identifier": "BoxProbe-v0", "parameters": {"box": Box(0, 255, (1,), np.uint8)}}, "whole-numbered"),
+        ({"identifier": "BoxProbe-v0", "parameters": {"box": Box(-np.inf, 1, (1,))}}, "bounded Box"),
+        ({"identifier": "BoxProbe-v0", "parameters": {"box": Box(-1e300, 1e300, (1,), np.float64)}}, "extent"),
+        ({"identifier": "BoxProbe-v0", "parameters": {"box": Box(-1, 1, (0,))}}, "at least one coordinate"),
+        ({"identifier": "BoxProbe-v0", "parameters": {"seen": 3}}, "holds 3 numbers, its observation space 2"),
+        ({"identifier": "BoxProbe-v0", "parameters": {"space": Sequence(Box(0, 1))}}, "no fixed length"),
+        ({"identifier": "BoxProbe-v0", "parameters": {"broken": True}}, "cannot be made: it is broken"),
         ({"identifier": ""}, r"env\.id"),
         ({"episode_length": 0}, "episode_length"),
         ({"student_noise": -1.0}, "student_noise"),

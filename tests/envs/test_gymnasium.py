@@ -54,6 +54,31 @@ def test_every_task_is_registered_with_gymnasiums_limit_and_spaces(task, name):
     assert ours.metadata["render_fps"] == theirs.metadata["render_fps"]
 
 
+@pytest.mark.parametrize("identifier", [SLIM, "l2t/Hopper-v5"])
+def test_gymnasiums_checker_says_of_a_task_what_it_says_of_gymnasiums_own(identifier):
+    def complaints(env):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check_env(env.unwrapped, skip_render_check=True)
+        return {str(warning.message) for warning in caught if "MuJoCo" not in str(warning.message)}
+
+    assert complaints(gymnasium.make(identifier)) <= complaints(gymnasium.make(identifier.removeprefix("l2t/")))
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, make_vector], ids=["single", "vector"])
+def test_steps_and_pictures_before_a_reset_are_refused_and_closing_twice_is_not(make):
+    env = make(SLIM) if make is gymnasium.make else make()
+    bare = env.unwrapped
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        bare.step(env.action_space.sample())
+    assert bare.render() is None
+    bare.render_mode = "rgb_array"
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        bare.render()
+    env.close()
+    env.close()
+
+
 def test_registering_twice_changes_nothing():
     before = dict(gymnasium.registry)
     with warnings.catch_warnings():
@@ -98,8 +123,16 @@ def test_a_seed_may_exceed_32_bits(single):
 def test_reset_options_set_the_state(single):
     observation, _ = single.reset(options={"qpos": [0.3, 0.1], "qvel": [-0.2, 0.4]})
     np.testing.assert_allclose(observation, [0.3, 0.1, -0.2, 0.4], rtol=1e-6)
-    for wrong in ({"qpos": [0.3, 0.1]}, {"qpos": [0.3], "qvel": [0.0, 0.0]}):
-        with pytest.raises(ConfigurationError, match=r"qvel|qpos"):
+    for wrong, answer in (
+        ({"qpos": [0.3, 0.1]}, "qvel.*missing"),
+        ({"qpos": [0.3], "qvel": [0.0, 0.0]}, "qpos.*length 2"),
+        ({"qpos": [np.nan, 0.0], "qvel": [0.0, 0.0]}, "qpos.*not finite"),
+        ({"qpos": [0.0, 0.0], "qvel": [0.0, 1e300]}, "qvel.*not finite"),
+        ({"qpos": "here", "qvel": [0.0, 0.0]}, "qpos must hold numbers"),
+        ({"qpso": [0.3, 0.1]}, "Did you mean 'qpos'"),
+        (["qpos"], "dictionary"),
+    ):
+        with pytest.raises(ConfigurationError, match=answer):
             single.reset(options=wrong)
 
 
@@ -146,13 +179,37 @@ def test_wrong_arguments_are_answered_with_the_choices():
         envs.gymnasium.single.SingleEnvironment("hopper", render_mode="human")
 
 
-def test_actions_of_the_wrong_shape_are_refused(single, vector):
+@pytest.mark.parametrize(
+    ("wrong", "answer"),
+    [
+        (np.zeros(2, np.float32), "shape"),
+        (np.float32(0.0), "shape"),
+        ([np.nan], "not finite"),
+        ([-np.inf], "not finite"),
+        ("a", "must hold numbers"),
+        ([None], "not finite"),
+        ({}, "must hold numbers"),
+    ],
+    ids=str,
+)
+def test_actions_that_are_none_are_refused(single, vector, wrong, answer):
     single.reset(seed=0)
-    with pytest.raises(ConfigurationError, match="shape"):
-        single.unwrapped.step(np.zeros(2, np.float32))
+    with pytest.raises(ConfigurationError, match=answer):
+        single.unwrapped.step(wrong)
     vector.reset(seed=0)
-    with pytest.raises(ConfigurationError, match="shape"):
-        vector.step(np.zeros((4, 2), np.float32))
+    many = wrong if isinstance(wrong, str | dict) else [wrong] * 4
+    with pytest.raises(ConfigurationError, match=answer):
+        vector.step(many)
+
+
+def test_the_action_that_a_new_episode_ignores_may_be_anything(vector):
+    vector.reset(options={"qpos": [[0.0, 0.0], [0.0, 0.19], [0.0, 0.0], [0.0, 0.0]], "qvel": [0.0, 5.0]})
+    action = np.zeros((4, 1), np.float32)
+    while not (terminated := vector.step(action)[2]).any():
+        pass
+    action[terminated] = np.nan
+    observation = vector.step(action)[0]
+    assert np.isfinite(observation).all()
 
 
 def test_the_vector_environment_declares_itself(vector, same_step):
@@ -165,16 +222,26 @@ def test_the_vector_environment_declares_itself(vector, same_step):
     assert vector.spec.id == SLIM
 
 
-def reference(mode):
+def reference(mode, identifier=SLIM, **options):
     """Gymnasium's own vectorisation of single environments."""
     return gymnasium.make_vec(
-        SLIM,
-        num_envs=4,
+        identifier,
         vectorization_mode="sync",
         vector_kwargs={"autoreset_mode": mode},
-        max_episode_steps=10,
         disable_env_checker=True,
+        **({"num_envs": 4, "max_episode_steps": 10} | options),
     )
+
+
+def assert_same_information(actual, expected):
+    """Names, values, types and masks; `final_obs` has a form of its own here."""
+    assert actual.keys() == expected.keys()
+    for name in actual.keys() - {"final_obs"}:
+        if isinstance(expected[name], dict):
+            assert_same_information(actual[name], expected[name])
+        else:
+            np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
+            assert actual[name].dtype == expected[name].dtype
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
@@ -189,18 +256,32 @@ def test_vector_episodes_equal_gymnasiums_vector_of_single_environments(vector, 
         for mine, yours in zip(actual, expected, strict=True):
             np.testing.assert_array_equal(mine, yours)
             assert mine.dtype == yours.dtype
-        for name in ("reward_survive", "_reward_survive"):
-            if name in expected_information:
-                np.testing.assert_array_equal(information[name], expected_information[name])
         assert ("final_obs" in information) == ("final_obs" in expected_information)
         if "final_obs" in information:
             np.testing.assert_array_equal(information["_final_obs"], expected_information["_final_obs"])
             for index in np.flatnonzero(information["_final_obs"]):
                 np.testing.assert_array_equal(information["final_obs"][index], expected_information["final_obs"][index])
-            final = information["final_info"]["reward_survive"]
-            np.testing.assert_array_equal(final, expected_information["final_info"]["reward_survive"])
+        assert_same_information(information, expected_information)
         ends += [actual[2].sum(), actual[3].sum()]
     assert np.all(ends > 1), "both terminations and time limits must have been compared"
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_vector_information_equals_gymnasiums_also_where_a_new_episode_has_just_begun(mode):
+    options = {"max_episode_steps": 9, "healthy_z_range": (1.245, 10.0)}
+    ours = gymnasium.make_vec("l2t/Hopper-v5", num_envs=2, physics="native", autoreset_mode=mode, **options)
+    theirs = reference(mode, "l2t/Hopper-v5", num_envs=2, **options)
+    assert_same_information(ours.reset(seed=1)[1], theirs.reset(seed=1)[1])
+    generator = np.random.default_rng(0)
+    mixed = 0
+    for _ in range(25):
+        action = generator.uniform(-1, 1, (2, 3)).astype(np.float32)
+        information, expected = ours.step(action)[4], theirs.step(action)[4]
+        assert_same_information(information, expected)
+        known = information.get("_x_velocity", np.zeros(2, bool))
+        assert information["_x_position"].all()
+        mixed += known.any() and not known.all()
+    assert mixed > 3, "some instances must have begun while others went on"
 
 
 def test_masked_resets_leave_the_other_instances_alone(vector):
@@ -209,8 +290,9 @@ def test_masked_resets_leave_the_other_instances_alone(vector):
     after, _ = vector.reset(seed=100, options={"reset_mask": mask})
     np.testing.assert_array_equal(after[~mask], before[~mask])
     assert np.all(np.any(after[mask] != before[mask], axis=1))
-    with pytest.raises(ConfigurationError, match="reset_mask"):
-        vector.reset(options={"reset_mask": np.ones(3, bool)})
+    for wrong in (np.ones(3, bool), np.ones(4), np.zeros(4, bool)):
+        with pytest.raises(ConfigurationError, match="reset_mask"):
+            vector.reset(options={"reset_mask": wrong})
 
 
 def test_vector_options_take_one_state_for_all_or_one_each(vector):
@@ -226,8 +308,51 @@ def test_seeds_may_be_listed(vector):
     np.testing.assert_array_equal(listed[0], listed[2])
     counted, _ = vector.reset(seed=7)
     np.testing.assert_array_equal(listed[[0, 3, 1]], counted[:3])
-    with pytest.raises(ConfigurationError, match="3 seeds"):
-        vector.reset(seed=[1, 2, 3])
+    for form in (tuple, np.array):
+        np.testing.assert_array_equal(vector.reset(seed=form([7, 9, 7, 8]))[0], listed)
+    for number in (np.int64(7), np.uint8(7)):
+        np.testing.assert_array_equal(vector.reset(seed=number)[0], counted)
+    for wrong in ([1, 2, 3], (), np.arange(5)):
+        with pytest.raises(ConfigurationError, match=f"{len(wrong)} seeds for 4"):
+            vector.reset(seed=wrong)
+
+
+def test_an_instance_without_a_seed_keeps_its_own_stream(vector):
+    """As in Gymnasium's own vector environments, also under a mask: who does not start is not seeded."""
+    theirs = reference("NextStep")
+    mask = np.array([True, True, False, False])
+    calls = [
+        {"seed": 5},
+        {"seed": [1, None, 2, None]},
+        {},
+        {"seed": [None, 3, None, None]},
+        {"seed": 40, "options": {"reset_mask": mask}},
+        {},
+        {"seed": [8, None, 9, None], "options": {"reset_mask": mask}},
+        {},
+    ]
+    for call in calls:
+        expected = theirs.reset(**{name: dict(x) if name == "options" else x for name, x in call.items()})[0]
+        np.testing.assert_array_equal(vector.reset(**call)[0], expected, err_msg=str(call))
+
+
+def test_a_first_reset_may_leave_seeds_open():
+    first, second = (make_vector().reset(seed=[1, None, 2, None])[0] for _ in range(2))
+    np.testing.assert_array_equal(first[::2], second[::2])
+    assert np.all(np.any(first[1::2] != second[1::2], axis=1))
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, {}], ids=str)
+def test_seeds_are_refused_as_gymnasium_refuses_them(single, vector, seed):
+    with pytest.raises(gymnasium.error.Error) as expected:
+        gymnasium.make("Pendulum-v1").reset(seed=seed)
+    for env in (single, vector):
+        with pytest.raises(gymnasium.error.Error, match="Seed must be") as ours:
+            env.reset(seed=seed)
+        assert str(ours.value).split(", actual")[0] == str(expected.value).split(", actual")[0]
+    for wrong in ([0, seed, 1, 1], (None, None, 2, seed), np.array([0, 1, 2, seed])):
+        with pytest.raises(gymnasium.error.Error, match="Seed must be"):
+            vector.reset(seed=wrong)
 
 
 def test_a_limit_of_minus_one_is_none():
