@@ -11,15 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from configs.build import experiment_config
+from configs.build import experiment_config, read_config
 from configs.command_line import compose_config, shorthand
 from configs.record import plain
 from configs.schema import ExperimentConfig
+from l2t.config import check_choice
 from l2t.run.directory import RunDirectory, claimed, write_atomically, writing
+
+if TYPE_CHECKING:
+    from l2t.rl.acting import LoadedPolicy
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,32 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
         write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(_described(composed)))
         write_atomically(path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
         return TrainedRun(path, run(composed, path))
+
+
+def load_policy(run: str | Path, role: str | None = None, *, seed_index: int = 0) -> LoadedPolicy:
+    """The policy of a role from the newest checkpoint of a run, which may still be going on.
+
+    Args:
+        run: the run directory.
+        role: such as `teacher`; by default the student where there is one.
+        seed_index: which of a batch of seeds.
+
+    Raises:
+        RunDirectoryError, CheckpointError: there is nothing to load.
+        ConfigurationError: the role is unknown.
+    """
+    from configs.loading import load_run
+    from l2t import runtime
+    from l2t.rl.acting import LoadedPolicy
+
+    # A few robots at most act from Python: C MuJoCo is there without a GPU too.
+    config = read_config(run, engine="native")
+    runtime.configure()
+    loaded = load_run(run, seed_index, config)
+    roles = loaded.algorithm.roles
+    role = role or ("student" if "student" in roles else roles[0])
+    check_choice("role", role, roles)
+    return LoadedPolicy(loaded.environment, loaded.algorithm.policy(loaded.state.learnt, role), role)
 
 
 def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lambda: None) -> dict[str, Any]:

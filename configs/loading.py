@@ -17,7 +17,6 @@ from configs.build import experiment_config, read_config
 from configs.schema import ExperimentConfig
 from l2t.config import check_choice
 from l2t.errors import ConfigurationError
-from l2t.rl.acting import LoadedPolicy
 from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy, RunState
 from l2t.rl.types import Environment
 from l2t.run.checkpoint import Checkpoints
@@ -91,26 +90,6 @@ def _init(algorithm: Algorithm, num_seeds: int) -> Callable[[Any], RunState]:
     if num_seeds == 1:
         return algorithm.init
     return lambda key: jax.vmap(algorithm.init)(jax.random.split(key, num_seeds))
-
-
-def load_policy(run: str | Path, role: str | None = None, *, seed_index: int = 0) -> LoadedPolicy:
-    """The policy of a role from the newest checkpoint of a run, which may still be going on.
-
-    Args:
-        run: the run directory.
-        role: such as `teacher`; by default the student where there is one.
-        seed_index: which of a batch of seeds.
-
-    Raises:
-        RunDirectoryError, CheckpointError: there is nothing to load.
-        ConfigurationError: the role is unknown.
-    """
-    # A few robots at most act from Python: C MuJoCo is there without a GPU too.
-    loaded = load_run(run, seed_index, read_config(run, engine="native"))
-    roles = loaded.algorithm.roles
-    role = role or ("student" if "student" in roles else roles[0])
-    check_choice("role", role, roles)
-    return LoadedPolicy(loaded.environment, loaded.algorithm.policy(loaded.state.learnt, role), role)
 
 
 @dataclass

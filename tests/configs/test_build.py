@@ -9,10 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 import configs
-from configs.build import build, experiment_config, load_policy, load_run
+from configs.build import experiment_config
 from configs.command_line import compose_config
 from configs.schema import KEYS, ExperimentConfig
-from l2t.errors import ConfigurationError, MissingDependencyError, RunDirectoryError
+from l2t.errors import ConfigurationError, MissingDependencyError
 
 ROOT = Path(configs.__file__).parent
 NEEDS = {
@@ -108,8 +108,10 @@ def test_an_experiment_is_its_row_of_the_results(experiment, arguments):
 def test_a_configuration_builds_an_algorithm_that_trains(algorithm):
     import jax
 
+    from configs.loading import build
+
     overrides = [f"algorithm={algorithm}", "env=inverted_pendulum", "physics=native", "num_envs=4"]
-    environment, built = build(experiment_config(compose_config(overrides)))
+    environment, built, _ = build(experiment_config(compose_config(overrides)))
     before = jax.eval_shape(built.init, jax.random.key(0))
     after, metrics = jax.eval_shape(built.iterate, before)
     assert jax.tree.structure(before) == jax.tree.structure(after)
@@ -158,55 +160,3 @@ def test_a_target_that_builds_nothing_trainable_is_refused():
     overrides = ["algorithm=spmd", "algorithm._target_=builtins.dict"]
     with pytest.raises(ConfigurationError, match="gave a dict; it needs a `name` and a `build` method"):
         experiment_config(compose_config(overrides))
-
-
-@pytest.fixture(scope="module")
-def finished_run(tmp_path_factory):
-    from scripts.train import run
-
-    path = tmp_path_factory.mktemp("run")
-    overrides = [
-        "algorithm=spmd",
-        "env=inverted_pendulum",
-        "physics=native",
-        "num_envs=4",
-        "tracking.wandb.mode=disabled",
-    ]
-    overrides += [
-        "algorithm.num_steps=8",
-        "algorithm.minibatches=2",
-        "total_steps=64",
-        "eval_episodes=2",
-        "num_seeds=2",
-    ]
-    composed = compose_config(overrides)
-    (path / ".hydra").mkdir()
-    (path / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(composed))
-    run(experiment_config(composed), path)
-    return path
-
-
-def test_a_run_is_read_back_from_its_directory(finished_run):
-    import jax.numpy as jnp
-
-    loaded = load_run(finished_run, seed_index=1)
-    assert int(loaded.state.env_steps) == 64
-    policy = load_policy(finished_run, "teacher", seed_index=1)
-    other = load_policy(finished_run, "teacher", seed_index=0)
-    observation = {"teacher": jnp.ones((3, 4)), "student": jnp.ones((3, 4))}
-    actions = policy.apply(policy.parameters, observation, None)
-    assert actions.shape == (3, 1)
-    assert policy.env_steps == 64
-    assert not jnp.array_equal(actions, other.apply(other.parameters, observation, None))
-
-
-def test_a_role_or_seed_that_does_not_exist_is_refused(finished_run):
-    with pytest.raises(ConfigurationError, match="role='student' is not known; choose one of: teacher"):
-        load_policy(finished_run, "student")
-    with pytest.raises(ConfigurationError, match=r"has 2 seed\(s\)"):
-        load_run(finished_run, seed_index=2)
-
-
-def test_a_directory_without_a_configuration_is_no_run(tmp_path):
-    with pytest.raises(RunDirectoryError, match="is not a run directory"):
-        load_run(tmp_path)

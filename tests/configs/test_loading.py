@@ -1,0 +1,213 @@
+"""The library: compose, train and load from Python; a run reads back, moves, and stands alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+import envs.gymnasium  # noqa: F401  (registers the tasks)
+from configs import compose, load_policy, train
+from configs.build import read_config
+from configs.loading import load_run
+from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
+from l2t.rl.evaluation import evaluate
+
+SMALL = [
+    *("env=inverted_pendulum", "physics=native", "physics.threads=1", "num_envs=4", "total_steps=64"),
+    *("eval_episodes=2", "tracking.wandb.mode=disabled"),
+]
+SPMD = ["algorithm=spmd", "algorithm.num_steps=8", "algorithm.minibatches=2", *SMALL]
+L2T = [
+    *("algorithm=l2t", "algorithm.teacher.num_steps=8", "algorithm.teacher.minibatches=2"),
+    *("algorithm.student.minibatches=2", "algorithm.student.memory=gru", "algorithm.student.memory_size=8"),
+    *("algorithm.student.memory_chunk=4", "algorithm.student.network.hidden=[16]", "env.student_stack=1", *SMALL),
+]
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory) -> Path:
+    """Two seeds of SPMD, trained in one program."""
+    return train([*SPMD, "num_seeds=2"], tmp_path_factory.mktemp("run") / "a").path
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> Path:
+    """Learn-to-Teach with a student that remembers."""
+    return train(L2T, tmp_path_factory.mktemp("taught") / "a").path
+
+
+@pytest.fixture(scope="module")
+def distilled(tmp_path_factory, taught) -> Path:
+    """A student of `taught`'s teacher, whose own directory is gone."""
+    folder = tmp_path_factory.mktemp("distilled")
+    shutil.copytree(taught, folder / "teacher")
+    overrides = [
+        *("algorithm=distillation", f"algorithm.teacher_run={folder / 'teacher'}", "algorithm.num_steps=8"),
+        *("algorithm.student.minibatches=2", "algorithm.student.network.hidden=[16]", *SMALL),
+    ]
+    path = train(overrides, folder / "b").path
+    shutil.rmtree(folder / "teacher")
+    return path
+
+
+def test_a_run_from_python_leaves_what_a_run_from_the_command_line_does(seeds):
+    result = json.loads((seeds / "result.json").read_text())
+    assert (result["status"], result["env_steps"], result["num_seeds"]) == ("finished", 64, 2)
+    rows = [json.loads(line) for line in (seeds / "metrics.jsonl").read_text().splitlines()]
+    assert [row["env_steps/teacher"] for row in rows] == [32, 32, 64, 64]
+    assert OmegaConf.load(seeds / ".hydra" / "overrides.yaml") == [*SPMD, "num_seeds=2"]
+    assert read_config(seeds) == compose([*SPMD, "num_seeds=2"])
+
+
+def test_a_configuration_that_python_made_is_read_back_too(tmp_path):
+    config = compose(SPMD)
+    trained = train(config, tmp_path / "a")
+    assert trained.result["status"] == "finished"
+    assert read_config(trained.path) == config
+
+
+def test_a_run_never_writes_over_another(seeds):
+    with pytest.raises(RunDirectoryError, match="already holds a run"):
+        train(SPMD, seeds)
+
+
+def test_a_run_goes_on_from_python(tmp_path):
+    steady = [*SPMD, "algorithm.learning_rate_schedule=constant"]
+    whole = train(steady, tmp_path / "whole")
+    train([*steady, "total_steps=32"], tmp_path / "halves")
+    rest = train([*steady, f"resume={tmp_path / 'halves'}"])
+    assert rest.path == tmp_path / "halves"
+    assert rest.result["evaluation"] == whole.result["evaluation"]
+    assert rest.result["role_steps"] == {"teacher": 64}
+
+
+def test_a_seed_of_a_batch_is_read_back_with_its_own_policy(seeds):
+    assert int(load_run(seeds, seed_index=1).state.iteration) == 2
+    observation = np.ones((3, 4), np.float32)
+    one, other = (load_policy(seeds, seed_index=index)(observation) for index in (0, 1))
+    assert one.shape == (3, 1)
+    assert not np.array_equal(one, other)
+
+
+def test_a_role_or_seed_or_directory_that_does_not_exist_is_refused(seeds, tmp_path):
+    with pytest.raises(ConfigurationError, match="role='student' is not known; choose one of: teacher"):
+        load_policy(seeds, "student")
+    with pytest.raises(ConfigurationError, match=r"has 2 seed\(s\)"):
+        load_policy(seeds, seed_index=2)
+    with pytest.raises(RunDirectoryError, match="is not a run directory"):
+        load_policy(tmp_path)
+
+
+def test_a_loaded_policy_is_that_of_the_evaluation(taught):
+    """A student with a memory, step by step in Gymnasium and in the compiled evaluation, from the same state."""
+    run = load_run(taught)
+    policy = load_policy(taught)
+    assert policy.role == "student"
+    state = run.environment.reset(jax.random.key(3))
+    step = jax.jit(run.environment.step)
+    total, length = 0.0, 0
+    while not bool(state.terminated | state.truncated):
+        state = step(state, policy(np.asarray(state.observation["student"])))
+        total, length = total + float(state.reward), length + 1
+
+    class Same:
+        spec = run.environment.spec
+        step = staticmethod(run.environment.step)
+
+        @staticmethod
+        def reset(key, needed=True):
+            return run.environment.reset(jax.random.key(3))
+
+    found = evaluate(Same(), run.algorithm.policy(run.state.learnt, "student"), jax.random.key(0), 1)
+    assert (float(found["return_mean"]), float(found["episode_length_mean"])) == (total, length)
+
+
+def test_one_robot_acts_as_a_batch_of_one_and_a_reset_forgets(taught):
+    policy = load_policy(taught, "student")
+    size = policy.environment.spec.observation_sizes["student"]
+    observations = np.random.default_rng(0).normal(size=(6, 3, size)).astype(np.float32)
+    batch = np.stack([policy(row) for row in observations])
+    policy.reset()
+    alone = np.stack([policy(row) for row in observations[:, 1]])
+    np.testing.assert_allclose(batch[:, 1], alone, rtol=1e-5, atol=1e-6)
+    carried_on = policy(observations[0, 1])
+    policy.reset()
+    np.testing.assert_allclose(policy(observations[0, 1]), alone[0], rtol=1e-6)
+    assert not np.allclose(carried_on, alone[0], rtol=1e-4)
+
+
+def test_robots_of_a_batch_are_reset_one_by_one(taught):
+    policy = load_policy(taught, "student")
+    size = policy.environment.spec.observation_sizes["student"]
+    rows = np.random.default_rng(1).normal(size=(2, 2, size)).astype(np.float32)
+    policy(rows[0])
+    policy.reset(np.array([True, False]))
+    mixed = policy(rows[1])
+    policy.reset()
+    np.testing.assert_allclose(policy(rows[1])[0], mixed[0], rtol=1e-5)
+    policy.reset()
+    policy(rows[0])
+    np.testing.assert_allclose(policy(rows[1])[1], mixed[1], rtol=1e-5)
+
+
+def test_a_wrong_observation_or_batch_is_one_clear_message(taught):
+    policy = load_policy(taught, "teacher")
+    with pytest.raises(ConfigurationError, match=r"teacher observation has shape \(3,\); it must be \[4\]"):
+        policy(np.zeros(3))
+    with pytest.raises(ConfigurationError, match="observation group='nobody' is not known"):
+        policy({"nobody": np.zeros(4)})
+    policy(np.zeros((2, 4)))
+    with pytest.raises(ConfigurationError, match="3 robots after 2: call reset"):
+        policy(np.zeros((3, 4)))
+
+
+def test_actions_are_in_the_tasks_own_units(seeds):
+    policy = load_policy(seeds)
+    env = gymnasium.make("l2t/InvertedPendulum-v5")
+    observation, _ = env.reset(seed=0)
+    assert env.action_space.contains(policy(observation))
+    extreme = load_run(seeds).algorithm.policy(load_run(seeds).state.learnt, "teacher")
+    mode = extreme.step((), {"teacher": jnp.asarray(observation)[None]}, jnp.ones(1, bool))[1].mode()
+    np.testing.assert_allclose(policy(observation), 3.0 * np.clip(np.asarray(mode)[0], -1.0, 1.0), rtol=1e-5)
+
+
+def test_a_distilled_student_needs_its_teachers_directory_no_more(distilled, tmp_path):
+    """It is evaluated, moved, and goes on; both of its roles act."""
+    moved = shutil.move(distilled, tmp_path / "moved")
+    run = load_run(moved)
+    assert run.algorithm.roles == ("teacher", "student")
+    assert run.algorithm.prior_steps == {"pretraining": 64}
+    for role in run.algorithm.roles:
+        size = run.environment.spec.observation_sizes[role]
+        assert load_policy(moved, role)(np.zeros(size)).shape == (1,)
+    more = train([*read_overrides(moved), "total_steps=96", f"resume={moved}"])
+    assert (more.result["status"], more.result["env_steps"]) == ("finished", 96)
+    assert more.result["role_steps"] == {"pretraining": 64, "teacher": 0, "student": 96}
+    shutil.move(moved, distilled)
+
+
+def read_overrides(path) -> list[str]:
+    listed = [str(override) for override in OmegaConf.load(Path(path) / ".hydra" / "overrides.yaml")]
+    return [override for override in listed if not override.startswith("total_steps")]
+
+
+def test_the_frozen_teacher_is_the_teacher(taught, distilled):
+    """What the distilled run calls its teacher acts as the teacher it was made from, whose directory is gone."""
+    observation = np.random.default_rng(2).normal(size=(5, 4)).astype(np.float32)
+    np.testing.assert_array_equal(
+        load_policy(taught, "teacher")(observation), load_policy(distilled, "teacher")(observation)
+    )
+
+
+def test_a_mistake_is_answered_before_anything_is_made(tmp_path):
+    with pytest.raises(L2TError, match=r"algorithm\.learning_rate"):
+        train([*SPMD, "algorithm.learning_rate=-1"], tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
