@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.fields import check_fields, check_keys
+from configs.overrides import parse
 from configs.schema import KEYS, ExperimentConfig
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
@@ -35,14 +36,18 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
+    own = config.copy()  # checking turns 1e3 into 1000 where a whole number is meant
+    OmegaConf.set_readonly(own, False)
     values = {}
-    for name in config:
-        node = config[name]
-        if isinstance(node, DictConfig):
-            check_fields(str(name), node)
-            values[name] = _instantiate(str(name), node)
-        else:
-            values[name] = node
+    for name in map(str, own):
+        try:
+            node = own[name]
+            if isinstance(node, DictConfig):
+                check_fields(name, node)
+                node = _instantiate(name, node)
+        except OmegaConfBaseException as error:
+            raise ConfigurationError(f"{name} cannot be read: {_first_line(error)}") from error
+        values[name] = OmegaConf.to_container(node) if isinstance(node, ListConfig) else node
     for name in ("algorithm", "env", "physics"):
         if name not in values:
             raise ConfigurationError(f"The configuration has no {name}: give {name}=... on the command line.")
@@ -78,7 +83,7 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
 
     Args:
         run_dir: a run directory.
-        overrides: `key=value` changes.
+        overrides: `key=value` changes, in Hydra's grammar.
         engine: another physics engine than the run's, where the run's may not be installed.
 
     Raises:
@@ -96,12 +101,11 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
         raise RunDirectoryError(f"{path} is not the configuration of a training run.")
     if engine and OmegaConf.select(config, "physics._target_") == "envs.physics.config.PhysicsConfig":
         config.physics.engine = engine
-    try:
-        changed = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise ConfigurationError(f"{' '.join(overrides)} cannot be read: {_first_line(error)}") from error
-    assert isinstance(changed, DictConfig)
-    return experiment_config(changed)
+    # Where it was written, and after what, may hold ${now:...} and the like, which only a starting run resolves.
+    config.run_dir = config.resume = None
+    for text in overrides:
+        _change(config, text)
+    return experiment_config(config)
 
 
 def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig | None = None) -> Run:
@@ -164,6 +168,17 @@ def load_policy(run_dir: str | Path, role: str, seed_index: int = 0, physics: An
         return run.algorithm.policy(parameters, role)(observation, key)
 
     return FrozenPolicy(apply, run.state, run.environment.spec.name, env_steps)
+
+
+def _change(config: DictConfig, text: str) -> None:
+    """Apply an override to a stored configuration: Hydra would, but only to one that it has just composed."""
+    override = parse(text)
+    if override.is_delete() or override.is_sweep_override() or override.package:
+        raise ConfigurationError(f"{text} cannot be applied to a run: give one value, as key=value.")
+    try:
+        OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{text} cannot be set: {_first_line(error)}") from error
 
 
 def _instantiate(name: str, node: DictConfig) -> Any:

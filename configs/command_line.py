@@ -1,4 +1,4 @@
-"""What happens to the command line before Hydra sees it: shorthands, `resume=`, and a check of every value.
+"""What happens to the command line before Hydra sees it: shorthands, `resume=`, paths, and a check of every value.
 
 The check composes the configuration and builds its dataclasses without JAX, so that a mistake answers at once, before
 any directory is made.
@@ -7,29 +7,35 @@ any directory is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra._internal.utils import get_args_parser  # the only parser that knows Hydra's own flags
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.build import experiment_config
-from configs.messages import check_group_value, explain, is_group
-from configs.schema import KEYS
+from configs.fields import check_deleted, path_fields
+from configs.messages import check_group_value, explain
+from configs.overrides import (
+    absolute,
+    check_overrides,
+    combinations,
+    expand_glob,
+    expand_home,
+    make_absolute,
+    parse,
+    place,
+    quote,
+    shorthand,
+)
+from configs.schema import KEYS, ExperimentConfig
+from configs.source import group_options, location
 from l2t.errors import ConfigurationError, RunDirectoryError
 from l2t.run.directory import check_new, check_resumable, check_writable, writing
-
-OPEN = ("env.parameters.", "env.randomise.")
-"""Mappings that take keys of the user's own; Hydra would ask for a `+` in front of each."""
-
-
-PLACED = {"algorithm.student.network": "network"}
-"""Keys below which a group stands that has its home elsewhere; Hydra would ask for `network@algorithm...`."""
 
 
 def prepare(arguments: Sequence[str]) -> list[str]:
@@ -38,34 +44,48 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     - `algorithm.teacher=ppo` becomes `algorithm/teacher=ppo`, where that is a configuration group;
     - `run_dir=X` also sets Hydra's output directory;
     - `resume=X` brings back the overrides that X was started with, before the new ones;
-    - `--config-dir X` becomes an entry of `hydra.searchpath`, which a resumed run can find again.
+    - `--config-dir X` becomes an entry of `hydra.searchpath`, which a resumed run can find again;
+    - a path becomes absolute where a dataclass says that it is one (`metadata={"path": True}`).
 
     Raises:
         ConfigurationError: a key or value is wrong.
         RunDirectoryError: the run directory is taken, or `resume` names something that is none.
     """
     parsed = get_args_parser().parse_intermixed_args(list(arguments))
-    flags = _flags(arguments, parsed.overrides)
-    overrides = [shorthand(override) for override in parsed.overrides]
-    if parsed.config_dir is not None:
-        overrides.append(_search_path(parsed.config_dir))
-    if parsed.help or parsed.hydra_help or parsed.info or parsed.cfg or parsed.shell_completion:
+    flags, name = _flags(arguments, parsed.overrides), parsed.config_name or "train"
+    if parsed.hydra_help or parsed.shell_completion:
+        return list(arguments)
+    given = _with_search_path([expand_home(override) for override in parsed.overrides], parsed.config_dir)
+    overrides = [expand_glob(shorthand(override, given), given) for override in given]
+    check_overrides(overrides)
+    if parsed.help or parsed.info or parsed.cfg:
+        for candidate in combinations(overrides) if parsed.multirun else [overrides]:
+            compose_config(candidate, name)
         return [*flags, *overrides]
-    values = _values(overrides)
+    values, typed = _values(overrides), tuple(overrides)
     resume = values.get("resume")
     if resume is not None:
         if parsed.multirun:
             raise ConfigurationError("resume= continues one run: leave out -m.")
         if values.get("run_dir") is not None:
             raise ConfigurationError("resume= continues a run where it is: leave out run_dir=.")
-        overrides = resume_overrides(Path(str(resume)), overrides)
+        overrides = _with_search_path(resume_overrides(Path(str(resume)), overrides), None)
     elif values.get("run_dir") is not None:
         directory = "sweep" if parsed.multirun else "run"
-        overrides.append(f"hydra.{directory}.dir={_quote(str(values['run_dir']))}")
-    for candidate in _combinations(overrides) if parsed.multirun else [overrides]:
-        if experiment_config(compose_config(candidate, parsed.config_name or "train")).study is not None:
+        overrides.append(f"hydra.{directory}.dir={quote(str(values['run_dir']))}")
+    paths: dict[str, str] = {}
+    for candidate in combinations(overrides) if parsed.multirun else [overrides]:
+        composed = compose_config(candidate, name)
+        config = experiment_config(composed)
+        _check_deleted(candidate, composed)
+        _check_names(config, candidate, name)
+        if config.study is not None:
             _check_study(values)
+        paths |= path_fields(composed)
+    # What a resumed run has stored stays as it is: its checkpoint knows it by that.
+    overrides = [make_absolute(text, paths) if text in typed else text for text in overrides]
     if resume is None:
+        overrides += _from_files(paths, overrides)
         _claim_place(_values(overrides), parsed.multirun)
     return [*flags, *overrides]
 
@@ -77,26 +97,16 @@ def compose_config(overrides: Sequence[str], config_name: str = "train") -> Dict
         ConfigurationError: Hydra refuses; the message lists what is possible.
     """
     for override in overrides:
-        check_group_value(_parse(override))
+        check_group_value(parse(override), overrides)
+    try:
+        return _compose(overrides, config_name)
+    except (HydraException, OmegaConfBaseException, OSError, ValueError, YAMLError) as error:
+        raise explain(error, overrides, lambda tried: _compose(tried, config_name)) from error
+
+
+def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:
     with initialize_config_module("configs", version_base="1.3"):
-        try:
-            return compose(config_name, overrides=list(overrides))
-        except (HydraException, ValueError) as error:
-            raise explain(error, overrides, lambda tried: compose(config_name, overrides=list(tried))) from error
-
-
-def shorthand(override: str) -> str:
-    """Spell an override the way Hydra wants it."""
-    match = re.fullmatch(r"(\+{0,2}|~)([\w.]+)(=.*)?", override, re.S)
-    if match is None:
-        return override
-    prefix, key, value = match.groups()
-    if not prefix and key.startswith(OPEN):
-        return f"++{override}"
-    if key in PLACED:
-        return f"{prefix}{PLACED[key]}@{override.removeprefix(prefix)}"
-    group = key.replace(".", "/")
-    return f"{prefix}{group}{value or ''}" if "." in key and is_group(group) else override
+        return compose(config_name, overrides=list(overrides))
 
 
 def resume_overrides(run_dir: Path, new: Sequence[str]) -> list[str]:
@@ -106,20 +116,14 @@ def resume_overrides(run_dir: Path, new: Sequence[str]) -> list[str]:
         RunDirectoryError: `run_dir` is not a run directory.
     """
     check_resumable(run_dir)
-    given = {_place(override) for override in new} | {("run_dir", None), ("resume", None)}
+    given = {place(parse(override)) for override in new} | {("run_dir", None), ("resume", None)}
     old = [
         *_recorded(run_dir / ".hydra" / "overrides.yaml", ""),
         *_recorded(run_dir / ".hydra" / "hydra.yaml", "hydra"),
     ]
-    kept = [override for override in old if _place(override) not in given]
+    kept = [override for override in old if place(parse(override)) not in given]
     # The directory keeps the description of how the run was started.
-    return [*kept, *new, f"hydra.run.dir={_quote(str(run_dir))}", "hydra.output_subdir=null"]
-
-
-def _place(override: str) -> tuple[str, str | None]:
-    """What an override sets: one group can stand in several packages."""
-    parsed = _parse(override)
-    return parsed.key_or_group, parsed.package
+    return [*kept, *new, f"hydra.run.dir={quote(str(run_dir))}", "hydra.output_subdir=null"]
 
 
 def _recorded(path: Path, section: str) -> list[str]:
@@ -134,23 +138,6 @@ def _recorded(path: Path, section: str) -> list[str]:
         raise RunDirectoryError(f"{path} cannot be read ({error}), so the run cannot be resumed.") from error
 
 
-def _combinations(overrides: Sequence[str]) -> list[list[str]]:
-    """Every value of every sweep once, beside the first value of the others: the sum of the sizes, not the product."""
-    plain, sweeps = [], []
-    for text in overrides:
-        override = _parse(text)
-        if not override.is_sweep_override():
-            plain.append(text)
-        elif not override.is_interval_sweep():
-            prefix = text.partition("=")[0]
-            sweeps.append([f"{prefix}={value}" for value in override.sweep_string_iterator()])
-    first = [choices[0] for choices in sweeps]
-    combinations = [plain + first]
-    for index, choices in enumerate(sweeps):
-        combinations += [plain + first[:index] + [choice] + first[index + 1 :] for choice in choices[1:]]
-    return combinations
-
-
 def _claim_place(values: dict[str, object], multirun: bool) -> None:
     chosen = values.get("hydra.sweep.dir" if multirun else "hydra.run.dir")
     if chosen is None:
@@ -159,6 +146,29 @@ def _claim_place(values: dict[str, object], multirun: bool) -> None:
         check_new(Path(str(chosen)))
         with writing(Path(str(chosen))):
             Path(str(chosen)).mkdir(parents=True, exist_ok=True)
+
+
+def _check_deleted(overrides: Sequence[str], composed: DictConfig) -> None:
+    for override in map(parse, overrides):
+        if override.is_delete() and not override.is_hydra_override():
+            check_deleted(override.package or override.key_or_group.replace("/", "."), composed)
+
+
+def _check_names(config: ExperimentConfig, overrides: Sequence[str], config_name: str) -> None:
+    """A run is named after `algorithm=` and `env=`: no key below may turn these into another choice."""
+    for text in overrides:
+        override = parse(text)
+        group = override.key_or_group.partition(".")[0]
+        name = {"algorithm": config.algorithm.name, "env": config.env.name}.get(group)
+        if name is None or override.is_delete() or override.value() != name or group == override.key_or_group:
+            continue
+        try:
+            alone = experiment_config(compose_config([other for other in overrides if other != text], config_name))
+        except ConfigurationError:
+            continue  # what was chosen needs this key to be anything
+        was = getattr(alone, group).name
+        if was != name in group_options(group, overrides):
+            raise ConfigurationError(f"{text} would run {name} under the name of {was}: write {group}={name}.")
 
 
 def _check_study(values: dict[str, object]) -> None:
@@ -171,16 +181,9 @@ def _check_study(values: dict[str, object]) -> None:
             raise ConfigurationError(f"{key}= belongs to training, and a study does not train; its keys are study.*.")
 
 
-def _parse(override: str) -> Override:
-    try:
-        return OverridesParser.create().parse_overrides([override])[0]
-    except HydraException as error:
-        raise explain(error, [override]) from error
-
-
 def _values(overrides: Sequence[str]) -> dict[str, object]:
     """Plain values by key; sweeps are left out."""
-    parsed = [_parse(override) for override in overrides]
+    parsed = [parse(override) for override in overrides]
     return {o.key_or_group: o.value() for o in parsed if not o.is_sweep_override() and not o.is_delete()}
 
 
@@ -197,13 +200,28 @@ def _flags(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
     return flags
 
 
-def _search_path(directory: str) -> str:
-    path = Path(directory).absolute()
-    if not path.is_dir():
+def _with_search_path(overrides: Sequence[str], directory: str | None) -> list[str]:
+    """The overrides with one entry for every place where configurations are looked for; Hydra heeds the first."""
+    if directory is not None and not Path(directory).expanduser().is_dir():
         raise ConfigurationError(f"--config-dir {directory} is not a directory.")
-    return f"hydra.searchpath=[{_quote(f'file://{path}')}]"
+    listed = [text for text in overrides if text.startswith("hydra.searchpath=")]
+    places = [place for text in listed for place in _searched(text)] + ([directory] if directory is not None else [])
+    own = [text for text in overrides if text not in listed]
+    return [*own, f"hydra.searchpath=[{','.join(quote(location(place)) for place in places)}]"] if places else own
 
 
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+def _searched(text: str) -> list[str]:
+    places = parse(text).value()
+    if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
+        raise ConfigurationError(f"{text} must be a list of directories, such as hydra.searchpath=['conf'].")
+    return places
+
+
+def _from_files(paths: Mapping[str, str], overrides: Sequence[str]) -> list[str]:
+    """Overrides for the relative paths that stand in a YAML."""
+    typed = {parse(text).key_or_group for text in overrides}
+    return [
+        f"{key}={quote(str(absolute(path)))}"
+        for key, path in paths.items()
+        if key not in typed and path != str(absolute(path))
+    ]

@@ -5,31 +5,32 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from configs.source import group_options
 from l2t.errors import ConfigurationError
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
-_ROOT = Path(__file__).parent
+_LISTS = ("experiment",)
+"""Groups of which several can be chosen, laid over each other in turn."""
 
 
-def is_group(key: str) -> bool:
-    """Whether `key`, spelled with slashes, is a group of configurations."""
-    return re.fullmatch(r"\w+(/\w+)*", key) is not None and (_ROOT / key).is_dir()
-
-
-def check_group_value(override: Override) -> None:
+def check_group_value(override: Override, overrides: Sequence[str]) -> None:
     """Raise when a group is given something that cannot be the name of a configuration; Hydra would not say which."""
-    key = override.key_or_group
-    if override.is_delete() or override.is_sweep_override() or not is_group(key):
+    group = override.key_or_group
+    if override.is_delete() or override.is_sweep_override() or override.is_hydra_override():
         return
-    if not isinstance(override.value(), str | list):
-        raise unknown(f"{key}={override.get_value_element_as_str()}", "", _choices(key), key)
+    options = group_options(group, overrides)
+    value = override.value()
+    optional = group in _LISTS
+    fits = (isinstance(value, str) and value) or (optional and (value is None or isinstance(value, list)))
+    if options and not fits:
+        key = f"{group}@{override.package}" if override.package else group
+        raise unknown(f"{key}={override.get_value_element_as_str()}", "", options, group)
 
 
 def explain(error: Exception, overrides: Sequence[str], compose: Compose | None = None) -> ConfigurationError:
@@ -63,7 +64,13 @@ def _unknown_key(key: str, overrides: Sequence[str], compose: Compose) -> Config
     """List the keys beside one that does not exist."""
     names = [text.partition("=")[0].lstrip("+~") for text in overrides]
     try:
-        root = compose([text for text, name in zip(overrides, names, strict=True) if is_group(name) and name != key])
+        root = compose(
+            [
+                text
+                for text, name in zip(overrides, names, strict=True)
+                if group_options(name, overrides) and name != key
+            ]
+        )
     except HydraException:
         root = compose([])
     parts = re.split(r"[./]", key)
@@ -99,7 +106,3 @@ def _leaves(node: DictConfig, prefix: str) -> Iterator[str]:
             yield key
         else:
             yield from _leaves(value, f"{key}.")
-
-
-def _choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (_ROOT / group).glob("*.yaml"))

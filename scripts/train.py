@@ -12,7 +12,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,16 +24,18 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from configs.build import build, experiment_config
+from configs.build import build, experiment_config, load_run, read_config
 from configs.command_line import prepare
 from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
 from l2t.run.directory import RunDirectory, describe, write_atomically
+from scripts import studies
 
 
 def main() -> None:
     """Entry point: check the command line, then let Hydra run the job or the jobs."""
     try:
+        studies.register()
         sys.argv[1:] = prepare(sys.argv[1:])
     except L2TError as error:
         _fail(error)
@@ -137,6 +139,8 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     from rich.table import Table as ScreenTable
 
     from l2t import runtime
+    from l2t.report.pages import duration
+    from l2t.report.study import StudyContext
     from l2t.report.study_page import write_study
 
     assert config.study is not None
@@ -145,8 +149,15 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     print(f"{config.study.name}, seed {config.seed}, in {path}", flush=True)
     began = time.perf_counter()
+
+    def notice(line: str) -> None:
+        print(f"{duration(time.perf_counter() - began):>8}  {line}", flush=True)
+
+    def load(run_dir: str, overrides: Sequence[str]) -> Any:
+        return load_run(run_dir, config=read_config(run_dir, overrides, engine="auto"))
+
     try:
-        result = config.study.run(config.seed, lambda line: print(line, flush=True))
+        result = config.study.run(StudyContext(config.seed, notice, load))
     except BaseException as error:
         _remove_unstarted(path)
         if isinstance(error, L2TError) and HydraConfig.get().mode != RunMode.MULTIRUN:
