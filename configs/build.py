@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.fields import check_fields, check_keys
+from configs.messages import first_line
 from configs.overrides import parse
 from configs.schema import KEYS, ExperimentConfig
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
@@ -32,22 +33,18 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
         ConfigurationError: a key or value is wrong; the message lists what is possible.
         L2TError: whatever a configuration dataclass raises.
     """
-    check_keys("", [str(key) for key in config], KEYS)
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
+    check_keys("", map(str, config), KEYS)
     own = config.copy()  # checking turns 1e3 into 1000 where a whole number is meant
     OmegaConf.set_readonly(own, False)
-    values = {}
-    for name in map(str, own):
-        try:
-            node = own[name]
-            if isinstance(node, DictConfig):
-                check_fields(name, node)
-                node = _instantiate(name, node)
-        except OmegaConfBaseException as error:
-            raise ConfigurationError(f"{name} cannot be read: {_first_line(error)}") from error
-        values[name] = OmegaConf.to_container(node) if isinstance(node, ListConfig) else node
+    try:
+        missing = sorted(OmegaConf.missing_keys(own))
+        if missing:
+            raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
+        values = {name: _value(name, own[name]) for name in map(str, own)}
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(
+            f"{error.full_key or 'The configuration'} cannot be read: {first_line(error)}."
+        ) from error
     for name in ("algorithm", "env", "physics"):
         if name not in values:
             raise ConfigurationError(f"The configuration has no {name}: give {name}=... on the command line.")
@@ -96,8 +93,8 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
     try:
         config = OmegaConf.load(path)
     except (OSError, ValueError, YAMLError) as error:
-        raise RunDirectoryError(f"{path} cannot be read: {_first_line(error)}.") from error
-    if not isinstance(config, DictConfig):
+        raise RunDirectoryError(f"{path} cannot be read: {first_line(error)}.") from error
+    if not isinstance(config, DictConfig) or not config:
         raise RunDirectoryError(f"{path} is not the configuration of a training run.")
     if engine and OmegaConf.select(config, "physics._target_") == "envs.physics.config.PhysicsConfig":
         config.physics.engine = engine
@@ -170,6 +167,13 @@ def load_policy(run_dir: str | Path, role: str, seed_index: int = 0, physics: An
     return FrozenPolicy(apply, run.state, run.environment.spec.name, env_steps)
 
 
+def _value(name: str, node: Any) -> Any:
+    if isinstance(node, DictConfig):
+        check_fields(name, node)
+        return _instantiate(name, node)
+    return OmegaConf.to_container(node) if isinstance(node, ListConfig) else node
+
+
 def _change(config: DictConfig, text: str) -> None:
     """Apply an override to a stored configuration: Hydra would, but only to one that it has just composed."""
     override = parse(text)
@@ -178,7 +182,7 @@ def _change(config: DictConfig, text: str) -> None:
     try:
         OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{text} cannot be set: {_first_line(error)}") from error
+        raise ConfigurationError(f"{text} cannot be set: {first_line(error)}") from error
 
 
 def _instantiate(name: str, node: DictConfig) -> Any:
@@ -188,9 +192,9 @@ def _instantiate(name: str, node: DictConfig) -> Any:
         cause = _root_cause(error)
         if isinstance(cause, L2TError):
             raise _at(error, name, cause) from None
-        raise ConfigurationError(f"{name} cannot be built: {_first_line(cause)}") from error
+        raise ConfigurationError(f"{name} cannot be built: {first_line(cause)}") from error
     except OmegaConfBaseException as error:
-        raise ConfigurationError(f"{name} cannot be read: {_first_line(error)}") from error
+        raise ConfigurationError(f"{name} cannot be read: {first_line(error)}") from error
 
 
 def _at(error: InstantiationException, name: str, cause: L2TError) -> L2TError:
@@ -207,7 +211,3 @@ def _root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

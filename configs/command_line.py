@@ -32,7 +32,7 @@ from configs.overrides import (
     quote,
     shorthand,
 )
-from configs.schema import KEYS, ExperimentConfig
+from configs.schema import KEYS, ExperimentConfig, check_directory
 from configs.source import group_options, location
 from l2t.errors import ConfigurationError, RunDirectoryError
 from l2t.run.directory import check_new, check_resumable, check_writable, writing
@@ -55,14 +55,16 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     flags, name = _flags(arguments, parsed.overrides), parsed.config_name or "train"
     if parsed.hydra_help or parsed.shell_completion:
         return list(arguments)
+    if parsed.config_path is not None or parsed.experimental_rerun is not None:
+        raise ConfigurationError("--config-path and --experimental-rerun are not for l2t: use --config-dir, resume=.")
     given = _with_search_path([expand_home(override) for override in parsed.overrides], parsed.config_dir)
     overrides = [expand_glob(shorthand(override, given), given) for override in given]
     check_overrides(overrides)
     if parsed.help or parsed.info or parsed.cfg:
-        for candidate in combinations(overrides) if parsed.multirun else [overrides]:
-            compose_config(candidate, name)
         return [*flags, *overrides]
     values, typed = _values(overrides), tuple(overrides)
+    for key in values.keys() & {"run_dir", "resume"}:
+        check_directory(key, values[key])
     resume = values.get("resume")
     if resume is not None:
         if parsed.multirun:
@@ -76,8 +78,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     paths: dict[str, str] = {}
     for candidate in combinations(overrides) if parsed.multirun else [overrides]:
         composed = compose_config(candidate, name)
-        config = experiment_config(composed)
         _check_deleted(candidate, composed)
+        config = experiment_config(composed)
         _check_names(config, candidate, name)
         if config.study is not None:
             _check_study(values)

@@ -119,20 +119,26 @@ def _misfit(value: Any, hint: Any) -> str:
     fits, name = known.get(origin, (True, ""))
     if fits and isinstance(value, ListConfig) and arguments:
         items = arguments[:1] * len(value) if origin is list or Ellipsis in arguments else arguments
-        wrong = filter(None, map(_misfit, value, items))
+        wrong = filter(None, map(_misfit_item, value, items))
         return next((f"a list of which each item is {item}" for item in wrong), "")
     return "" if fits else name
 
 
+def _misfit_item(value: Any, hint: Any) -> str:
+    """A number in a list of texts, such as a year among tags, is as good as its text."""
+    return _misfit(str(value) if hint is str and isinstance(value, int | float) else value, hint)
+
+
 def _misfit_part(value: Any, cls: Any) -> str:
     """For a value that stands for a dataclass, or for what a protocol describes."""
+    name = cls.__name__
     if dataclasses.is_dataclass(cls):
         names = ", ".join(field.name for field in dataclasses.fields(cls) if field.init)
         made = _dataclass("", value) if isinstance(value, DictConfig) and "_target_" in value else None
         fits = isinstance(made, type) and issubclass(made, cls)  # type: ignore[arg-type]
-        return "" if fits else f"a {cls.__name__} with the keys {names}"
+        return "" if fits else f"of the kind {name}, with the keys {names}"
     fits = isinstance(value, DictConfig) and "_target_" in value
-    return "" if fits else f"a {cls.__name__}: a mapping whose _target_ names one"
+    return "" if fits else f"of the kind {name}: a mapping whose _target_ names one"
 
 
 def _wants_whole(hint: Any) -> bool:

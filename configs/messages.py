@@ -15,22 +15,21 @@ from l2t.errors import ConfigurationError
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
-_LISTS = ("experiment",)
+_SEVERAL = ("experiment",)
 """Groups of which several can be chosen, laid over each other in turn."""
 
 
 def check_group_value(override: Override, overrides: Sequence[str]) -> None:
     """Raise when a group is given something that cannot be the name of a configuration; Hydra would not say which."""
-    group = override.key_or_group
-    if override.is_delete() or override.is_sweep_override() or override.is_hydra_override():
+    group, options = override.key_or_group, group_options(override.key_or_group, overrides)
+    if not options or override.is_delete() or override.is_sweep_override():
         return
-    options = group_options(group, overrides)
     value = override.value()
-    optional = group in _LISTS
-    fits = (isinstance(value, str) and value) or (optional and (value is None or isinstance(value, list)))
-    if options and not fits:
-        key = f"{group}@{override.package}" if override.package else group
-        raise unknown(f"{key}={override.get_value_element_as_str()}", "", options, group)
+    for choice in value if isinstance(value, list) and group in _SEVERAL else [value]:
+        if not isinstance(choice, str) or not choice or (choice not in options and "${" not in choice):
+            key = f"{group}@{override.package}" if override.package else group
+            shown = choice if isinstance(choice, str) else override.get_value_element_as_str()
+            raise unknown(f"{key}={shown}", str(choice), options, group)
 
 
 def explain(error: Exception, overrides: Sequence[str], compose: Compose | None = None) -> ConfigurationError:
@@ -49,15 +48,27 @@ def explain(error: Exception, overrides: Sequence[str], compose: Compose | None 
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        return unknown(f"{group}={choice}" if group else choice, choice, error.options or (), group)
+        return unknown(
+            f"{group}={choice}" if group else choice, choice, error.options or group_options(group, overrides), group
+        )
     sweep = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)'", text)
     if sweep:
         return ConfigurationError(f"{sweep[1]} holds several values: add -m to run each of them, or pick one.")
     missing = re.search(r"Could not override '([^'@]+)'", text)
     if missing and compose and not missing[1].startswith("hydra."):
         return _unknown_key(missing[1], overrides, compose)
+    merging = re.search(r"Error merging override (.*)", text)
+    if merging:
+        return ConfigurationError(
+            f"{merging[1]} does not fit what stands there: {first_line(error.__cause__ or error)}."
+        )
     lines = [line.strip() for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line]
-    return ConfigurationError(" ".join(lines) or type(error).__name__)
+    return ConfigurationError(" ".join(lines) or first_line(error.__cause__ or error))
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, without what libraries add below it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _unknown_key(key: str, overrides: Sequence[str], compose: Compose) -> ConfigurationError:

@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 
 from configs.messages import explain
+from configs.schema import check_directory
 from configs.source import find_target, group_options
 from l2t.errors import ConfigurationError
 
@@ -61,7 +62,7 @@ def shorthand(override: str, overrides: Sequence[str] = ()) -> str:
     if match is None:
         return override
     prefix, key, value = match.groups()
-    if not prefix and key.startswith(OPEN):
+    if not prefix and f"{key}.".startswith(OPEN):
         return f"++{override}"
     if key in PLACED:
         return f"{prefix}{PLACED[key]}@{override.removeprefix(prefix)}"
@@ -70,15 +71,15 @@ def shorthand(override: str, overrides: Sequence[str] = ()) -> str:
 
 
 def expand_home(text: str) -> str:
-    """`run_dir=~/x` as the shell would have it; Hydra's grammar knows no `~`."""
+    """`run_dir=~/x` as a shell would have it, also in a sweep; Hydra's grammar knows no `~`."""
+
+    def expanded(path: re.Match[str]) -> str:
+        return quote(str(Path(path[0]).expanduser()))
+
     key, separator, value = text.partition("=")
-    if separator and value.startswith("~"):
-        return f"{key}={quote(str(Path(value).expanduser()))}"
-    if key in _DIRECTORIES:
-        directory = parse(text).value()
-        if isinstance(directory, str) and directory.startswith("~"):
-            return f"{key}={quote(str(Path(directory).expanduser()))}"
-    return text
+    if key in _DIRECTORIES and re.fullmatch(r"(['\"])~.*\1", value):
+        value = value[1:-1]
+    return key + separator + re.sub(r"(?:^|(?<=,))~[^,'\"\[\](){}]*", expanded, value)
 
 
 def make_absolute(text: str, keys: Iterable[str]) -> str:
@@ -110,6 +111,10 @@ def check_overrides(overrides: Sequence[str]) -> None:
             raise ConfigurationError(f"{text!r} cannot be read; write key=value.")
         if key in _RESERVED:
             raise ConfigurationError(f"{key} cannot be set: {_RESERVED[key]}.")
+        if override.is_hydra_override() and override.is_sweep_override():
+            raise ConfigurationError(f"{text} cannot be swept over: it places or shows the runs.")
+        if key in _DIRECTORIES and key.startswith("hydra.") and not override.is_delete():
+            check_directory(key, override.value())
         if override.is_interval_sweep():
             raise ConfigurationError(f"{text} names no values to run: list them, or give a range(start, stop, step).")
         if (twice := seen.setdefault(place(override), text)) is not text and not override.is_hydra_override():

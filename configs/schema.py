@@ -81,7 +81,7 @@ class ExperimentConfig:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} must be true or false.")
         for name in ("run_dir", "resume"):
-            object.__setattr__(self, name, _directory(name, getattr(self, name)))
+            object.__setattr__(self, name, check_directory(name, getattr(self, name)))
         _check_study(self.study)
         for name in ("algorithm", "env"):
             built = getattr(self, name)
@@ -130,7 +130,12 @@ KEYS = tuple(f.name for f in fields(ExperimentConfig))
 """Top-level keys of `train.yaml`."""
 
 
-def _directory(name: str, value: Any) -> str | None:
+def check_directory(name: str, value: Any) -> str | None:
+    """The path of a directory as text, or None.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
     if isinstance(value, int | PurePath) and not isinstance(value, bool):
         value = str(value)  # run_dir=2024 is a number to YAML
     if value is not None and (not isinstance(value, str) or not value):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +22,10 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource  # 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from l2t.errors import ConfigurationError
 
@@ -45,15 +47,28 @@ class DataclassSource(FileConfigSource):
         return super().is_config(config_path.removeprefix(_FIELDS))
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Read a file, or the fields that it does not spell out."""
-        result = super().load_config(config_path.removeprefix(_FIELDS))
+        """Read a file, or the fields that it does not spell out.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or names a target that cannot be imported.
+        """
+        file = config_path.removeprefix(_FIELDS)
+        try:
+            result = super().load_config(file)
+        except ConfigLoadError:  # Hydra knows what to say of a file that is not there
+            raise
+        except (OSError, ValueError, YAMLError) as error:
+            raise ConfigurationError(
+                f"{self.path}/{file}.yaml cannot be read: {' '.join(str(error).split())}"
+            ) from error
         if isinstance(result.config, DictConfig):
             written = cast("dict[str, Any]", OmegaConf.to_container(result.config))
+            listed = written.get("defaults", ["_self_"])
             if config_path.startswith(_FIELDS):
                 result.config = OmegaConf.create(_unfilled(written))
-            elif _names_a_target(written):
+            elif _names_a_target(written) and isinstance(listed, list):
                 result.config.pop(_ONLY_FIELDS, None)
-                result.config["defaults"] = [f"/{_FIELDS}{config_path}@_here_", *written.get("defaults", ["_self_"])]
+                result.config["defaults"] = [f"/{_FIELDS}{config_path}@_here_", *listed]
         return result
 
 
@@ -77,9 +92,22 @@ def add_directory(directory: Path) -> None:
 
 
 def location(path: str | Path) -> str:
-    """An entry of Hydra's search path, for a directory or for what a user wrote into `hydra.searchpath`."""
-    text = str(path).removeprefix("file://")
-    return text if "://" in text else f"{DataclassSource.scheme()}://{Path(text).expanduser().absolute()}"
+    """An entry of Hydra's search path, for a directory or for what a user wrote into `hydra.searchpath`.
+
+    Raises:
+        ConfigurationError: there is no such directory or package.
+    """
+    kind, _, rest = str(path).rpartition("://")
+    if kind == "pkg":
+        try:
+            package = importlib.util.find_spec(rest.replace("/", "."))
+        except ImportError:
+            package = None
+        rest = next(iter(package.submodule_search_locations or ()), "") if package else ""
+    directory = Path(rest).expanduser().absolute()
+    if kind not in ("", "file", "pkg", DataclassSource.scheme()) or not rest or not directory.is_dir():
+        raise ConfigurationError(f"{path or 'Nothing'} is not a directory, so no configurations can be found there.")
+    return f"{DataclassSource.scheme()}://{directory}"
 
 
 def group_options(group: str, overrides: Sequence[str] = ()) -> list[str]:
@@ -100,7 +128,7 @@ def find_target(place: str, target: str) -> Any:
     module, _, attribute = target.rpartition(".")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # what a stranger's module does when it is imported can fail in any way
         raise ConfigurationError(
             f"{place}={target} cannot be imported: {error}. Is the package that defines it installed?"
         ) from error
@@ -113,7 +141,7 @@ def _names_a_target(written: Mapping[str, Any]) -> bool:
 
 def _unfilled(config: dict[str, Any]) -> dict[str, Any]:
     """What the targets in a file have by default, nested as the file is, without what its defaults list brings."""
-    return _below(config, {}, (), frozenset(_places(config.get("defaults") or ())))
+    return _below(config, {}, (), frozenset(_places(config.get("defaults", []))))
 
 
 def _below(

@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from configs.build import build, experiment_config, load_run, read_config
 from configs.command_line import prepare
+from configs.messages import explain
 from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
 from l2t.run.directory import RunDirectory, describe, write_atomically
@@ -43,8 +44,10 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         hydra.main(version_base="1.3", config_path="pkg://configs", config_name="train")(_job)()
-    except (L2TError, HydraException) as error:
+    except L2TError as error:
         _fail(error)
+    except HydraException as error:
+        _fail(explain(error, sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
