@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from l2t.errors import L2TError
+
+
+def path_argument(text: str) -> Path:
+    """A path as the shell would have it: `--out=~/x` reaches us with its `~`."""
+    return Path(text).expanduser()
 
 
 def exit_code(command: Callable[[], None]) -> int:

@@ -37,7 +37,7 @@ def test_every_yaml_composes_and_instantiates(choice):
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_yaml_spells_out_every_field_so_that_the_command_line_can_set_it(choice):
+def test_every_field_of_what_a_yaml_names_is_there_so_that_the_command_line_can_set_it(choice):
     composed = compose_config([choice, *NEEDS.get(choice, [])])
     for node in _nodes(composed):
         module, _, name = node["_target_"].rpartition(".")
