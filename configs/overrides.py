@@ -117,8 +117,9 @@ def check_overrides(overrides: Sequence[str]) -> None:
             check_directory(key, override.value())
         if override.is_interval_sweep():
             raise ConfigurationError(f"{text} names no values to run: list them, or give a range(start, stop, step).")
-        if (twice := seen.setdefault(place(override), text)) is not text and not override.is_hydra_override():
-            raise ConfigurationError(f"{key} is given twice, by {twice} and {text}: leave one of them out.")
+        earlier = seen.setdefault(place(override), text)  # of values the last one holds, as anywhere in a shell
+        if earlier is not text and group_options(key, overrides):
+            raise ConfigurationError(f"{key} is chosen twice, by {earlier} and {text}: leave one of them out.")
         if key.rpartition(".")[2] == "_target_" and not override.is_add():
             find_target(key, str(override.value()))
             what = key.removesuffix("._target_")

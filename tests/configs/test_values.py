@@ -71,9 +71,8 @@ BAD = {
     "physics.threads=1.5": "whole number",
     "seed=${foo}": "Interpolation key 'foo' not found",
     "num_envs=${seed}": "at least 1",
-    "seed=1 seed=2": "given twice",
-    "env=hopper env=ant": "given twice",
-    "algorithm.teacher=ppo algorithm/teacher=spmd": "given twice",
+    "env=hopper env=ant": "chosen twice",
+    "algorithm.teacher=ppo algorithm/teacher=spmd": "chosen twice",
     "~env": "give env=...",
     "~seed": "give seed=...",
     "~algorithm.teacher": "cannot be left out",
@@ -148,6 +147,13 @@ def test_a_bad_value_on_the_command_line_is_refused(arguments, tmp_path, monkeyp
 def test_a_group_takes_the_name_of_a_choice_and_nothing_else(group, tmp_path, monkeypatch):
     for value in GROUPS[group]:
         assert "is not known; choose one of: " in _refused(f"{group}={value}", tmp_path, monkeypatch)
+
+
+def test_of_two_values_for_a_key_the_last_one_holds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert experiment_config(compose_config(prepare(["seed=1", "seed=2"]))).seed == 2
+    with pytest.raises(ConfigurationError, match="num_envs=0"):
+        prepare(["num_envs=4", "num_envs=0"])
 
 
 def test_numbers_may_be_written_as_people_write_them():

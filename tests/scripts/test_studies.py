@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
 
 from algorithms.policy_evaluation.config import LSTDConfig, MonteCarloConfig, TDConfig, VRTDConfig
 from configs.build import experiment_config
@@ -58,7 +61,11 @@ def test_errors_fall_with_every_kind_of_feature(features) -> None:
 
 
 def test_the_table_compares_at_equal_samples_and_divides_by_the_baseline() -> None:
-    result = SMALL.run(CONTEXT)
+    told: list[str] = []
+    result = SMALL.run(_context(told.append))
+    # Each piece is announced before it is computed, and told of when it is done.
+    assert [line.rpartition(":")[0] + line[-3:] for line in told[::2]] == ["garnet: lstd...", "garnet: td..."]
+    assert [line.rpartition(":")[0] for line in told[1::2]] == ["garnet: lstd", "garnet: td"]
     lstd, td = result.tables[0].rows
     assert (lstd[:2], td[:2], td[3]) == (("garnet", "lstd"), ("garnet", "td"), "1")
     means = [curve.y[:, -1].mean() for curve in result.curves]
@@ -99,7 +106,9 @@ def test_optimisation_closes_the_gap_with_every_critic() -> None:
     critics = {"exact": ExactCritic(), "generative": GenerativeCritic(4, 12), "vrtd": VRTDCritic(method)}
     case = Case(garnet(5, 2, 2, teleport=0.1), schedule="regularised", entropy=0.2, iterations=200, fit_from=10)
     study = PolicyOptimisation("small", {"case": case}, critics, num_seeds=3)
-    result = study.run(CONTEXT)
+    told: list[str] = []
+    result = study.run(_context(told.append))
+    assert [line.endswith(" ...") for line in told] == [True, False] * 3
     for curve in result.curves:
         assert curve.y[:, -1].mean() < 0.1 * curve.y[:, 0].mean()
         assert np.all(curve.y > -1e-9)  # nothing is better than the optimum
@@ -178,6 +187,27 @@ def test_every_experiment_composes_to_its_study(name) -> None:
 
 
 @pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["experiment=amdp_speed", "seed=3"], "amdp_speed-s3"),
+        (["experiment=amdp_speed", "study.name=mine"], "mine-s0"),
+        (["experiment=smoke", "env=hopper"], "l2t-hopper-s0"),
+    ],
+)
+def test_a_directory_is_named_after_the_study_or_after_what_is_trained(overrides, name, monkeypatch) -> None:
+    with initialize_config_module("configs", version_base="1.3"):
+        composed = compose("train", [*overrides, "hydra.job.num=7"], return_hydra_config=True)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", composed)
+    assert composed.hydra.run.dir.endswith(f"-{name}")
+    assert composed.hydra.sweep.subdir == f"7-{name}"
+
+
+def test_a_study_reaches_for_nothing_above_it() -> None:
+    for file in (ROOT / "scripts" / "studies").glob("[a-z]*.py"):
+        assert not re.search(r"^\s*(from|import) configs", file.read_text(), re.M), file.name
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["algorithm=ppo"], "algorithm= belongs to training"),
@@ -227,7 +257,10 @@ def test_the_command_writes_a_directory(tmp_path) -> None:
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    assert "vrtd" in answer.stdout
+    assert re.search(
+        r"^ +\d+ s  garnet: vrtd: 3 seeds of 40,000 transitions in one program \.\.\.$", answer.stdout, re.M
+    )
+    assert re.search(r"^ +\d+ s  garnet: vrtd: error ", answer.stdout, re.M)
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         *(".hydra", "result.json", "curves.jsonl", "curves.png", "table.md", "report.html")
     }
