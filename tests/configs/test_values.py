@@ -352,3 +352,30 @@ def test_a_path_in_a_yaml_is_meant_from_where_the_command_was_typed(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     arguments = prepare(["--config-dir", "conf", "experiment=mine"])
     assert f"study.policy_run='{tmp_path}/runs/a'" in arguments
+
+
+def test_a_resumed_run_keeps_the_paths_it_was_started_with(tmp_path, monkeypatch):
+    (tmp_path / "stranger_paths.py").write_text(
+        "from dataclasses import dataclass, field\n"
+        "@dataclass(frozen=True)\n"
+        "class Config:\n"
+        "    teacher: str = field(metadata={'path': True})\n"
+        "    other: str = field(default='', metadata={'path': True})\n"
+        "    name: str = 'paths'\n"
+        "    def build(self, context): ...\n"
+    )
+    (tmp_path / "conf" / "algorithm").mkdir(parents=True)
+    (tmp_path / "conf" / "algorithm" / "paths.yaml").write_text("_target_: stranger_paths.Config\n")
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    (tmp_path / "run" / "result.json").write_text("{}")
+    # As a run of an earlier version has it: relative, and with Hydra's own kind of search path.
+    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text("[algorithm=paths, algorithm.teacher=runs/a]")
+    search = f"hydra.searchpath=['file://{tmp_path}/conf']"
+    stored = OmegaConf.create({"hydra": {"overrides": {"hydra": [search]}}})
+    OmegaConf.save(stored, tmp_path / "run" / ".hydra" / "hydra.yaml")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    arguments = prepare(["resume=run", "algorithm.other=runs/b"])
+    assert "algorithm.teacher=runs/a" in arguments
+    assert f"algorithm.other='{tmp_path}/runs/b'" in arguments
+    assert f"hydra.searchpath=['l2t://{tmp_path}/conf']" in arguments
