@@ -9,11 +9,13 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.fields import check_fields, check_keys
+from configs.messages import first_line
+from configs.overrides import parse
 from configs.schema import KEYS, ExperimentConfig
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
@@ -25,18 +27,18 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
         ConfigurationError: a key or value is wrong; the message lists what is possible.
         L2TError: whatever a configuration dataclass raises.
     """
-    check_keys("", [str(key) for key in config], KEYS)
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
-    values = {}
-    for name in config:
-        node = config[name]
-        if isinstance(node, DictConfig):
-            check_fields(str(name), node)
-            values[name] = _instantiate(str(name), node)
-        else:
-            values[name] = node
+    check_keys("", map(str, config), KEYS)
+    own = config.copy()  # checking turns 1e3 into 1000 where a whole number is meant
+    OmegaConf.set_readonly(own, False)
+    try:
+        missing = sorted(OmegaConf.missing_keys(own))
+        if missing:
+            raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
+        values = {name: _value(name, own[name]) for name in map(str, own)}
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(
+            f"{error.full_key or 'The configuration'} cannot be read: {first_line(error)}."
+        ) from error
     for name in ("algorithm", "env", "physics"):
         if name not in values:
             raise ConfigurationError(f"The configuration has no {name}: give {name}=... on the command line.")
@@ -48,7 +50,7 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
 
     Args:
         run_dir: a run directory.
-        overrides: `key=value` changes.
+        overrides: `key=value` changes, in Hydra's grammar.
         engine: another physics engine than the run's, where the run's may not be installed.
 
     Raises:
@@ -61,17 +63,34 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
     try:
         config = OmegaConf.load(path)
     except (OSError, ValueError, YAMLError) as error:
-        raise RunDirectoryError(f"{path} cannot be read: {_first_line(error)}.") from error
-    if not isinstance(config, DictConfig):
+        raise RunDirectoryError(f"{path} cannot be read: {first_line(error)}.") from error
+    if not isinstance(config, DictConfig) or not config:
         raise RunDirectoryError(f"{path} is not the configuration of a training run.")
     if engine and OmegaConf.select(config, "physics._target_") == "envs.physics.config.PhysicsConfig":
         config.physics.engine = engine
+    # Where it was written, and after what, may hold ${now:...} and the like, which only a starting run resolves.
+    config.run_dir = config.resume = None
+    for text in overrides:
+        _change(config, text)
+    return experiment_config(config)
+
+
+def _value(name: str, node: Any) -> Any:
+    if isinstance(node, DictConfig):
+        check_fields(name, node)
+        return _instantiate(name, node)
+    return OmegaConf.to_container(node) if isinstance(node, ListConfig) else node
+
+
+def _change(config: DictConfig, text: str) -> None:
+    """Apply an override to a stored configuration: Hydra would, but only to one that it has just composed."""
+    override = parse(text)
+    if override.is_delete() or override.is_sweep_override() or override.package:
+        raise ConfigurationError(f"{text} cannot be applied to a run: give one value, as key=value.")
     try:
-        changed = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise ConfigurationError(f"{' '.join(overrides)} cannot be read: {_first_line(error)}") from error
-    assert isinstance(changed, DictConfig)
-    return experiment_config(changed)
+        OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{text} cannot be set: {first_line(error)}") from error
 
 
 def _instantiate(name: str, node: DictConfig) -> Any:
@@ -81,9 +100,9 @@ def _instantiate(name: str, node: DictConfig) -> Any:
         cause = _root_cause(error)
         if isinstance(cause, L2TError):
             raise _at(error, name, cause) from None
-        raise ConfigurationError(f"{name} cannot be built: {_first_line(cause)}") from error
+        raise ConfigurationError(f"{name} cannot be built: {first_line(cause)}") from error
     except OmegaConfBaseException as error:
-        raise ConfigurationError(f"{name} cannot be read: {_first_line(error)}") from error
+        raise ConfigurationError(f"{name} cannot be read: {first_line(error)}") from error
 
 
 def _at(error: InstantiationException, name: str, cause: L2TError) -> L2TError:
@@ -100,7 +119,3 @@ def _root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Union
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from configs.messages import unknown
+from configs.source import find_target
 from l2t.errors import ConfigurationError
+
+_HYDRA_KEYS = ("_target_", "_recursive_", "_convert_")
 
 
 def check_keys(prefix: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -26,31 +28,63 @@ def check_keys(prefix: str, given: Iterable[str], known: Iterable[str]) -> None:
 def check_fields(path: str, node: DictConfig) -> None:
     """Compare a node, and those below it, with the dataclass that its `_target_` names.
 
+    A whole number that was written as people write it, such as 1e3, becomes an integer where one is meant.
+
     Raises:
         ConfigurationError: the target cannot be imported, a key is not one of its fields, or a value has another type.
     """
     for key in node:
         if isinstance(child := node[key], DictConfig):
             check_fields(f"{path}.{key}", child)
-    target = node.get("_target_")
-    if not isinstance(target, str):
+    cls = _dataclass(path, node)
+    if cls is None:
         return
-    module, _, attribute = target.rpartition(".")
-    try:
-        cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"{path}._target_={target} cannot be imported: {error}. Is the package that defines it installed?"
-        ) from error
-    if not dataclasses.is_dataclass(cls):
-        return
-    keys = [str(key) for key in node if not str(key).startswith("_")]
+    keys = [str(key) for key in node if key not in _HYDRA_KEYS]
     check_keys(f"{path}.", keys, [field.name for field in dataclasses.fields(cls) if field.init])
     hints = _hints(cls)
     for key in keys:
-        expected = _misfit(node[key], hints.get(key, Any))
+        hint = hints.get(key, Any)
+        _make_whole(node, key, hint)
+        expected = _misfit(node[key], hint)
         if expected:
             raise ConfigurationError(f"{path}.{key}={node[key]!r} must be {expected}.")
+
+
+def check_deleted(key: str, composed: DictConfig) -> None:
+    """Raise when the deletion of `key` would not leave it out, but leave it to its default.
+
+    Raises:
+        ConfigurationError: the dataclass around it has such a field.
+    """
+    parent, _, name = key.rpartition(".")
+    around = OmegaConf.select(composed, parent) if parent else None
+    cls = _dataclass(parent, around) if isinstance(around, DictConfig) else None
+    if not parent or (cls is not None and name in {field.name for field in dataclasses.fields(cls)}):
+        raise ConfigurationError(f"~{key} cannot be left out: give {key}=..., or nothing for its default.")
+
+
+def path_fields(node: DictConfig, prefix: str = "") -> dict[str, str]:
+    """The paths in a configuration by key: fields with `metadata={"path": True}` that hold one."""
+    cls = _dataclass(prefix.rstrip("."), node)
+    named = {f.name for f in dataclasses.fields(cls) if f.metadata.get("path")} if cls is not None else set()
+    found: dict[str, str] = {}
+    for key, value in _known(node):
+        if isinstance(value, DictConfig):
+            found |= path_fields(value, f"{prefix}{key}.")
+        elif key in named and isinstance(value, str) and value:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _known(node: DictConfig) -> Iterator[tuple[str, Any]]:
+    return ((str(key), node[key]) for key in node if not OmegaConf.is_missing(node, key))
+
+
+def _dataclass(path: str, node: DictConfig) -> type | None:
+    """The dataclass that a node is to become, if it names one."""
+    target = node.get("_target_")
+    found = find_target(f"{path}._target_", target) if isinstance(target, str) else None
+    return found if isinstance(found, type) and dataclasses.is_dataclass(found) else None
 
 
 def _hints(cls: Any) -> dict[str, Any]:
@@ -61,11 +95,13 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def _misfit(value: Any, hint: Any) -> str:
-    """What a value should have been; empty when it fits, or when its annotation is not a plain one."""
-    origin = typing.get_origin(hint) or hint
+    """What a value should have been; empty when it fits, or when its annotation says nothing that can be checked."""
+    origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
     if origin in (Union, UnionType):
-        misfits = [_misfit(value, option) for option in typing.get_args(hint)]
+        misfits = [_misfit(value, option) for option in arguments]
         return next(filter(None, misfits)) if all(misfits) else ""
+    if dataclasses.is_dataclass(origin) or getattr(origin, "_is_protocol", False):
+        return _misfit_part(value, origin)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     mapping = (isinstance(value, DictConfig), "a mapping, such as {a: 1}")
     sequence = (isinstance(value, ListConfig), "a list, such as [a, b]")
@@ -81,4 +117,40 @@ def _misfit(value: Any, hint: Any) -> str:
         Mapping: mapping,
     }
     fits, name = known.get(origin, (True, ""))
+    if fits and isinstance(value, ListConfig) and arguments:
+        items = arguments[:1] * len(value) if origin is list or Ellipsis in arguments else arguments
+        wrong = filter(None, map(_misfit_item, value, items))
+        return next((f"a list of which each item is {item}" for item in wrong), "")
     return "" if fits else name
+
+
+def _misfit_item(value: Any, hint: Any) -> str:
+    """A number in a list of texts, such as a year among tags, is as good as its text."""
+    return _misfit(str(value) if hint is str and isinstance(value, int | float) else value, hint)
+
+
+def _misfit_part(value: Any, cls: Any) -> str:
+    """For a value that stands for a dataclass, or for what a protocol describes."""
+    name = cls.__name__
+    if dataclasses.is_dataclass(cls):
+        names = ", ".join(field.name for field in dataclasses.fields(cls) if field.init)
+        made = _dataclass("", value) if isinstance(value, DictConfig) and "_target_" in value else None
+        fits = isinstance(made, type) and issubclass(made, cls)  # type: ignore[arg-type]
+        return "" if fits else f"of the kind {name}, with the keys {names}"
+    fits = isinstance(value, DictConfig) and "_target_" in value
+    return "" if fits else f"of the kind {name}: a mapping whose _target_ names one"
+
+
+def _wants_whole(hint: Any) -> bool:
+    kinds = typing.get_args(hint) or (hint,)
+    return int in kinds and float not in kinds
+
+
+def _make_whole(node: DictConfig | ListConfig, key: Any, hint: Any) -> None:
+    """1e3 is how people write a thousand."""
+    value = node[key]
+    if isinstance(value, ListConfig) and _wants_whole(hint):
+        for index in range(len(value)):
+            _make_whole(value, index, int)
+    elif isinstance(value, float) and value.is_integer() and _wants_whole(hint):
+        node[key] = int(value)

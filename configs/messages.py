@@ -5,31 +5,31 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from configs.source import group_options
 from l2t.errors import ConfigurationError
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
-_ROOT = Path(__file__).parent
+_SEVERAL = ("experiment",)
+"""Groups of which several can be chosen, laid over each other in turn."""
 
 
-def is_group(key: str) -> bool:
-    """Whether `key`, spelled with slashes, is a group of configurations."""
-    return re.fullmatch(r"\w+(/\w+)*", key) is not None and (_ROOT / key).is_dir()
-
-
-def check_group_value(override: Override) -> None:
+def check_group_value(override: Override, overrides: Sequence[str]) -> None:
     """Raise when a group is given something that cannot be the name of a configuration; Hydra would not say which."""
-    key = override.key_or_group
-    if override.is_delete() or override.is_sweep_override() or not is_group(key):
+    group, options = override.key_or_group, group_options(override.key_or_group, overrides)
+    if not options or override.is_delete() or override.is_sweep_override():
         return
-    if not isinstance(override.value(), str | list):
-        raise unknown(f"{key}={override.get_value_element_as_str()}", "", _choices(key), key)
+    value = override.value()
+    for choice in value if isinstance(value, list) and group in _SEVERAL else [value]:
+        if not isinstance(choice, str) or not choice or (choice not in options and "${" not in choice):
+            key = f"{group}@{override.package}" if override.package else group
+            shown = choice if isinstance(choice, str) else override.get_value_element_as_str()
+            raise unknown(f"{key}={shown}", str(choice), options, group)
 
 
 def explain(error: Exception, overrides: Sequence[str], compose: Compose | None = None) -> ConfigurationError:
@@ -48,22 +48,40 @@ def explain(error: Exception, overrides: Sequence[str], compose: Compose | None 
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        return unknown(f"{group}={choice}" if group else choice, choice, error.options or (), group)
+        return unknown(
+            f"{group}={choice}" if group else choice, choice, error.options or group_options(group, overrides), group
+        )
     sweep = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)'", text)
     if sweep:
         return ConfigurationError(f"{sweep[1]} holds several values: add -m to run each of them, or pick one.")
     missing = re.search(r"Could not override '([^'@]+)'", text)
     if missing and compose and not missing[1].startswith("hydra."):
         return _unknown_key(missing[1], overrides, compose)
+    merging = re.search(r"Error merging override (.*)", text)
+    if merging:
+        return ConfigurationError(
+            f"{merging[1]} does not fit what stands there: {first_line(error.__cause__ or error)}."
+        )
     lines = [line.strip() for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line]
-    return ConfigurationError(" ".join(lines) or type(error).__name__)
+    return ConfigurationError(" ".join(lines) or first_line(error.__cause__ or error))
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, without what libraries add below it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _unknown_key(key: str, overrides: Sequence[str], compose: Compose) -> ConfigurationError:
     """List the keys beside one that does not exist."""
     names = [text.partition("=")[0].lstrip("+~") for text in overrides]
     try:
-        root = compose([text for text, name in zip(overrides, names, strict=True) if is_group(name) and name != key])
+        root = compose(
+            [
+                text
+                for text, name in zip(overrides, names, strict=True)
+                if group_options(name, overrides) and name != key
+            ]
+        )
     except HydraException:
         root = compose([])
     parts = re.split(r"[./]", key)
@@ -99,7 +117,3 @@ def _leaves(node: DictConfig, prefix: str) -> Iterator[str]:
             yield key
         else:
             yield from _leaves(value, f"{key}.")
-
-
-def _choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (_ROOT / group).glob("*.yaml"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from algorithms.config import ActorCriticConfig, DistillationConfig, LearnToTeachConfig, SPMDVRTDConfig
@@ -83,17 +85,16 @@ class ExperimentConfig:
             if isinstance(value, float) and value.is_integer():  # 2e6 is how people write two million
                 object.__setattr__(self, name, value := int(value))
             check_count(name, value, low)
-        if self.total_steps >= 2**31:
-            raise ConfigurationError(f"total_steps={self.total_steps} is too large; steps are counted in 32 bits.")
+        if self.total_steps > MOST_STEPS:
+            raise ConfigurationError(f"total_steps={self.total_steps} is too large; steps are counted up to 10**12.")
         if self.seed >= 2**32:
             raise ConfigurationError(f"seed={self.seed} is too large; it must be below 2**32.")
         for name in ("report", "video"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} must be true or false.")
-        if self.study is not None and not callable(getattr(self.study, "run", None)):
-            raise ConfigurationError(
-                f"The _target_ of 'study' gave a {type(self.study).__name__}; it needs a `name` and a `run` method."
-            )
+        for name in ("run_dir", "resume"):
+            object.__setattr__(self, name, check_directory(name, getattr(self, name)))
+        _check_study(self.study)
         for name in ("algorithm", "env"):
             built = getattr(self, name)
             builds = callable(getattr(built, "build", None)) or isinstance(built, _BUILT_HERE)
@@ -101,6 +102,10 @@ class ExperimentConfig:
                 raise ConfigurationError(
                     f"The _target_ of {name!r} gave a {type(built).__name__}; it needs a `name` and a `build` method."
                 )
+        if self.physics is None or isinstance(self.physics, bool | int | float | str | list | dict):
+            raise ConfigurationError(
+                f"physics={self.physics!r} must be an engine's configuration, such as PhysicsConfig."
+            )
         for name, kind in (("network", NetworkConfig), ("tracking", TrackingConfig)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigurationError(
@@ -131,5 +136,33 @@ _COUNTS = {
     "keep_checkpoints": 1,
 }
 
+MOST_STEPS = 10**12
+
 KEYS = tuple(f.name for f in fields(ExperimentConfig))
 """Top-level keys of `train.yaml`."""
+
+
+def check_directory(name: str, value: Any) -> str | None:
+    """The path of a directory as text, or None.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if isinstance(value, int | PurePath) and not isinstance(value, bool):
+        value = str(value)  # run_dir=2024 is a number to YAML
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ConfigurationError(f"{name}={value!r} must be the path of a directory.")
+    return value
+
+
+def _check_study(study: Any) -> None:
+    if study is None:
+        return
+    if not callable(getattr(study, "run", None)):
+        raise ConfigurationError(
+            f"The _target_ of 'study' gave a {type(study).__name__}; it needs a `name` and a `run` method."
+        )
+    if not re.fullmatch(r"[\w.-]+", str(getattr(study, "name", ""))):
+        raise ConfigurationError(
+            f"study.name={getattr(study, 'name', None)!r} names a directory: use letters, digits, -, _ and dots."
+        )

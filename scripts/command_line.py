@@ -10,9 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 from l2t.errors import L2TError
+
+
+def path_argument(text: str) -> Path:
+    """A path as the shell would have it: `--out=~/x` reaches us with its `~`."""
+    return Path(text).expanduser()
 
 
 def exit_code(command: Callable[[], None]) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import exit_code, progress
+from scripts.command_line import exit_code, path_argument, progress
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
@@ -195,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("run_dir", type=Path, help="the run directory that training printed")
+    parser.add_argument("run_dir", type=path_argument, help="the run directory that training printed")
     parser.add_argument("--episodes", type=int, default=100, help="episodes for each role (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
     parser.add_argument("--role", help="who acts, such as student (default: every role in turn)")

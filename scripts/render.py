@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import exit_code
+from scripts.command_line import exit_code, path_argument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -239,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("run_dir", nargs="?", type=Path, help="a run directory")
+    parser.add_argument("run_dir", nargs="?", type=path_argument, help="a run directory")
     parser.add_argument(
         "--role", help="who acts in the run, such as student (default: the student, where there is one)"
     )
@@ -251,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_argument,
         help="an .mp4 or .gif (default: videos/<role>.mp4 in the run directory, or <env>-<policy>.mp4)",
     )
     return parser

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.command_line import exit_code
+from scripts.command_line import exit_code, path_argument
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("runs", nargs="+", type=Path, help="run directories, or folders that contain some")
-    parser.add_argument("--out", type=Path, default=Path("comparison"), help="where to write (default: %(default)s)")
+    parser.add_argument("runs", nargs="+", type=path_argument, help="run directories, or folders that contain some")
+    parser.add_argument(
+        "--out", type=path_argument, default=Path("comparison"), help="where to write (default: %(default)s)"
+    )
     parser.add_argument(
         "--group-by",
         nargs="+",

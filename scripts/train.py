@@ -10,6 +10,7 @@ import errno
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,13 +22,17 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from configs.build import experiment_config
-from configs.command_line import prepare, quoted_path, sweep_claimed
+from configs.build import experiment_config, read_config
+from configs.command_line import prepare
 from configs.library import run
+from configs.messages import explain
+from configs.overrides import quoted_path
+from configs.places import sweep_claimed
 from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
 from l2t.run.directory import claimed, describe, read_overrides, write_atomically, writing
 from l2t.run.signals import StopSignals, exit_on_signals
+from scripts import studies
 from scripts.command_line import outlive_readers, progress
 
 
@@ -37,10 +42,13 @@ def main() -> None:
     # With this Hydra hands errors to us instead of printing them in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        studies.register()
         with exit_on_signals(), sweep_claimed(prepare(sys.argv[1:])) as sys.argv[1:]:
             hydra.main(version_base="1.3", config_path="pkg://configs", config_name="train")(_job)()
-    except (L2TError, HydraException) as error:
+    except L2TError as error:
         _fail(error)
+    except HydraException as error:
+        _fail(explain(error, sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
@@ -89,6 +97,8 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     from rich.table import Table as ScreenTable
 
     from l2t import runtime
+    from l2t.report.pages import duration
+    from l2t.report.study import StudyContext
     from l2t.report.study_page import write_study
 
     assert config.study is not None
@@ -96,8 +106,17 @@ def _study(config: ExperimentConfig, path: Path) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     print(f"{config.study.name}, seed {config.seed}, in {_shown(path)}", flush=True)
     began = time.perf_counter()
-    with progress(partial(print, flush=True)) as notice:
-        result = config.study.run(config.seed, notice)
+
+    def load(run_dir: str, overrides: Sequence[str]) -> Any:
+        from configs.loading import load_run
+
+        return load_run(run_dir, config=read_config(run_dir, overrides, engine="auto"))
+
+    def timed(line: str) -> None:
+        print(f"{duration(time.perf_counter() - began):>8}  {line}", flush=True)
+
+    with progress(timed) as notice:
+        result = config.study.run(StudyContext(config.seed, notice, load))
     facts = {"seed": config.seed, "wall_seconds": round(time.perf_counter() - began, 3), "versions": versions}
     overrides = [override for override in read_overrides(path) if not override.startswith("run_dir=")]
     with StopSignals("writing the study first") as stop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,6 +63,22 @@ class StudyResult:
     log: bool = True
 
 
+@dataclass(frozen=True)
+class StudyContext:
+    """What a study is handed.
+
+    Attributes:
+        seed: of every random number.
+        notice: takes a line of progress at a time.
+        load_run: reads a training run back from its directory, with `key=value` changes, on an engine that is here;
+            what it gives has `config`, `environment`, `algorithm` and `state`.
+    """
+
+    seed: int
+    notice: Callable[[str], None]
+    load_run: Callable[[str, Sequence[str]], Any]
+
+
 class StudyConfig(Protocol):
     """A checked frozen dataclass; a YAML of the group `experiment` names it as `_target_` of `study`."""
 
@@ -71,8 +87,8 @@ class StudyConfig(Protocol):
         """The study's name, for its directory and title."""
         ...
 
-    def run(self, seed: int, notice: Any) -> StudyResult:
-        """Do it; `notice` takes a line of progress at a time."""
+    def run(self, context: StudyContext) -> StudyResult:
+        """Do it, and say before each long piece what it is, and after it what came out."""
         ...
 
 

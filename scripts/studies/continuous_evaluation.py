@@ -10,7 +10,7 @@ errors are divided by the variance of the true values anyway.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,18 +21,15 @@ from numpy import ndarray
 from l2t.config import check_count, check_range
 from l2t.errors import ConfigurationError
 from l2t.report.statistics import Interval
-from l2t.report.study import SeedCurves, StudyResult, Table, interval_text, mean_with_band
+from l2t.report.study import SeedCurves, StudyContext, StudyResult, Table, interval_text, mean_with_band
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
 
     from algorithms.features import FourierFeatures
     from algorithms.policy_evaluation.problem import Estimate, Estimator
-    from configs.loading import Run
     from l2t.rl.stream import PolicySource
     from l2t.rl.transitions import PairTransitions
-
-Notice = Callable[[str], None]
 
 _BLOCK = 500
 """Consecutive transitions of one instance in a stored stream; `algorithms.policy_evaluation.problem.BLOCK`."""
@@ -80,7 +77,7 @@ class ContinuousEvaluation:
         threads: CPU threads of the physics; 0 uses every CPU.
     """
 
-    policy_run: str
+    policy_run: str = field(metadata={"path": True})
     methods: Mapping[str, Any]
     name: str = "mujoco_evaluation"
     role: str = "teacher"
@@ -109,7 +106,7 @@ class ContinuousEvaluation:
                 f"study.samples={self.samples} must be a multiple of 500 study.num_envs = {_BLOCK * self.num_envs}."
             )
 
-    def run(self, seed: int, notice: Notice) -> StudyResult:
+    def run(self, context: StudyContext) -> StudyResult:
         """Estimate the true values, draw the streams, and score every method on them.
 
         Raises:
@@ -120,9 +117,12 @@ class ContinuousEvaluation:
         from algorithms.features import FourierFeatures
 
         estimators = {label: method.build(self.samples) for label, method in self.methods.items()}
-        run, make_source = self._policy()
+        run, make_source = self._policy(context)
+        seed, notice = context.seed, context.notice
         problem = run.environment.spec.name
         truth_key, feature_key, *keys = jax.random.split(jax.random.key(seed), 3 + self.num_seeds)
+        steps = self.held_out * self.replicates * self.horizon
+        notice(f"{problem}: true values of {self.held_out} pairs, from {steps:,} steps of roll-outs ...")
         truth = self._truth(make_source, truth_key)
         notice(
             f"{problem}: reward rate {truth.reward_rate:.4g} ± {truth.rate_error:.1g}, standard deviation of the "
@@ -132,12 +132,15 @@ class ContinuousEvaluation:
         stream_key, *seed_keys = keys
         levels = sorted({0.0, *(method.exploration for method in self.methods.values())})
         streams = {}
+        drawn = self.num_seeds * self.samples
         for level in levels:
+            notice(f"{problem}: drawing {drawn:,} transitions with exploration {level:g} ...")
             streams[level] = self._streams(make_source(self.num_seeds * self.num_envs, level), stream_key)
-            notice(f"{problem}: {self.num_seeds * self.samples:,} transitions drawn with exploration {level:g}")
+            notice(f"{problem}: {drawn:,} transitions drawn")
         scores = {}
         for label, estimator in estimators.items():
             level = self.methods[label].exploration
+            notice(f"{problem}: {label}: {self.num_seeds} seeds ...")
             estimates = _estimate(estimator, features, streams[0.0], streams[level] if level else None, seed_keys)
             scores[label] = score(features, estimates, truth)
             notice(f"{problem}: {label}: error {scores[label].error[:, -1].mean():.3g}")
@@ -150,16 +153,13 @@ class ContinuousEvaluation:
             [f"{problem}: exact values would score {truth.floor:.2g}, the noise of the roll-outs that stand for them."],
         )
 
-    def _policy(self) -> tuple[Run, Callable[[int, float], PolicySource]]:
+    def _policy(self, context: StudyContext) -> tuple[Any, Callable[[int, float], PolicySource]]:
         """The run, and its policy as a source of some number of instances and some exploration."""
-        from configs.build import read_config
-        from configs.loading import load_run
         from l2t.config import check_choice
         from l2t.rl.stream import Endless, PolicySource
         from l2t.rl.vector import VectorEnvironment
 
-        config = read_config(self.policy_run, [f"physics.threads={self.threads}"], engine="auto")
-        run = load_run(self.policy_run, config=config)
+        run = context.load_run(self.policy_run, [f"physics.threads={self.threads}"])
         check_choice("study.role", self.role, run.algorithm.roles)
         distribution, encode = gaussian_policy(run, self.role)
         environment = Endless(run.environment)
@@ -247,7 +247,7 @@ _COUNTS = {
 }
 
 
-def gaussian_policy(run: Run, role: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def gaussian_policy(run: Any, role: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The distribution π of a role, frozen, and its own normaliser as a function of observations.
 
     Raises:

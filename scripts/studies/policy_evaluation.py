@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,20 @@ from numpy import ndarray
 from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
-from l2t.report.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific, value_at
+from l2t.report.study import (
+    SeedCurves,
+    StudyContext,
+    StudyResult,
+    Table,
+    fitted_slope,
+    interval_text,
+    scientific,
+    value_at,
+)
 
 if TYPE_CHECKING:
     from algorithms.features import OneHot, TableFeatures
     from algorithms.policy_evaluation.problem import Estimator, Problem
-
-Notice = Callable[[str], None]
 
 _DIVERGED = 1e3
 """An error this many times that of Q = 0 counts as divergence."""
@@ -82,7 +89,7 @@ class PolicyEvaluation:
                     "or sums rewards along it."
                 )
 
-    def run(self, seed: int, notice: Notice) -> StudyResult:
+    def run(self, context: StudyContext) -> StudyResult:
         """Run every method on every process."""
         self._check_points()
         for mdp in self.processes.values():
@@ -90,7 +97,7 @@ class PolicyEvaluation:
         curves: list[SeedCurves] = []
         notes: list[str] = []
         for label, mdp in self.processes.items():
-            found, remarks = self._on(label, mdp, seed, notice)
+            found, remarks = self._on(label, mdp, context)
             curves += found
             notes += remarks
         error = "squared error" if self.features == "one_hot" else "squared distance to the limit"
@@ -104,13 +111,14 @@ class PolicyEvaluation:
             fitted_slope(SeedCurves("every process", name, points, nothing), self.fit_from)
             value_at(SeedCurves("every process", name, points, nothing), self.compare_at)
 
-    def _on(self, label: str, mdp: TabularMDP, seed: int, notice: Notice) -> tuple[list[SeedCurves], list[str]]:
+    def _on(self, label: str, mdp: TabularMDP, context: StudyContext) -> tuple[list[SeedCurves], list[str]]:
         import jax
 
         from algorithms.policy_evaluation.excitation import ExcitationWarning, check_excitation
         from algorithms.policy_evaluation.fixed_point import projected_fixed_point, squared_error, weighted_projection
         from envs.tabular.exact import evaluate
 
+        seed, notice = context.seed, context.notice
         policy = self._policy(mdp, seed)
         exact = evaluate(mdp, policy, self.entropy)
         table, features = self._features(mdp)
@@ -128,6 +136,7 @@ class PolicyEvaluation:
             notes += [f"{name} on {label}: {warning.message}" for warning in caught]
             for warning in caught:
                 notice(f"warning: {name} on {label}: {warning.message}")
+            notice(f"{label}: {name}: {self.num_seeds} seeds of {self.samples:,} transitions in one program ...")
             theta = np.asarray(_sweep(estimator, problem, keys).theta, np.float64)
             truth = exact.q.reshape(-1)
             if table is not None:

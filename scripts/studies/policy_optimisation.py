@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,10 @@ from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
 from l2t.report.statistics import Interval
-from l2t.report.study import SeedCurves, StudyResult, Table, fitted_slope, interval_text, scientific
+from l2t.report.study import SeedCurves, StudyContext, StudyResult, Table, fitted_slope, interval_text, scientific
 
 if TYPE_CHECKING:
     from algorithms.mirror_descent.schedules import Schedule
-
-Notice = Callable[[str], None]
 
 RECORDS = 200
 """Policies kept of a run, at most."""
@@ -107,16 +105,18 @@ class PolicyOptimisation:
         if not self.cases or not self.critics:
             raise ConfigurationError("study.cases and study.critics must each name at least one.")
 
-    def run(self, seed: int, notice: Notice) -> StudyResult:
+    def run(self, context: StudyContext) -> StudyResult:
         """Run every critic in every case."""
         curves, rows = [], []
         for label, case in self.cases.items():
             for name, critic in self.critics.items():
-                curve = self._curve(label, name, case, critic, seed)
+                amount = f"{self.num_seeds} seeds of {case.iterations:,} iterations"
+                context.notice(f"{label}: {name}: {amount} in one program ...")
+                curve = self._curve(label, name, case, critic, context.seed)
                 per_iteration = curve.x[-1] / case.iterations
                 slope = fitted_slope(curve, case.fit_from * per_iteration)
                 last = float(curve.y[:, -1].mean())
-                notice(f"{label}: {name}: gap {scientific(last)} after {int(curve.x[-1]):,} transitions")
+                context.notice(f"{label}: {name}: gap {scientific(last)} after {int(curve.x[-1]):,} transitions")
                 # n ~ ε^p: the slope of log n against log ε, turned round.
                 falls = slope.estimate < 0.0 and not slope.high >= 0.0
                 power = Interval(*(1.0 / s if falls else np.nan for s in (slope.estimate, slope.high, slope.low)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from algorithms.policy_evaluation.config import VRTDConfig
 from envs.tabular.model import TabularMDP
 from l2t.config import check_count
 from l2t.errors import ConfigurationError
-from l2t.report.study import StudyResult, Table
+from l2t.report.study import StudyContext, StudyResult, Table
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,16 @@ class Speed:
                 "study.method must be VRTD with skip=1 and exploration=0: the loops know no other."
             )
 
-    def run(self, seed: int, notice: Callable[[str], None]) -> StudyResult:
+    def run(self, context: StudyContext) -> StudyResult:
         """Time the three."""
+        seed, notice = context.seed, context.notice
+        notice(f"compiled sweep: {self.num_seeds} seeds of {self.samples:,} transitions, {self.repeats} times ...")
         compile_seconds, seconds, drawn = self._compiled(seed)
         total = self.num_seeds * drawn
         notice(f"compiled sweep: {seconds:.2f} s, and {compile_seconds:.1f} s to compile")
         rates = [("one compiled program", total / seconds)]
         for label, width in (("NumPy, one seed after the other", 1), ("NumPy, all seeds in each step", self.num_seeds)):
+            notice(f"{label}: {self.numpy_samples:,} transitions each ...")
             began = time.perf_counter()
             looped = numpy_vrtd(self.process, self.method, self.numpy_samples, width, seed)[1]
             rates.append((label, looped * width / (time.perf_counter() - began)))

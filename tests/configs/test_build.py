@@ -12,15 +12,18 @@ import configs
 from configs.build import experiment_config
 from configs.command_line import compose_config
 from configs.schema import KEYS, ExperimentConfig
+from configs.source import group_options
 from l2t.errors import ConfigurationError, MissingDependencyError
+from scripts import studies
 
-ROOT = Path(configs.__file__).parent
+studies.register()
+ROOTS = [Path(module.__file__).parent for module in (configs, studies)]
 NEEDS = {
     "algorithm=distillation": ["algorithm.teacher_run=somewhere"],
     "experiment=mujoco_evaluation": ["study.policy_run=somewhere"],
 }
 GROUPS = ("algorithm", "algorithm/teacher", "algorithm/student", "env", "physics", "network", "tracking", "experiment")
-CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in sorted((ROOT / group).glob("*.yaml"))]
+CHOICES = [f"{group}={choice}" for group in GROUPS for choice in group_options(group)]
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -34,7 +37,7 @@ def test_every_yaml_composes_and_instantiates(choice):
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_yaml_spells_out_every_field_so_that_the_command_line_can_set_it(choice):
+def test_every_field_of_what_a_yaml_names_is_there_so_that_the_command_line_can_set_it(choice):
     composed = compose_config([choice, *NEEDS.get(choice, [])])
     for node in _nodes(composed):
         module, _, name = node["_target_"].rpartition(".")
@@ -50,8 +53,8 @@ def test_every_yaml_spells_out_every_field_so_that_the_command_line_can_set_it(c
 @pytest.mark.parametrize("group", ["process", "method"])
 def test_every_process_and_method_can_join_a_study(group):
     place = {"process": "processes", "method": "methods"}[group]
-    for path in sorted((ROOT / group).glob("*.yaml")):
-        composed = compose_config(["experiment=amdp_exploration", f"+{group}@study.{place}.another={path.stem}"])
+    for choice in group_options(group):
+        composed = compose_config(["experiment=amdp_exploration", f"+{group}@study.{place}.another={choice}"])
         assert "another" in getattr(experiment_config(composed).study, place)
 
 

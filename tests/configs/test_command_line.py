@@ -49,7 +49,7 @@ MISTAKES = {
     "algorithm.student.network=huge": ["medium, small"],
     "algorithm.student.network.hidden=[]": ["algorithm.student.network.hidden is empty"],
     "algorithm.learning_rate_schedule=cosine env=hopper algorithm=spmd": ["choose one of: constant, linear"],
-    "total_steps=3000000000": ["total_steps=3000000000 is too large"],
+    "total_steps=3000000000000": ["total_steps=3000000000000 is too large", "10**12"],
     "tracking.wandb.mode=on": ["disabled, offline, online"],
     "num_envs=abc": ["num_envs='abc' must be a whole number"],
     "num_envs=0": ["num_envs=0 is too small; it must be at least 1"],

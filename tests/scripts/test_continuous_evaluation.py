@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-import configs
 from algorithms.policy_evaluation.config import LSTDConfig, VRTDConfig
 from algorithms.policy_evaluation.problem import BLOCK
+from configs.build import experiment_config, load_run, read_config
+from configs.command_line import compose_config
 from l2t.errors import ConfigurationError
+from l2t.report.study import StudyContext
+from scripts import studies
 from scripts.studies.continuous_evaluation import _BLOCK, ContinuousEvaluation, gaussian_policy
 from tests.scripts.checkpointed_run import write_checkpointed_run
 
@@ -28,6 +28,13 @@ METHODS = {
     "evrtd": VRTDConfig(first_blocks=1, burn_in_blocks=0, exploration=0.2, rate_fraction=1.0),
     "lstd": LSTDConfig(ridge=1e-3),
 }
+
+
+def _context(notice) -> StudyContext:
+    def load(run_dir, overrides):
+        return load_run(run_dir, config=read_config(run_dir, overrides, engine="auto"))
+
+    return StudyContext(seed=0, notice=notice, load_run=load)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +84,7 @@ def _gymnasium_value(pair, actor, rng, reward_rate, replicates):
 
 
 def test_true_values_are_those_of_a_loop_over_gymnasium(study):
-    run, make_source = study._policy()
+    run, make_source = study._policy(_context(print))
     truth = study._truth(make_source, jax.random.key(0))
     assert truth.reward_rate < 0.5
     model = run.state.learnt.agent.models.actor
@@ -100,7 +107,7 @@ def test_true_values_are_those_of_a_loop_over_gymnasium(study):
 
 def test_the_study_scores_every_method_on_every_seed(study):
     told = []
-    result = study.run(0, told.append)
+    result = study.run(_context(told.append))
     assert [curve.method for curve in result.curves] == list(METHODS)
     for curve in result.curves:
         assert curve.problem == "inverted_pendulum"
@@ -116,7 +123,7 @@ def test_the_study_scores_every_method_on_every_seed(study):
 
 def test_a_role_or_a_batch_that_does_not_fit_is_refused(study):
     with pytest.raises(ConfigurationError, match=r"study.role='student' is not known; choose one of: teacher"):
-        dataclasses.replace(study, role="student").run(0, print)
+        dataclasses.replace(study, role="student").run(_context(print))
     with pytest.raises(ConfigurationError, match=r"must be a multiple of 500 study.num_envs = 1000"):
         dataclasses.replace(study, samples=8_500)
     with pytest.raises(ConfigurationError, match=r"study.policy_run is empty"):
@@ -124,8 +131,6 @@ def test_a_role_or_a_batch_that_does_not_fit_is_refused(study):
 
 
 def test_both_roles_of_learn_to_teach_have_their_own_policy(tmp_path):
-    from configs.loading import load_run
-
     run = load_run(write_checkpointed_run(tmp_path / "a", "env=inverted_pendulum", "algorithm=l2t"))
     observation = {
         "teacher": jnp.ones((3, 4)),
@@ -141,25 +146,15 @@ def test_both_roles_of_learn_to_teach_have_their_own_policy(tmp_path):
     assert not np.array_equal(means["teacher"], means["student"])
 
 
-def test_the_yaml_spells_out_every_field_and_needs_no_jax():
-    path = Path(configs.__file__).parent / "experiment" / "mujoco_evaluation.yaml"
-    node = OmegaConf.load(path).study
-    assert OmegaConf.is_missing(node, "policy_run")
-    assert {f.name for f in dataclasses.fields(ContinuousEvaluation)} == set(node) - {"_target_"}
-    for method in node.methods.values():
-        cls = getattr(
-            __import__(method._target_.rpartition(".")[0], fromlist=["x"]), method._target_.rpartition(".")[2]
-        )
-        assert {f.name for f in dataclasses.fields(cls)} == set(method) - {"_target_"}
-    node.policy_run = "somewhere"
-    assert set(instantiate(node, _convert_="all").methods) == {
-        "vrtd",
-        "evrtd",
-        "td",
-        "td_averaged",
-        "lstd",
-        "monte_carlo",
-    }
+def test_the_yaml_names_its_methods_and_the_study_needs_no_jax():
+    studies.register()
+    with pytest.raises(ConfigurationError, match=r"give study\.policy_run=\.\.\. on the command line"):
+        experiment_config(compose_config(["experiment=mujoco_evaluation"]))
+    composed = compose_config(["experiment=mujoco_evaluation", "study.policy_run=somewhere"])
+    assert set(composed.study) - {"_target_"} == {f.name for f in dataclasses.fields(ContinuousEvaluation)}
+    found = experiment_config(composed).study
+    assert list(found.methods) == ["vrtd", "evrtd", "td", "td_averaged", "lstd", "monte_carlo"]
+    assert found.methods["evrtd"] == dataclasses.replace(found.methods["vrtd"], exploration=0.01, rate_fraction=0.5)
     code = (
         "import sys; import scripts.studies.continuous_evaluation;"
         "heavy = {'jax', 'flax', 'mujoco', 'orbax', 'gymnasium'} & set(sys.modules); assert not heavy, heavy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
 
 from algorithms.policy_evaluation.config import LSTDConfig, MonteCarloConfig, TDConfig, VRTDConfig
 from configs.build import experiment_config
@@ -18,12 +21,22 @@ from configs.command_line import compose_config, prepare
 from envs.tabular.exact import evaluate
 from envs.tabular.families import garnet, ring
 from l2t.errors import ConfigurationError, FeatureError, L2TError
+from l2t.report.study import StudyContext
+from scripts import studies
 from scripts.studies.critics import ExactCritic, GenerativeCritic, VRTDCritic
 from scripts.studies.policy_evaluation import PolicyEvaluation
 from scripts.studies.policy_optimisation import Case, PolicyOptimisation
 from scripts.studies.speed import Speed, numpy_vrtd
 
 ROOT = Path(__file__).parents[2]
+studies.register()
+
+
+def _context(notice) -> StudyContext:
+    return StudyContext(seed=0, notice=notice, load_run=lambda run_dir, overrides: pytest.fail("needs no run"))
+
+
+CONTEXT = _context(lambda line: None)
 SMALL = PolicyEvaluation(
     name="small",
     processes={"garnet": garnet(5, 2, 2, teleport=0.1)},
@@ -40,7 +53,7 @@ SMALL = PolicyEvaluation(
 def test_errors_fall_with_every_kind_of_feature(features) -> None:
     size = {"one_hot": 20, "random": 6, "radial": 3, "aggregated": 2}[features]
     study = replace(SMALL, features=features, feature_size=size, methods={"lstd": LSTDConfig()}, baseline="")
-    result = study.run(0, lambda line: None)
+    result = study.run(CONTEXT)
     (curve,) = result.curves
     assert curve.y.shape == (6, len(curve.x))
     assert curve.y[:, -1].mean() < 0.2 * curve.y[:, curve.x >= 2000][:, 0].mean()
@@ -48,7 +61,11 @@ def test_errors_fall_with_every_kind_of_feature(features) -> None:
 
 
 def test_the_table_compares_at_equal_samples_and_divides_by_the_baseline() -> None:
-    result = SMALL.run(0, lambda line: None)
+    told: list[str] = []
+    result = SMALL.run(_context(told.append))
+    # Each piece is announced before it is computed, and told of when it is done.
+    assert [line.rpartition(":")[0] + line[-3:] for line in told[::2]] == ["garnet: lstd...", "garnet: td..."]
+    assert [line.rpartition(":")[0] for line in told[1::2]] == ["garnet: lstd", "garnet: td"]
     lstd, td = result.tables[0].rows
     assert (lstd[:2], td[:2], td[3]) == (("garnet", "lstd"), ("garnet", "td"), "1")
     means = [curve.y[:, -1].mean() for curve in result.curves]
@@ -58,7 +75,7 @@ def test_the_table_compares_at_equal_samples_and_divides_by_the_baseline() -> No
 def test_a_deterministic_policy_is_reported_as_singular_for_vrtd_and_learnt_by_evrtd() -> None:
     methods = {"vrtd": VRTDConfig(), "evrtd": VRTDConfig(exploration=0.3, rate_fraction=0.5)}
     lines: list[str] = []
-    result = replace(SMALL, policy="optimal", methods=methods, baseline="vrtd").run(0, lines.append)
+    result = replace(SMALL, policy="optimal", methods=methods, baseline="vrtd").run(_context(lines.append))
     assert len(result.notes) == 1
     assert "vrtd on garnet: The data leave" in result.notes[0]
     assert "smallest eigenvalue" in result.notes[0]
@@ -72,7 +89,7 @@ def test_with_few_features_each_method_is_held_against_what_it_converges_to() ->
     methods = {"evrtd": VRTDConfig(exploration=0.3, rate_fraction=0.5), "monte_carlo": MonteCarloConfig(horizon=60)}
     study = replace(SMALL, policy="optimal", features="random", feature_size=5, methods=methods, baseline="")
     study = replace(study, processes={"garnet": garnet(5, 2, 3, teleport=0.1, seed=4)}, samples=400_000)
-    result = study.run(0, lambda line: None)
+    result = study.run(CONTEXT)
     for curve in result.curves:
         assert curve.y[:, -1].mean() < 0.1 * curve.y[:, 0].mean()
         assert curve.y[:, -1].mean() < 3e-3
@@ -80,9 +97,7 @@ def test_with_few_features_each_method_is_held_against_what_it_converges_to() ->
 
 
 def test_independent_draws_can_be_asked_for() -> None:
-    result = replace(SMALL, sampling="generative", methods={"lstd": LSTDConfig()}, baseline="").run(
-        0, lambda line: None
-    )
+    result = replace(SMALL, sampling="generative", methods={"lstd": LSTDConfig()}, baseline="").run(CONTEXT)
     assert result.curves[0].y[:, -1].mean() < 1e-3
 
 
@@ -91,7 +106,9 @@ def test_optimisation_closes_the_gap_with_every_critic() -> None:
     critics = {"exact": ExactCritic(), "generative": GenerativeCritic(4, 12), "vrtd": VRTDCritic(method)}
     case = Case(garnet(5, 2, 2, teleport=0.1), schedule="regularised", entropy=0.2, iterations=200, fit_from=10)
     study = PolicyOptimisation("small", {"case": case}, critics, num_seeds=3)
-    result = study.run(0, lambda line: None)
+    told: list[str] = []
+    result = study.run(_context(told.append))
+    assert [line.endswith(" ...") for line in told] == [True, False] * 3
     for curve in result.curves:
         assert curve.y[:, -1].mean() < 0.1 * curve.y[:, 0].mean()
         assert np.all(curve.y > -1e-9)  # nothing is better than the optimum
@@ -110,7 +127,7 @@ def test_the_numpy_loop_of_the_speed_study_estimates_the_same() -> None:
     assert drawn <= 60_000
     np.testing.assert_allclose(theta - theta.mean(1, keepdims=True), np.tile(exact - exact.mean(), (4, 1)), atol=0.05)
     study = Speed("speed", mdp, VRTDConfig(), num_seeds=2, samples=10_000, numpy_samples=5_000, repeats=1)
-    (table,) = study.run(0, lambda line: None).tables
+    (table,) = study.run(CONTEXT).tables
     assert table.rows[0][0] == "one compiled program"
     assert table.rows[0][2] == "1.0"
 
@@ -136,11 +153,11 @@ def test_values_that_make_no_sense_are_refused(changes, message) -> None:
 def test_a_slope_over_nothing_is_refused() -> None:
     done: list[str] = []
     with pytest.raises(L2TError, match="a slope needs three"):
-        replace(SMALL, fit_from=90_000).run(0, done.append)
+        replace(SMALL, fit_from=90_000).run(_context(done.append))
     with pytest.raises(L2TError, match="no error at 900"):
-        replace(SMALL, compare_at=900).run(0, done.append)
+        replace(SMALL, compare_at=900).run(_context(done.append))
     with pytest.raises(FeatureError, match="rank"):
-        replace(SMALL, features="random", feature_size=20).run(0, done.append)
+        replace(SMALL, features="random", feature_size=20).run(_context(done.append))
     assert not done  # it is said before anything is computed
 
 
@@ -167,6 +184,27 @@ def test_every_experiment_composes_to_its_study(name) -> None:
     study = experiment_config(compose_config([f"experiment={name}"])).study
     assert study is not None
     assert study.name == name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["experiment=amdp_speed", "seed=3"], "amdp_speed-s3"),
+        (["experiment=amdp_speed", "study.name=mine"], "mine-s0"),
+        (["experiment=smoke", "env=hopper"], "l2t-hopper-s0"),
+    ],
+)
+def test_a_directory_is_named_after_the_study_or_after_what_is_trained(overrides, name, monkeypatch) -> None:
+    with initialize_config_module("configs", version_base="1.3"):
+        composed = compose("train", [*overrides, "hydra.job.num=7"], return_hydra_config=True)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", composed)
+    assert composed.hydra.run.dir.endswith(f"-{name}")
+    assert composed.hydra.sweep.subdir == f"7-{name}"
+
+
+def test_a_study_reaches_for_nothing_above_it() -> None:
+    for file in (ROOT / "scripts" / "studies").glob("[a-z]*.py"):
+        assert not re.search(r"^\s*(from|import) configs", file.read_text(), re.M), file.name
 
 
 @pytest.mark.parametrize(
@@ -220,7 +258,10 @@ def test_the_command_writes_a_directory(tmp_path) -> None:
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    assert "vrtd" in answer.stdout
+    assert re.search(
+        r"^ +\d+ s  garnet: vrtd: 3 seeds of 40,000 transitions in one program \.\.\.$", answer.stdout, re.M
+    )
+    assert re.search(r"^ +\d+ s  garnet: vrtd: error ", answer.stdout, re.M)
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         *(".hydra", "result.json", "curves.jsonl", "curves.png", "table.md", "report.html")
     }
