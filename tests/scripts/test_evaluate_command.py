@@ -46,6 +46,15 @@ def test_a_policy_trained_on_another_engine_is_evaluated_on_the_cpu(tmp_path):
     assert found["seeds"][0]["teacher"]["episode_length_mean"] > 1.0
 
 
+def test_evaluating_leaves_the_run_as_it_is(run_dir):
+    (run_dir / "checkpoints" / "5.orbax-checkpoint-tmp").mkdir()  # as if it were training
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (run_dir, *run_dir.rglob("*"))}
+    lines: list[str] = []
+    evaluate_run(run_dir, episodes=1, role="student", notice=lines.append)
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (run_dir, *run_dir.rglob("*"))} == before
+    assert lines == ["Playing 1 episodes each: student"]
+
+
 def test_json_holds_the_whole_evaluation(run_dir, capsys):
     assert main([str(run_dir), "--episodes", "2", "--role", "teacher", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

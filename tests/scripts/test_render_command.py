@@ -69,6 +69,13 @@ def test_another_seed_starts_elsewhere_and_the_same_one_does_not(run_dir, camera
     assert not np.array_equal(starts[0], starts[2])
 
 
+def test_a_film_elsewhere_leaves_the_run_as_it_is(run_dir, camera, tmp_path):
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (run_dir, *run_dir.rglob("*"))}
+    render_run(run_dir, "student", 0.2, tmp_path / "films" / "a.gif")
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (run_dir, *run_dir.rglob("*"))} == before
+    assert [path.name for path in (tmp_path / "films").iterdir()] == ["a.gif"]
+
+
 def test_an_environment_is_filmed_without_a_run(camera, tmp_path, capsys):
     out = tmp_path / "a.gif"
     assert main(["--env", "inverted_pendulum", "--policy", "random", "--seconds", "0.5", "--out", str(out)]) == 0

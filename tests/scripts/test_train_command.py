@@ -228,10 +228,9 @@ def test_whatever_asks_a_run_to_end_it_saves_first_and_can_go_on(stranger, tmp_p
 
 def test_a_run_under_nohup_outlives_its_terminal(stranger, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, ROOT / "scripts" / "train.py", f"--config-dir={stranger}", *_CHOICES, "run_dir=run"],
+        ["nohup", sys.executable, ROOT / "scripts" / "train.py", f"--config-dir={stranger}", *_CHOICES, "run_dir=run"],
         cwd=tmp_path,
         env=_ENVIRONMENT,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     )
     begun(tmp_path / "run", process)
     process.send_signal(signal.SIGHUP)

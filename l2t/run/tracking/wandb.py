@@ -54,7 +54,7 @@ class WandbTracker:
         if self._run is not None:
             run, self._run = self._run, None
             run.summary["status"] = status
-            run.finish(exit_code=0 if status == "finished" else 1, quiet=True)
+            run.finish(exit_code=0 if status == "finished" else 1)
 
     def _start(self, config: WandbConfig, directory: Path, settings: Mapping[str, Any]) -> Any:
         os.environ.setdefault("WANDB_SILENT", "true")

@@ -1,3 +1,4 @@
+import inspect
 import io
 import json
 import os
@@ -98,8 +99,16 @@ class FakeRun:
             raise RuntimeError("connection lost")
         self.logged.append((step, metrics))
 
-    def finish(self, **options):
-        self.finished.append(options)
+    def finish(self, exit_code=None):
+        self.finished.append(exit_code)
+
+
+def test_the_stand_in_is_called_as_the_real_package_can_be():
+    import wandb
+
+    for name in ("finish", "log"):
+        real, stand_in = (inspect.signature(getattr(owner, name)).parameters for owner in (wandb.Run, FakeRun))
+        assert set(stand_in) - {"metrics"} <= set(real)
 
 
 @pytest.fixture
@@ -135,7 +144,7 @@ def test_wandb_gets_the_mean_of_the_seeds_at_the_environment_step(wandb, tmp_pat
     tracker.log([row(10, seed=0, train=1.0), row(10, seed=1, train=3.0)])
     tracker.finish("finished")
     assert run.logged == [(10, {"train/episode_return": 2.0, "wall_seconds": 1.0})]
-    assert run.finished == [{"exit_code": 0, "quiet": True}]
+    assert run.finished == [0]
     assert run.summary == {"status": "finished"}
 
 
