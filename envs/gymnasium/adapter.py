@@ -196,8 +196,8 @@ def _try(env: gymnasium.Env) -> None:
     """A reset and a step: a keyword of the wrong type may show only here, and inside a program it would be a riddle."""
     observation, _ = env.reset(seed=0)
     space = env.observation_space
-    flat: Any = gymnasium.spaces.flatten(space, observation)
-    found, expected = np.size(flat), gymnasium.spaces.flatdim(space)
+    found = np.array(gymnasium.spaces.flatten(space, observation), np.float32).size
+    expected = gymnasium.spaces.flatdim(space)
     if found != expected:
         raise ValueError(f"its observation holds {found} numbers, its observation space {expected}.")
     env.step(_fit(np.zeros(env.action_space.shape or (), np.float32), env.action_space))

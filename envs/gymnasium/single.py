@@ -10,10 +10,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
+from envs.gymnasium.checks import check_options, check_seed
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import of_one, reset_information, step_information
 from envs.gymnasium.options import RENDER_MODES, TaskOptions, check_rendering, frames_per_second, spaces
-from envs.gymnasium.starting import check_action, check_options, check_seed, reset_to, seed_key, start_state
+from envs.gymnasium.starting import check_action, reset_to, seed_key, start_state
 from envs.rendering import Renderer
 from l2t.rl.types import EnvironmentState
 

@@ -1,8 +1,7 @@
-"""How an episode starts and goes on: seeds, reset options and actions, checked."""
+"""How an episode of a task starts and goes on: keys, start states and actions."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,20 +12,8 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from envs.mujoco.environment import MujocoEnvironment
-from l2t.config import check_choice
 from l2t.errors import ConfigurationError
 from l2t.rl.types import EnvironmentState
-
-
-def check_seed(seed: Any) -> int:
-    """The seed as a Python integer; refused as Gymnasium refuses it, except that NumPy's integers count."""
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise gymnasium.error.Error(f"Seed must be a python integer, actual type: {type(seed)}") from None
-    if number < 0:
-        raise gymnasium.error.Error(f"Seed must be greater or equal to zero, actual value: {number}")
-    return number
 
 
 def seed_key(seed: int) -> Key[Array, ""]:
@@ -37,15 +24,6 @@ def seed_key(seed: int) -> Key[Array, ""]:
 def seed_keys(seeds: Sequence[int]) -> Key[Array, " seed"]:
     """The `seed_key` of each."""
     return jax.vmap(jax.random.key)(np.array([seed % 2**32 for seed in seeds], np.uint32))
-
-
-def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> Mapping[str, Any]:
-    """The reset options; {} for None. Raise where one is unknown."""
-    if options is not None and not isinstance(options, Mapping):
-        raise ConfigurationError(f"reset options are {options!r}; they must be a dictionary.")
-    for name in options or {}:
-        check_choice("reset option", name, known)
-    return options or {}
 
 
 def start_state(

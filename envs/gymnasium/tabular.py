@@ -13,6 +13,7 @@ from gymnasium.spaces import Discrete
 from jaxtyping import Float
 from numpy import ndarray
 
+from envs.gymnasium.checks import check_options, check_seed
 from envs.gymnasium.registration import FINITE_FAMILIES
 from envs.tabular import families
 from envs.tabular.model import TabularMDP
@@ -65,14 +66,13 @@ class TabularEnvironment(gymnasium.Env[Any, Any]):
 
         Later draws follow from the last seed: `reset(seed=1); reset()` is reproducible.
         """
-        for name in options or {}:
-            check_choice("reset option", name, ("state",))
-        super().reset(seed=seed)
+        given = check_options(options, ("state",))
+        super().reset(seed=None if seed is None else check_seed(seed))
         if seed is not None or self._generator is None:
             # A child of the seed: actions drawn elsewhere with the same seed must not repeat the same numbers.
             self._generator = self.np_random.spawn(1)[0]
-        if options and "state" in options:
-            self._state = _check_number("The state to start at", options["state"], self.mdp.num_states)
+        if "state" in given:
+            self._state = _check_number("The state to start at", given["state"], self.mdp.num_states)
             chance = 1.0
         else:
             self._state = self._draw(self._cumulative_start)

@@ -16,10 +16,11 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, Bool, Key, PyTree
 
+from envs.gymnasium.checks import check_options, check_seed
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import of_many, reset_information, step_information
 from envs.gymnasium.options import RENDER_MODES, TaskOptions, check_rendering, frames_per_second, spaces
-from envs.gymnasium.starting import check_action, check_options, check_seed, reset_to, seed_keys, start_state
+from envs.gymnasium.starting import check_action, reset_to, seed_keys, start_state
 from envs.rendering import Renderer
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
@@ -127,9 +128,9 @@ class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, n
             options: `qpos` and `qvel` to start at, one for all or one each; `reset_mask`, to start only some.
         """
         check_fork()
-        options_ = check_options(options, ("qpos", "qvel", "reset_mask"))
-        start = start_state(self.environment, options_, (self.num_envs,))
-        mask, seeds = self._mask(options_), self._seeds(seed)
+        given = check_options(options, ("qpos", "qvel", "reset_mask"))
+        start = start_state(self.environment, given, (self.num_envs,))
+        mask, seeds = self._mask(given), self._seeds(seed)
         if self._state is None and not mask.all():
             raise gymnasium.error.ResetNeeded("The first reset must start every instance, without a reset_mask.")
         keys = self._seeded(seeds, mask)

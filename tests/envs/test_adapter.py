@@ -252,6 +252,15 @@ def test_the_last_clip_changes_nothing_where_float32_holds_the_bounds(low, high)
     np.testing.assert_array_equal(scale_action(spec, jnp.asarray(action)), expected)
 
 
+def test_scaled_actions_never_leave_the_bounds_as_float32_has_them():
+    low, high = RAGGED.low, RAGGED.high
+    spec = EnvironmentSpec("box", {"teacher": 1}, tuple(low.tolist()), tuple(high.tolist()), 10)
+    beyond = np.float32(low) + (np.float32(high) - np.float32(low)) > np.float32(high)
+    assert beyond.any(), "the bounds were chosen so that rounding oversteps"
+    np.testing.assert_array_equal(scale_action(spec, jnp.ones(3)), np.float32(high))
+    np.testing.assert_array_equal(scale_action(spec, -jnp.ones(3)), np.float32(low))
+
+
 def test_an_action_that_is_no_number_stops_the_program_with_one_line():
     env = build()
     state = env.reset(jax.random.key(0))

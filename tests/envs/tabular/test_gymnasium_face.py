@@ -260,6 +260,20 @@ def test_steps_out_of_order_and_numbers_out_of_range_are_refused():
             env.reset(options={"state": state})
 
 
+def test_resets_are_refused_as_those_of_the_tasks_are():
+    env = TabularEnvironment(river_swim())
+    for wrong, answer in (({"stat": 3}, "Did you mean 'state'"), ({"qpos": [0.0]}, "'qpos'"), ([3], "dictionary")):
+        with pytest.raises(ConfigurationError, match=answer):
+            env.reset(options=wrong)
+    for seed in (-1, 0.5, "a"):
+        with pytest.raises(gymnasium.error.Error, match="Seed must be"):
+            env.reset(seed=seed)
+    assert env.reset(seed=np.int64(3)) == env.reset(seed=3)
+    path = [env.step(i % 2)[0] for i in range(20)]
+    env.reset(seed=np.uint8(3))
+    assert [env.step(i % 2)[0] for i in range(20)] == path
+
+
 def test_the_caller_keeps_his_start_distribution():
     start = np.full(6, 1 / 6)
     env = TabularEnvironment(river_swim(), start)
