@@ -43,7 +43,7 @@ class PhysicsState:
             engines that compute in float32).
         unstable: whether the simulation failed: MuJoCo warned (a bad position, velocity, acceleration or control, a
             singular inertia, a full contact or constraint buffer), or a limit above was passed. A step that fails
-            leaves everything else as it was before it.
+            leaves everything else as it was before it, and what has failed fails until it begins anew.
     """
 
     engine: PyTree
