@@ -114,8 +114,8 @@ def test_values_of_the_physics_are_refused_at_once():
 
 def test_checking_parameters_imports_neither_jax_nor_mujoco():
     code = (
-        "import sys; from envs.config import MujocoConfig; from envs.physics.config import PhysicsConfig; PhysicsConfig();"
-        "MujocoConfig('hopper', parameters={'healthy_z_range': [0.6, 2]}, randomise={'body_mass': [0.8, 1.2]});"
+        "import sys; from envs.config import MujocoConfig; from envs.physics.config import PhysicsConfig;"
+        "PhysicsConfig(); MujocoConfig('hopper', parameters={'healthy_z_range': [0.6, 2]});"
         "assert not {'jax', 'mujoco', 'gymnasium'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
