@@ -131,14 +131,15 @@ class MujocoEnvironment:
             observation.get("student", observation["teacher"]),
             policy_units(action, *self.task.bounds(self.model)),
         )
-        terms = _paid(self.task.reward_terms(transition, self.model), physics.unstable)
+        terms = self.task.reward_terms(transition, self.model)
+        reward = jnp.asarray(sum(terms.values()), jnp.float32)
         step = state.step + 1
         return EnvironmentState(
             observation=observation | {"student": seen},
-            reward=jnp.asarray(sum(terms.values()), jnp.float32),
+            reward=jnp.where(physics.unstable, 0.0, reward),
             terminated=self.task.terminated(physics, memory, self.model) | physics.unstable,
             truncated=step >= self.task.episode_length,
-            metrics=_strong(self.task.information(transition, self.model) | terms),
+            metrics=_strong(self.task.information(transition, self.model) | _paid(terms, physics.unstable)),
             step=step,
             key=key,
             physics=physics,

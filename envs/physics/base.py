@@ -43,7 +43,7 @@ class PhysicsState:
             engines that compute in float32).
         unstable: whether the simulation failed: MuJoCo warned (a bad position, velocity, acceleration or control, a
             singular inertia, a full contact or constraint buffer), or a limit above was passed. A step that fails
-            leaves everything else as it was before it.
+            leaves everything else as it was before it, and what has failed fails until it begins anew.
     """
 
     engine: PyTree
@@ -127,7 +127,9 @@ EngineFactory = Any
 
 def keep(unchanged: Bool[Array, ""], before: Tree, after: Tree) -> Tree:
     """`before` where `unchanged`, otherwise `after`, leaf by leaf."""
-    return jax.tree.map(lambda old, new: jnp.where(unchanged, old, new), before, after)
+    kept = jax.tree.map(lambda old, new: jnp.where(unchanged, old, new), before, after)
+    # Compiled into one loop with the choice, what is computed from it would come out different in the last bit.
+    return jax.lax.optimization_barrier(kept)
 
 
 def model_field(model: Any, name: str) -> np.ndarray:

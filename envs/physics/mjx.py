@@ -109,7 +109,7 @@ class MjxEngine:
             return data, failed | self._failed(data)
 
         data = state.engine.replace(ctrl=jnp.asarray(ctrl))
-        data, failed = jax.lax.fori_loop(0, substeps, substep, (data, jnp.asarray(False)))
+        data, failed = jax.lax.fori_loop(0, substeps, substep, (data, state.unstable))
         if not AFTER_CONSTRAINT.isdisjoint(self.reads.fields):
             data = mjx.rne_postconstraint(model, data)
         fields = keep(failed, state.fields, self._fields(data, after_constraint=True))

@@ -39,8 +39,7 @@ class NativeEngine:
     """C MuJoCo through `mujoco.batch`, float64, bit-identical to a loop over `mj_step`.
 
     MuJoCo puts a simulation that fails back to the model's default state and goes on. That is left switched on, because
-    without it a simulation full of NaN takes up to 200 times as long; here its row is then put back to where the step
-    began, and flagged.
+    without it a simulation full of NaN takes up to 200 times as long; a failed step is undone here all the same.
 
     Args:
         model: the compiled model. It is not modified.
@@ -78,11 +77,8 @@ class NativeEngine:
     ) -> PhysicsState:
         """Hold `ctrl` for `substeps` physics steps; see `PhysicsEngine.step`."""
         after = self._callback(_Simulator.step, (substeps,), overrides, state.engine, jnp.asarray(ctrl))
-        return replace(
-            after,
-            fields=keep(after.unstable, state.fields, after.fields),
-            residuals=keep(after.unstable, state.residuals, after.residuals),
-        )
+        unstable = state.unstable | after.unstable
+        return replace(keep(unstable, state, after), unstable=unstable)
 
     def _callback(
         self, method: _Method, static: tuple[Any, ...], overrides: ModelOverrides | None, *operands: jax.Array
@@ -183,8 +179,6 @@ class _Simulator:
         # MuJoCo looks at a state when it steps from it, so what the last substep brought has to be looked at here.
         fine = (np.abs(self.row) <= MAX_VALUE).all(axis=1) & (np.abs(self.qvel) <= MAX_SPEED).all(axis=1)
         self.unstable = self.batch.warning.any(axis=(1, 2)) | ~fine
-        if self.unstable.any():
-            self.row[self.unstable] = row.view(np.float64)[self.unstable]
         if self.after_constraint:
             for i in range(self.count):
                 if self.overridden:

@@ -23,6 +23,7 @@ from envs.physics.base import Reads
 from envs.physics.config import PhysicsConfig
 from envs.physics.mjx import MjxEngine
 from envs.physics.native import NativeEngine
+from l2t.errors import ConfigurationError
 
 STATES = 16
 MJX = PhysicsConfig("mjx", allow_cpu=True)
@@ -146,3 +147,25 @@ def test_overrides_equal_c_mujoco_with_those_fields_edited():
             expected[edit].append(data.qvel)
     assert errors(actual, np.array(expected[True])).max() < 1e-4
     assert np.median(errors(actual, np.array(expected[False]))) > 1e-2
+
+
+def test_a_failed_step_is_noticed_undone_and_goes_on_failing():
+    model = load_model("inverted_pendulum.xml")
+    engine = MjxEngine(model, Reads(("qpos", "qvel")))
+    qvel = np.float32([[0.0, 0.5], [0.0, np.nan], [1e9, 0.0], [0.0, np.inf]])
+    start = jax.jit(jax.vmap(engine.init))(np.zeros((4, 2), np.float32), qvel)
+    assert start.unstable.tolist() == [False, True, True, True]
+    step = jax.jit(jax.vmap(lambda s, c: engine.step(s, c, None, 2)))
+    fine = start.replace(unstable=np.zeros(4, bool))
+    ctrl = np.zeros((4, 1), np.float32)
+    for after in (step(fine, ctrl), step(step(start, ctrl), ctrl)):
+        assert after.unstable.tolist() == [False, True, True, True]
+        for name in ("qpos", "qvel"):
+            np.testing.assert_array_equal(after[name][1:], start[name][1:])
+            np.testing.assert_array_equal(getattr(after.engine, name)[1:], start[name][1:])
+    assert step(fine, np.full((4, 1), np.nan, np.float32)).unstable.all()
+
+
+def test_fields_that_mjx_does_not_know_cannot_be_randomised():
+    with pytest.raises(ConfigurationError, match="actuator_damping"):
+        MujocoConfig("half_cheetah", randomise={"actuator_damping": [0.5, 1.5]}).build(MJX)
