@@ -118,8 +118,9 @@ class ContinuousEvaluation:
         import jax
 
         from algorithms.features import FourierFeatures
+        from algorithms.policy_evaluation.build import build_estimator
 
-        estimators = {label: method.build(self.samples) for label, method in self.methods.items()}
+        estimators = {label: build_estimator(method, self.samples) for label, method in self.methods.items()}
         run, make_source = self._policy()
         problem = run.environment.spec.name
         truth_key, feature_key, *keys = jax.random.split(jax.random.key(seed), 3 + self.num_seeds)

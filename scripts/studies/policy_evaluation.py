@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from algorithms.policy_evaluation.config import EstimatorConfig
 from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
@@ -74,7 +75,7 @@ class PolicyEvaluation:
             if not isinstance(mdp, TabularMDP):
                 raise ConfigurationError(f"study.processes.{label} is a {type(mdp).__name__}, not a finite process.")
         for label, method in self.methods.items():
-            if not all(hasattr(method, name) for name in ("build", "exploration", "sums_returns")):
+            if not isinstance(method, EstimatorConfig):
                 raise ConfigurationError(f"study.methods.{label} is a {type(method).__name__}, not an estimator.")
             if self.sampling == "generative" and (method.exploration or method.sums_returns):
                 raise ConfigurationError(
@@ -98,8 +99,10 @@ class PolicyEvaluation:
 
     def _check_points(self) -> None:
         """Raise now where a table could not be filled at the end."""
+        from algorithms.policy_evaluation.build import build_estimator
+
         for name, method in self.methods.items():
-            points = method.build(self.samples).samples
+            points = build_estimator(method, self.samples).samples
             nothing = np.ones((1, len(points)))
             fitted_slope(SeedCurves("every process", name, points, nothing), self.fit_from)
             value_at(SeedCurves("every process", name, points, nothing), self.compare_at)
@@ -107,6 +110,7 @@ class PolicyEvaluation:
     def _on(self, label: str, mdp: TabularMDP, seed: int, notice: Notice) -> tuple[list[SeedCurves], list[str]]:
         import jax
 
+        from algorithms.policy_evaluation.build import build_estimator
         from algorithms.policy_evaluation.excitation import ExcitationWarning, check_excitation
         from algorithms.policy_evaluation.fixed_point import projected_fixed_point, squared_error, weighted_projection
         from envs.tabular.exact import evaluate
@@ -120,7 +124,7 @@ class PolicyEvaluation:
         keys = jax.random.split(jax.random.key(seed), self.num_seeds)
         curves, notes = [], []
         for name, method in self.methods.items():
-            estimator: Estimator = method.build(self.samples)
+            estimator = build_estimator(method, self.samples)
             problem = self._problem(mdp, policy, features, method.exploration)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", ExcitationWarning)
