@@ -102,7 +102,7 @@ class VRTDCritic:
             theta, stream = state
             source = MarkovSource.create(sampler, policy, entropy, self.method.exploration)
             plain = MarkovSource.create(sampler, policy, entropy) if self.method.exploration else None
-            curve, stream = estimator.go_on(Problem(OneHot(mdp.reward.size), source, plain), key, theta, stream)
+            curve, stream = estimator.run_from(Problem(OneHot(mdp.reward.size), source, plain), key, theta, stream)
             theta = curve.theta[-1]
             metrics = {"reward_rate": curve.reward_rate[-1], "samples": jnp.asarray(drawn)}
             return theta.reshape(shape), metrics, (theta, stream)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from algorithms.policy_evaluation.config import EstimatorConfig
+from algorithms.policy_evaluation.config import EstimatorConfig, VRTDConfig
 from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
@@ -19,7 +19,7 @@ from l2t.report.study import SeedCurves, StudyResult, Table, fitted_slope, inter
 
 if TYPE_CHECKING:
     from algorithms.features import OneHot, TableFeatures
-    from algorithms.policy_evaluation.problem import Estimator, Problem
+    from algorithms.policy_evaluation.problem import Estimate, Estimator, Problem
 
 Notice = Callable[[str], None]
 
@@ -111,8 +111,10 @@ class PolicyEvaluation:
         import jax
 
         from algorithms.policy_evaluation.build import build_estimator
-        from algorithms.policy_evaluation.excitation import ExcitationWarning, check_excitation
+        from algorithms.policy_evaluation.excitation import check_excitation
         from algorithms.policy_evaluation.fixed_point import projected_fixed_point, squared_error, weighted_projection
+        from algorithms.policy_evaluation.problem import warnings_of
+        from algorithms.policy_evaluation.stability import check_stability
         from envs.tabular.exact import evaluate
 
         policy = self._policy(mdp, seed)
@@ -126,13 +128,14 @@ class PolicyEvaluation:
         for name, method in self.methods.items():
             estimator = build_estimator(method, self.samples)
             problem = self._problem(mdp, policy, features, method.exploration)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ExcitationWarning)
-                check_excitation(problem, jax.random.key(seed))
-            notes += [f"{name} on {label}: {warning.message}" for warning in caught]
-            for warning in caught:
-                notice(f"warning: {name} on {label}: {warning.message}")
-            theta = np.asarray(_sweep(estimator, problem, keys).theta, np.float64)
+            remarks = warnings_of(partial(check_excitation, problem, jax.random.key(seed)))
+            found = _sweep(estimator, problem, keys)
+            if isinstance(method, VRTDConfig):
+                remarks += warnings_of(partial(check_stability, found, method))
+            for remark in remarks:
+                notes.append(f"{name} on {label}: {remark}")
+                notice(f"warning: {notes[-1]}")
+            theta = np.asarray(found.theta, np.float64)
             truth = exact.q.reshape(-1)
             if table is not None:
                 own = _pair_weights(mdp, policy, method.exploration)
@@ -221,7 +224,7 @@ def _pair_weights(
     return (evaluate(mdp, acting).stationary[:, None] * acting).reshape(-1)
 
 
-def _sweep(estimator: Estimator, problem: Problem, keys: Any):
+def _sweep(estimator: Estimator, problem: Problem, keys: Any) -> Estimate:
     import jax
 
     return jax.device_get(jax.jit(jax.vmap(lambda key: estimator.run(problem, key)))(keys))

@@ -175,7 +175,7 @@ def test_a_warm_start_goes_on_from_where_it_is() -> None:
     """From the solution a short budget stays near it; from zero it does not get there."""
     estimator = build_estimator(VRTDConfig(burn_in_blocks=0), 4000)
     truth = jnp.asarray(EXACT.q.reshape(-1) - EXACT.q.mean(), jnp.float32)
-    run = jax.jit(lambda theta: estimator.go_on(_problem(), jax.random.key(0), theta, jnp.asarray(0)))
+    run = jax.jit(lambda theta: estimator.run_from(_problem(), jax.random.key(0), theta, jnp.asarray(0)))
     warm, stream = run(truth)
     cold, _ = run(jnp.zeros(12))
     assert squared_error(warm.theta[-1], EXACT.q.reshape(-1), WEIGHT) < 0.5 * squared_error(
@@ -200,7 +200,7 @@ def test_one_epoch_is_the_recursion_of_the_docstring() -> None:
 
     start = np.linspace(-0.5, 0.5, 12)
     start -= start.mean()
-    run = jax.jit(lambda theta: estimator.go_on(Problem(ONE_HOT, Stored()), key, theta, jnp.asarray(0)))
+    run = jax.jit(lambda theta: estimator.run_from(Problem(ONE_HOT, Stored()), key, theta, jnp.asarray(0)))
     curve, used = run(jnp.asarray(start, jnp.float32))
     assert int(used) == 3
 
