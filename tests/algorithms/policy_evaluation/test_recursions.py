@@ -71,7 +71,7 @@ def _loop(config, epochs, source, rate_source):
         {"exploration": 0.3, "rate_fraction": 0.5},
         {"skip": 250},
     ],
-    ids=["skip", "last", "evrtd"],
+    ids=["skip", "last", "evrtd", "two-a-block"],
 )
 def test_epochs_are_the_recursion_of_the_docstring(changes) -> None:
     config = VRTDConfig(first_blocks=2, growth=2.0, inner_fraction=0.6, burn_in_blocks=1, step_size=0.2, **changes)
