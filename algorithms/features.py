@@ -63,28 +63,28 @@ class OneHot:
 
     @property
     def largest_norm(self) -> Float[Array, ""]:
-        """See `Features`."""
+        """1: rows are unit vectors."""
         return jnp.ones(())
 
     @property
     def constant(self) -> Float[Array, " d"]:
-        """See `Features`."""
+        """All coordinates alike."""
         return jnp.full(self.size, self.size**-0.5)
 
     def __call__(self, pair: Int[Array, " n"]) -> Float[Array, "n d"]:
-        """See `Features`."""
+        """e_x."""
         return jax.nn.one_hot(pair, self.size)
 
     def value(self, theta: Float[Array, " d"], pair: Int[Array, " n"]) -> Float[Array, " n"]:
-        """See `Features`."""
+        """θ_x."""
         return theta[pair]
 
     def weighted_sum(self, weight: Float[Array, " n"], pair: Int[Array, " n"]) -> Float[Array, " d"]:
-        """See `Features`."""
+        """By coordinate, the sum of the weights of its pair."""
         return jnp.zeros(self.size).at[pair].add(weight)
 
     def outer_sum(self, pair: Int[Array, " n"], other: Int[Array, " n"]) -> Float[Array, "d d"]:
-        """See `Features`."""
+        """By coordinates (x, y), how many transitions lead from x to y."""
         return jnp.zeros((self.size, self.size)).at[pair, other].add(1.0)
 
 
@@ -130,36 +130,36 @@ class TableFeatures:
 
     @property
     def size(self) -> int:
-        """See `Features`."""
+        """Columns of Ψ."""
         return self.table.shape[1]
 
     @property
     def largest_norm(self) -> Float[Array, ""]:
-        """See `Features`."""
+        """The largest ‖Ψ_x‖² of any row."""
         return jnp.square(self.table).sum(1).max()
 
     @property
     def constant(self) -> Float[Array, " d"] | None:
-        """See `Features`."""
+        """c with Ψ c the same in all rows, where the columns span it."""
         return self.direction
 
     def __call__(self, pair: Int[Array, " n"]) -> Float[Array, "n d"]:
-        """See `Features`."""
+        """Rows of Ψ."""
         return self.table[pair]
 
     def value(self, theta: Float[Array, " d"], pair: Int[Array, " n"]) -> Float[Array, " n"]:
-        """See `Features`."""
+        """Ψ_x θ; where transitions outnumber rows, from all rows at once."""
         few = pair.shape[0] < self.table.shape[0]
         return self.table[pair] @ theta if few else (self.table @ theta)[pair]
 
     def weighted_sum(self, weight: Float[Array, " n"], pair: Int[Array, " n"]) -> Float[Array, " d"]:
-        """See `Features`."""
+        """Σ_i w_i Ψ_{x_i}; where transitions outnumber rows, weights are first added up by pair."""
         if pair.shape[0] < self.table.shape[0]:
             return weight @ self.table[pair]
         return jnp.zeros(self.table.shape[0]).at[pair].add(weight) @ self.table
 
     def outer_sum(self, pair: Int[Array, " n"], other: Int[Array, " n"]) -> Float[Array, "d d"]:
-        """See `Features`."""
+        """Σ_i Ψ_{x_i}ᵀ Ψ_{y_i}."""
         return self.table[pair].T @ self.table[other]
 
 
@@ -192,7 +192,7 @@ class FourierFeatures:
 
     @property
     def size(self) -> int:
-        """See `Features`."""
+        """d, the number of frequencies."""
         return self.phase.shape[0]
 
     @property
@@ -206,19 +206,19 @@ class FourierFeatures:
         return None
 
     def __call__(self, pair: Float[Array, "n size"]) -> Float[Array, "n d"]:
-        """See `Features`."""
+        """√(2/d) cos(wᵀ x + b)."""
         return jnp.sqrt(2.0 / self.size) * jnp.cos(pair @ self.frequency + self.phase)
 
     def value(self, theta: Float[Array, " d"], pair: Float[Array, "n size"]) -> Float[Array, " n"]:
-        """See `Features`."""
+        """√(2/d) Σ_j θ_j cos(w_jᵀ x + b_j)."""
         return self(pair) @ theta
 
     def weighted_sum(self, weight: Float[Array, " n"], pair: Float[Array, "n size"]) -> Float[Array, " d"]:
-        """See `Features`."""
+        """Σ_i w_i ψ(x_i), the features computed for the occasion."""
         return weight @ self(pair)
 
     def outer_sum(self, pair: Float[Array, "n size"], other: Float[Array, "n size"]) -> Float[Array, "d d"]:
-        """See `Features`."""
+        """Σ_i ψ(x_i) ψ(y_i)ᵀ, the features computed for the occasion."""
         return self(pair).T @ self(other)
 
 

@@ -27,7 +27,7 @@ from l2t.errors import ConfigurationError
 
 
 class LinearCritic(Protocol):
-    """What estimates θ with Q^π ≈ ψᵀ θ, up to a constant in each state; otherwise as `tabular.Critic`."""
+    """What estimates θ with Q^π ≈ ψᵀ θ, up to a constant in each state; otherwise as `tabular.TabularCritic`."""
 
     def __call__(
         self, policy: Float[Array, "state action"], key: Key[Array, ""], state: Any, /
@@ -37,8 +37,8 @@ class LinearCritic(Protocol):
 
 
 @struct.dataclass
-class LogLinearTrajectory:
-    """A run of K iterations.
+class WeightPath:
+    """The weights of K iterations.
 
     Attributes:
         weights: w_0, w_n, w_2n, ..., w_K with n = `record_every`.
@@ -86,7 +86,7 @@ def log_linear_mirror_descent(
     key: Key[Array, ""],
     critic_state: PyTree = (),
     record_every: int = 1,
-) -> LogLinearTrajectory:
+) -> WeightPath:
     """Run the loop; arguments as those of `tabular.mirror_descent`. Can be compiled and vmapped.
 
     Args:
@@ -115,4 +115,4 @@ def log_linear_mirror_descent(
         return log_linear_step(w, theta.astype(w.dtype), step_size, entropy), metrics, state
 
     recorded, metrics, state = iterate(update, schedule, weights, iterations, key, critic_state, record_every)
-    return LogLinearTrajectory(recorded, metrics, state)
+    return WeightPath(recorded, metrics, state)

@@ -24,7 +24,7 @@ from l2t.config import check_count, check_range
 from l2t.errors import ConfigurationError
 
 
-class Critic(Protocol):
+class TabularCritic(Protocol):
     """What estimates Q^π, up to a constant."""
 
     def __call__(
@@ -45,8 +45,8 @@ class Critic(Protocol):
 
 
 @struct.dataclass
-class Trajectory:
-    """A run of K iterations.
+class PolicyPath:
+    """The policies of K iterations.
 
     Attributes:
         log_policy: log π_0, log π_n, log π_2n, ..., log π_K with n = `record_every`.
@@ -65,7 +65,7 @@ class Trajectory:
 
 
 def mirror_descent(
-    critic: Critic,
+    critic: TabularCritic,
     step: MirrorStep,
     schedule: Schedule,
     policy: Float[Array, "state action"],
@@ -74,11 +74,11 @@ def mirror_descent(
     key: Key[Array, ""],
     critic_state: PyTree = (),
     record_every: int = 1,
-) -> Trajectory:
+) -> PolicyPath:
     """Run the loop. Can be compiled, and vmapped over `key`, `policy` and `critic_state`.
 
     Args:
-        critic: see `Critic`. It must use the same μ.
+        critic: see `TabularCritic`. It must use the same μ.
         step: `kl_step`, `tsallis_step` or `euclidean_step`.
         schedule: k -> η_k.
         policy: π_0[s, a]; its dtype is that of the run.
@@ -99,7 +99,7 @@ def mirror_descent(
 
     start = jnp.log(jnp.asarray(policy))
     recorded, metrics, state = iterate(update, schedule, start, iterations, key, critic_state, record_every)
-    return Trajectory(recorded, metrics, state)
+    return PolicyPath(recorded, metrics, state)
 
 
 def iterate(

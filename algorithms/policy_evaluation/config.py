@@ -1,15 +1,30 @@
-"""Configurations of the estimators. Importing this loads neither JAX nor an environment."""
+"""Configurations of the estimators: data and checks. Importing this loads neither JAX nor an environment.
+
+`algorithms.policy_evaluation.build` makes estimators of them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from l2t.config import check_count, check_range
 from l2t.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from algorithms.policy_evaluation.problem import Estimator
+
+@runtime_checkable
+class EstimatorConfig(Protocol):
+    """What a study reads of a configuration. One from elsewhere also has `build(samples) -> Estimator`."""
+
+    @property
+    def exploration(self) -> float:
+        """ε of the stream that the method learns from; 0 is the policy itself."""
+        ...
+
+    @property
+    def sums_returns(self) -> bool:
+        """It needs a path, and its limit is the projection of Q instead of TD's fixed point."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,12 +74,6 @@ class VRTDConfig:
                 "above 0 (EVRTD): a perturbed policy does not earn the policy's reward rate."
             )
 
-    def build(self, samples: int) -> Estimator:
-        """The estimator for a budget of transitions."""
-        from algorithms.policy_evaluation.vrtd import VRTD
-
-        return VRTD(self, samples)
-
 
 @dataclass(frozen=True)
 class TDConfig:
@@ -93,12 +102,6 @@ class TDConfig:
         check_range("decay", self.decay, 0.0, 1.0)
         check_range("decay_after", self.decay_after, 0.0, open_low=True)
 
-    def build(self, samples: int) -> Estimator:
-        """The estimator for a budget of transitions."""
-        from algorithms.policy_evaluation.td import TD
-
-        return TD(self, samples)
-
 
 @dataclass(frozen=True)
 class LSTDConfig:
@@ -116,12 +119,6 @@ class LSTDConfig:
     def __post_init__(self) -> None:
         check_range("ridge", self.ridge, 0.0)
 
-    def build(self, samples: int) -> Estimator:
-        """The estimator for a budget of transitions."""
-        from algorithms.policy_evaluation.least_squares import LSTD
-
-        return LSTD(self, samples)
-
 
 @dataclass(frozen=True)
 class MonteCarloConfig:
@@ -137,15 +134,8 @@ class MonteCarloConfig:
 
     exploration: ClassVar[float] = 0.0
     sums_returns: ClassVar[bool] = True
-    """It needs a path, and its limit is the projection of Q instead of TD's fixed point."""
 
     def __post_init__(self) -> None:
         check_count("horizon", self.horizon)
         check_range("horizon", self.horizon, 1, 499)
         check_range("ridge", self.ridge, 0.0)
-
-    def build(self, samples: int) -> Estimator:
-        """The estimator for a budget of transitions."""
-        from algorithms.policy_evaluation.least_squares import MonteCarlo
-
-        return MonteCarlo(self, samples)

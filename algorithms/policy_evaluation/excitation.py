@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from algorithms.policy_evaluation.problem import BLOCK, Problem, over_blocks
+from algorithms.policy_evaluation.problem import BLOCK, EvaluationWarning, Problem, over_blocks
+from algorithms.policy_evaluation.wide_sum import WideSum
 from l2t.rl.transitions import PairTransitions
 
 SINGULAR = 1e-7
 """Eigenvalues of E[ψψᵀ] below this share of the largest count as zero: float32 resolves no less."""
 
 
-class ExcitationWarning(UserWarning):
+class ExcitationWarning(EvaluationWarning):
     """The transitions leave directions of θ undetermined."""
 
 
@@ -54,10 +55,10 @@ def check_excitation(problem: Problem, key: Key[Array, ""], samples: int = 100_0
 def _moment(problem: Problem, key: Key[Array, ""], blocks: int) -> Float[Array, "d d"]:
     features = problem.features
 
-    def update(moment: Array, batch: PairTransitions) -> Array:
-        return moment + features.outer_sum(batch.pair, batch.pair)
+    def update(moment: WideSum[Array], batch: PairTransitions) -> WideSum[Array]:
+        return moment.add(features.outer_sum(batch.pair, batch.pair) / BLOCK)
 
     start_key, key = jax.random.split(key)
-    zero = jnp.zeros((features.size, features.size))
+    zero = WideSum.zero(jnp.zeros((features.size, features.size)))
     moment, _ = over_blocks(update, problem.source, zero, problem.source.init(start_key), key, jnp.asarray(blocks))
-    return moment / (blocks * BLOCK)
+    return moment.over(jnp.asarray(blocks, jnp.float32))

@@ -28,32 +28,45 @@ from algorithms.policy_evaluation.problem import (
     run_segments,
     without_constant,
 )
+from algorithms.policy_evaluation.wide_sum import WideSum
 from l2t.rl.transitions import PairTransitions
 
 
 @struct.dataclass
-class _Sums:
-    """Of the matrix, of ψ times what θ should explain before ρ̂ is taken off, of ψ times ρ̂'s share of it, and of r."""
+class _Moments:
+    """Means of the matrix, of ψ times what θ should explain before ρ̂ is taken off, of ψ times ρ̂'s share, and of r."""
 
     matrix: Float[Array, "d d"]
     target: Float[Array, " d"]
     offset: Float[Array, " d"]
     reward: Float[Array, ""]
-    count: Float[Array, ""]
 
 
-def _no_sums(features: Features) -> _Sums:
+@struct.dataclass
+class _Seen:
+    """The moments of each block, summed, and the number of blocks."""
+
+    moments: WideSum[_Moments]
+    blocks: Int[Array, ""]
+
+    def add(self, moments: _Moments) -> _Seen:
+        return _Seen(self.moments.add(moments), self.blocks + 1)
+
+    def mean(self) -> _Moments:
+        return self.moments.over(self.blocks.astype(jnp.float32))
+
+
+def _nothing(features: Features) -> _Seen:
     zero = jnp.zeros(features.size)
-    return _Sums(jnp.zeros((features.size, features.size)), zero, zero, jnp.zeros(()), jnp.zeros(()))
+    moments = _Moments(jnp.zeros((features.size, features.size)), zero, zero, jnp.zeros(()))
+    return _Seen(WideSum.zero(moments), jnp.zeros((), jnp.int32))
 
 
-def _solve(features: Features, sums: _Sums, ridge: float) -> Estimate:
+def _solve(features: Features, moments: _Moments, ridge: float) -> Estimate:
     """θ ⟂ c of the system; the ridge, in units of the mean diagonal, settles what the data leave open."""
-    rate = sums.reward / sums.count
-    vector = (sums.target - rate * sums.offset) / sums.count
-    matrix = sums.matrix / sums.count
-    matrix = matrix + ridge * jnp.trace(matrix) / features.size * jnp.eye(features.size)
-    return Estimate(without_constant(features, jnp.linalg.solve(matrix, vector)), rate)
+    vector = moments.target - moments.reward * moments.offset
+    matrix = moments.matrix + ridge * jnp.trace(moments.matrix) / features.size * jnp.eye(features.size)
+    return Estimate(without_constant(features, jnp.linalg.solve(matrix, vector)), moments.reward)
 
 
 class LSTD:
@@ -77,23 +90,26 @@ class LSTD:
         """The curve of estimates."""
         features = problem.features
 
-        def update(sums: _Sums, batch: PairTransitions) -> _Sums:
-            own, cross = features.outer_sum(batch.pair, batch.pair), features.outer_sum(batch.pair, batch.next_pair)
-            return _Sums(
-                sums.matrix + own - cross,
-                sums.target + features.weighted_sum(batch.reward, batch.pair),
-                sums.offset + features.weighted_sum(jnp.ones(BLOCK), batch.pair),
-                sums.reward + batch.reward.sum(),
-                sums.count + BLOCK,
+        def update(seen: _Seen, batch: PairTransitions) -> _Seen:
+            covariance = features.outer_sum(batch.pair, batch.pair) - features.outer_sum(batch.pair, batch.next_pair)
+            return seen.add(
+                _Moments(
+                    covariance / BLOCK,
+                    features.weighted_sum(batch.reward, batch.pair) / BLOCK,
+                    features.weighted_sum(jnp.ones(BLOCK), batch.pair) / BLOCK,
+                    batch.reward.mean(),
+                )
             )
 
-        def readout(sums: _Sums) -> Estimate:
+        def readout(seen: _Seen) -> Estimate:
+            moments = seen.mean()
             if features.constant is not None:  # the matrix sends the constants to zero: their direction is filled up
-                scale = jnp.trace(sums.matrix) / features.size
-                sums = replace(sums, matrix=sums.matrix + scale * jnp.outer(features.constant, features.constant))
-            return _solve(features, sums, self.config.ridge)
+                scale = jnp.trace(moments.matrix) / features.size
+                filled = moments.matrix + scale * jnp.outer(features.constant, features.constant)
+                moments = replace(moments, matrix=filled)
+            return _solve(features, moments, self.config.ridge)
 
-        return run_segments(update, readout, problem, _no_sums(features), self.segments, key)
+        return run_segments(update, readout, problem, _nothing(features), self.segments, key)
 
 
 class MonteCarlo:
@@ -120,21 +136,22 @@ class MonteCarlo:
         features, horizon = problem.features, self.config.horizon
         starts = BLOCK - horizon + 1
 
-        def update(sums: _Sums, batch: PairTransitions) -> _Sums:
+        def update(seen: _Seen, batch: PairTransitions) -> _Seen:
             pair = batch.pair[:starts]
             # Taking the block's mean off before summing keeps float32 exact enough.
             level = batch.reward.mean()
             running = jnp.concatenate([jnp.zeros(1), jnp.cumsum(batch.reward - level)])
             returns = running[horizon:] - running[:-horizon] + horizon * level
-            return _Sums(
-                sums.matrix + features.outer_sum(pair, pair),
-                sums.target + features.weighted_sum(returns, pair),
-                sums.offset + horizon * features.weighted_sum(jnp.ones(starts), pair),
-                sums.reward + batch.reward.sum(),
-                sums.count + BLOCK,
+            return seen.add(
+                _Moments(
+                    features.outer_sum(pair, pair) / starts,
+                    features.weighted_sum(returns, pair) / starts,
+                    horizon * features.weighted_sum(jnp.ones(starts), pair) / starts,
+                    level,
+                )
             )
 
-        def readout(sums: _Sums) -> Estimate:
-            return _solve(features, sums, self.config.ridge)
+        def readout(seen: _Seen) -> Estimate:
+            return _solve(features, seen.mean(), self.config.ridge)
 
-        return run_segments(update, readout, problem, _no_sums(features), self.segments, key)
+        return run_segments(update, readout, problem, _nothing(features), self.segments, key)

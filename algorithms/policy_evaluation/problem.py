@@ -10,6 +10,7 @@ are within reach of the features, estimates have none: θ ⟂ c.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -56,12 +57,31 @@ class Problem:
             raise FeatureError(f"The features describe {described} pairs, and the source draws from {drawn}.")
 
 
+class EvaluationWarning(UserWarning):
+    """An estimate is not to be relied on, for a reason that the data or the method itself has shown."""
+
+
+def warnings_of(check: Callable[[], object]) -> list[str]:
+    """What a check would warn of, as text."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", EvaluationWarning)
+        check()
+    return [str(warning.message) for warning in caught if issubclass(warning.category, EvaluationWarning)]
+
+
 @struct.dataclass
 class Estimate:
-    """θ and ρ; along a curve, with a leading axis of its points."""
+    """θ and ρ; along a curve, with a leading axis of its points.
+
+    Attributes:
+        theta, reward_rate: θ, ρ.
+        misfit: ‖ĝ(θ̃)‖/‖ĝ(0)‖ of the epoch that ends at each point, where a method has epochs: how well the anchor that
+            it started from solves its transitions, next to θ = 0. See `stability`.
+    """
 
     theta: Float[Array, "*points d"]
     reward_rate: Float[Array, "*points"]
+    misfit: Float[Array, "*points"] | None = None
 
 
 class Estimator(Protocol):

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from algorithms.policy_evaluation.config import TDConfig
 from algorithms.policy_evaluation.problem import (
@@ -27,16 +27,17 @@ from algorithms.policy_evaluation.problem import (
     run_segments,
     without_constant,
 )
+from algorithms.policy_evaluation.wide_sum import WideSum
 from l2t.rl.transitions import PairTransitions
 
 
 @struct.dataclass
 class _Iterate:
-    """θ and ρ, the means of both over all blocks so far, and t."""
+    """θ and ρ, their means over each block summed, and the number of blocks."""
 
     now: Estimate
-    mean: Estimate
-    step: Float[Array, ""]
+    total: WideSum[Estimate]
+    blocks: Int[Array, ""]
 
 
 class TD:
@@ -71,19 +72,19 @@ class TD:
             return (now, jax.tree.map(jnp.add, total, now)), None
 
         def update(state: _Iterate, batch: PairTransitions) -> _Iterate:
-            times = (state.step + jnp.arange(BLOCK)) / config.decay_after
+            times = (state.blocks.astype(jnp.float32) * BLOCK + jnp.arange(BLOCK)) / config.decay_after
             sizes = config.step_size * (1.0 + times) ** -config.decay
             inputs = (batch.pair, batch.reward, batch.next_pair, sizes)
             zero = jax.tree.map(jnp.zeros_like, state.now)
             (now, total), _ = jax.lax.scan(step, (state.now, zero), inputs)
-            # The mean moves once a block: over millions of single steps float32 would lose the increments.
-            share = BLOCK / (state.step + BLOCK)
-            mean = jax.tree.map(lambda old, new: old + share * (new / BLOCK - old), state.mean, total)
-            return _Iterate(replace(now, theta=without_constant(features, now.theta)), mean, state.step + BLOCK)
+            mean = jax.tree.map(lambda x: x / BLOCK, total)
+            now = replace(now, theta=without_constant(features, now.theta))
+            return _Iterate(now, state.total.add(mean), state.blocks + 1)
 
         def readout(state: _Iterate) -> Estimate:
-            chosen = state.mean if config.average else state.now
+            chosen = state.total.over(state.blocks.astype(jnp.float32)) if config.average else state.now
             return Estimate(without_constant(features, chosen.theta), chosen.reward_rate)
 
         zero = Estimate(jnp.zeros(features.size), jnp.zeros(()))
-        return run_segments(update, readout, problem, _Iterate(zero, zero, jnp.zeros(())), self.segments, key)
+        start = _Iterate(zero, WideSum.zero(zero), jnp.zeros((), jnp.int32))
+        return run_segments(update, readout, problem, start, self.segments, key)

@@ -28,6 +28,9 @@ Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Marko
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -37,8 +40,9 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.features import Features
 from algorithms.policy_evaluation.config import VRTDConfig
-from algorithms.policy_evaluation.operator import reduced_step
+from algorithms.policy_evaluation.operator import mean_operator, reduced_step
 from algorithms.policy_evaluation.problem import BLOCK, Estimate, Problem, over_blocks, without_constant
+from algorithms.policy_evaluation.wide_sum import WideSum
 from l2t.errors import ConfigurationError
 from l2t.rl.transitions import PairTransitions, Source
 
@@ -46,26 +50,39 @@ _WEIGHT_POWER = 1.5
 """Epoch outputs are averaged with weights N_k^1.5: 1 would use each transition best but forgets the first epochs, which
 have not converged, too slowly."""
 
+_ROUNDING = 1e-5
+"""Rewards that differ by less than this share of their mean are all the same, up to rounding."""
+
+Tree = TypeVar("Tree")
+
 
 @struct.dataclass
 class _Anchor:
-    """Sums over an epoch's first part: of g without ρ̂, of ψ, of r, and their number."""
+    """Means over an epoch's first part: of g at the anchor without ρ̂, of ψ, of ψ r, and of r."""
 
     operator: Float[Array, " d"]
     feature: Float[Array, " d"]
+    target: Float[Array, " d"]
     reward: Float[Array, ""]
-    count: Float[Array, ""]
 
 
-@struct.dataclass
-class _Inner:
-    """θ_t - θ̃, the sum of the iterates that count, t, and the first t that counts."""
+class _Epoch(NamedTuple):
+    """An epoch in numbers, or all of them, with a leading axis.
 
-    offset: Float[Array, " d"]
-    total: Float[Array, " d"]
-    count: Float[Array, ""]
-    step: Int[Array, ""]
-    first: Int[Array, ""]
+    Attributes:
+        anchor_blocks, rate_blocks, inner_blocks: blocks for ĝ and ρ̂, for ρ̂ of the policy alone, and of inner steps.
+        first_block, first_step: of the inner iterates the first that counts, by its block and its place therein.
+        counted: how many count.
+        weight: of its output in the mean of the outputs so far.
+    """
+
+    anchor_blocks: Any
+    rate_blocks: Any
+    inner_blocks: Any
+    first_block: Any
+    first_step: Any
+    counted: Any
+    weight: Any
 
 
 class VRTD:
@@ -93,9 +110,9 @@ class VRTD:
     def run(self, problem: Problem, key: Key[Array, ""]) -> Estimate:
         """The estimate after each epoch, from θ = 0."""
         start_key, key = jax.random.split(key)
-        return self.go_on(problem, key, jnp.zeros(problem.features.size), problem.source.init(start_key))[0]
+        return self.run_from(problem, key, jnp.zeros(problem.features.size), problem.source.init(start_key))[0]
 
-    def go_on(
+    def run_from(
         self, problem: Problem, key: Key[Array, ""], theta: Float[Array, " d"], stream: PyTree
     ) -> tuple[Estimate, PyTree]:
         """The same from a given anchor and state of the stream, which is also returned: a critic's warm start."""
@@ -105,74 +122,101 @@ class VRTD:
         _, stream = over_blocks(lambda carry, batch: carry, problem.source, None, stream, burn_key, burn_in)
 
         def epoch(
-            state: tuple[Array, PyTree, Estimate, Array], inputs: tuple[Array, tuple[Array, ...]]
-        ) -> tuple[tuple[Array, PyTree, Estimate, Array], Estimate]:
-            anchor, stream, mean, weight = state
-            key, (anchor_blocks, rate_blocks, inner_blocks) = inputs
+            state: tuple[Array, PyTree, Estimate], inputs: tuple[Array, _Epoch]
+        ) -> tuple[tuple[Array, PyTree, Estimate], Estimate]:
+            anchor, stream, mean = state
+            key, part = inputs
             keys = jax.random.split(key, 3)
-            sums, stream = over_blocks(
-                self._anchor(features, anchor), problem.source, _no_sums(features), stream, keys[0], anchor_blocks
+            seen, stream = _mean_over_blocks(
+                partial(_anchor, features, anchor), problem.source, stream, keys[0], part.anchor_blocks
             )
-            rate = sums.reward / sums.count
+            rate = seen.reward
             if problem.rate_source is not None:
-                (reward, count), stream = over_blocks(
-                    _reward_sum, problem.rate_source, (jnp.zeros(()), jnp.zeros(())), stream, keys[1], rate_blocks
+                rate, stream = _mean_over_blocks(
+                    lambda batch: batch.reward.mean(), problem.rate_source, stream, keys[1], part.rate_blocks
                 )
-                rate = reward / count
-            operator = (sums.operator + rate * sums.feature) / sums.count
-            theta, stream = self._inner(problem.source, features, operator, stream, keys[2], inner_blocks)
-            theta = anchor + theta
-            share = (sums.count / self.samples[-1]) ** _WEIGHT_POWER
-            weight = weight + share
-            now = Estimate(theta, rate)
-            mean = jax.tree.map(lambda old, new: old + share / weight * (new - old), mean, now)
-            return (theta, stream, mean, weight), mean if self.config.average_epochs else now
+            operator = seen.operator + rate * seen.feature
+            offset, stream = self._inner(problem.source, features, operator, stream, keys[2], part)
+            now = Estimate(anchor + offset, rate)
+            mean = jax.tree.map(lambda old, new: old + part.weight * (new - old), mean, now)
+            shown = mean if self.config.average_epochs else now
+            return (now.theta, stream, mean), replace(shown, misfit=_misfit(operator, seen, rate))
 
-        zero = jnp.zeros(())
-        state = (theta, stream, Estimate(jnp.zeros_like(theta), zero), zero)
-        inputs = (
-            jax.random.split(key, len(self.epochs)),
-            tuple(jnp.asarray(part) for part in zip(*self.epochs, strict=True)),
-        )
-        (_, stream, _, _), curve = jax.lax.scan(epoch, state, inputs)
+        state = (theta, stream, Estimate(jnp.zeros_like(theta), jnp.zeros(())))
+        (_, stream, _), curve = jax.lax.scan(epoch, state, (jax.random.split(key, len(self.epochs)), self._parts()))
         return curve, stream
 
-    def _anchor(self, features: Features, theta: Array) -> Callable[[_Anchor, PairTransitions], _Anchor]:
-        def update(sums: _Anchor, batch: PairTransitions) -> _Anchor:
-            difference = features.value(theta, batch.pair) - features.value(theta, batch.next_pair) - batch.reward
-            return _Anchor(
-                sums.operator + features.weighted_sum(difference, batch.pair),
-                sums.feature + features.weighted_sum(jnp.ones(BLOCK), batch.pair),
-                sums.reward + batch.reward.sum(),
-                sums.count + BLOCK,
-            )
-
-        return update
+    def _parts(self) -> _Epoch:
+        """All epochs. Transitions are counted here, in float64 and integers of 64 bits, and blocks in the program."""
+        anchor, rate, inner = np.array(self.epochs).T
+        steps = inner * (BLOCK // self.config.skip)
+        first = (steps * self.config.discard).astype(np.int64)
+        weight = (anchor * BLOCK / self.samples[-1]) ** _WEIGHT_POWER
+        whole, floating = partial(jnp.asarray, dtype=jnp.int32), partial(jnp.asarray, dtype=jnp.float32)
+        return _Epoch(
+            *(whole(x) for x in (anchor, rate, inner, *divmod(first, BLOCK // self.config.skip))),
+            counted=floating(steps - first),
+            weight=floating(weight / weight.cumsum()),
+        )
 
     def _inner(
-        self, source: Source, features: Features, operator: Array, stream: PyTree, key: Array, blocks: Array
+        self, source: Source, features: Features, operator: Array, stream: PyTree, key: Array, part: _Epoch
     ) -> tuple[Float[Array, " d"], PyTree]:
         """The mean offset from the anchor over the later part of the inner iterates."""
         skip = self.config.skip
         step_size = self.config.step_size / features.largest_norm
 
-        def step(inner: _Inner, transition: tuple[PyTree, PyTree]) -> tuple[_Inner, None]:
-            pair, next_pair = jax.tree.map(lambda x: x[None], transition)
-            moved = reduced_step(features, inner.offset, pair, next_pair, operator, step_size)
+        def step(state: tuple[Array, Array], inputs: tuple[PyTree, PyTree, Array]) -> tuple[tuple[Array, Array], None]:
+            offset, total = state
+            pair, next_pair, counts = jax.tree.map(lambda x: x[None], inputs)
+            moved = reduced_step(features, offset, pair, next_pair, operator, step_size)
             offset = without_constant(features, moved)
-            counts = (inner.step >= inner.first).astype(jnp.float32)
-            total = inner.total + counts * offset
-            return _Inner(offset, total, inner.count + counts, inner.step + 1, inner.first), None
+            return (offset, total + counts * offset), None
 
-        def update(inner: _Inner, batch: PairTransitions) -> _Inner:
-            kept = jax.tree.map(lambda x: x[skip - 1 :: skip], (batch.pair, batch.next_pair))
-            return jax.lax.scan(step, inner, kept)[0]
+        def update(
+            state: tuple[Array, WideSum[Array], Array], batch: PairTransitions
+        ) -> tuple[Array, WideSum[Array], Array]:
+            offset, total, block = state
+            pair, next_pair = jax.tree.map(lambda x: x[skip - 1 :: skip], (batch.pair, batch.next_pair))
+            late = jnp.arange(BLOCK // skip) >= part.first_step
+            counts = (block > part.first_block) | ((block == part.first_block) & late)
+            inputs = (pair, next_pair, counts.astype(jnp.float32))
+            (offset, of_block), _ = jax.lax.scan(step, (offset, jnp.zeros_like(offset)), inputs)
+            return offset, total.add(of_block), block + 1
 
         zero = jnp.zeros(features.size)
-        first = (blocks * (BLOCK // skip) * self.config.discard).astype(jnp.int32)
-        start = _Inner(zero, zero, jnp.zeros(()), jnp.zeros((), jnp.int32), first)
-        inner, stream = over_blocks(update, source, start, stream, key, blocks)
-        return inner.total / inner.count, stream
+        start = (zero, WideSum.zero(zero), jnp.zeros((), jnp.int32))
+        (_, total, _), stream = over_blocks(update, source, start, stream, key, part.inner_blocks)
+        return total.over(part.counted), stream
+
+
+def _mean_over_blocks(
+    of_block: Callable[[PairTransitions], Tree], source: Source, stream: PyTree, key: Array, blocks: Int[Array, ""]
+) -> tuple[Tree, PyTree]:
+    """The mean of what a function says of each block, and the stream after them."""
+    like = jax.eval_shape(lambda: of_block(source.draw(stream, key, BLOCK)[1]))
+
+    def update(total: WideSum[Tree], batch: PairTransitions) -> WideSum[Tree]:
+        return total.add(of_block(batch))
+
+    total, stream = over_blocks(update, source, WideSum.zero(like), stream, key, blocks)
+    return total.over(blocks.astype(jnp.float32)), stream
+
+
+def _anchor(features: Features, theta: Float[Array, " d"], batch: PairTransitions) -> _Anchor:
+    return _Anchor(
+        operator=mean_operator(features, theta, batch, jnp.zeros(())),
+        feature=features.weighted_sum(jnp.ones(BLOCK), batch.pair) / BLOCK,
+        target=features.weighted_sum(batch.reward, batch.pair) / BLOCK,
+        reward=batch.reward.mean(),
+    )
+
+
+def _misfit(operator: Float[Array, " d"], seen: _Anchor, rate: Float[Array, ""]) -> Float[Array, ""]:
+    """‖ĝ(θ̃)‖/‖ĝ(0)‖ over the same transitions; a ĝ(0) that is nothing but rounding counts as that much."""
+    level = rate * seen.feature
+    rounding = _ROUNDING * jnp.linalg.norm(level) + jnp.finfo(jnp.float32).tiny
+    return jnp.linalg.norm(operator) / jnp.maximum(jnp.linalg.norm(level - seen.target), rounding)
 
 
 def _epochs(config: VRTDConfig, blocks: int) -> list[tuple[int, int, int]]:
@@ -191,12 +235,3 @@ def _epochs(config: VRTDConfig, blocks: int) -> list[tuple[int, int, int]]:
         epochs = epochs[1:]
     epochs[-1, 0] += left - epochs.sum()  # what rounding left over
     return [(int(a), int(b), int(c)) for a, b, c in epochs]
-
-
-def _no_sums(features: Features) -> _Anchor:
-    zero = jnp.zeros(features.size)
-    return _Anchor(zero, zero, jnp.zeros(()), jnp.zeros(()))
-
-
-def _reward_sum(carry: tuple[Array, Array], batch: PairTransitions) -> tuple[Array, Array]:
-    return carry[0] + batch.reward.sum(), carry[1] + BLOCK

@@ -22,12 +22,13 @@ from envs.tabular.model import TabularMDP
 from envs.tabular.sampling import Sampler
 from l2t.config import check_count, check_range
 
-Critic = Callable[
+QEstimator = Callable[
     [Float[Array, "state action"], Key[Array, ""], Any], tuple[Float[Array, "state action"], dict[str, Array], Any]
 ]
+"""(π, key, state) -> (Q, metrics, state): what a critic of mirror descent is."""
 
 
-def exact_critic(mdp: TabularMDP, entropy: float = 0.0) -> Critic:
+def exact_critic(mdp: TabularMDP, entropy: float = 0.0) -> QEstimator:
     """Q^π by a linear solve, in the policy's dtype. With M = I - P^π + 1 1ᵀ, which is regular for a unichain P^π,
 
         νᵀ M = 1ᵀ,   ρ = Σ ν (r^π - h^π),   M W = r^π - h^π - ρ,   V = W - Σ ν W,
@@ -49,12 +50,12 @@ def exact_critic(mdp: TabularMDP, entropy: float = 0.0) -> Critic:
         transition, reward = jnp.asarray(mdp.transition, policy.dtype), jnp.asarray(mdp.reward, policy.dtype)
         size = mdp.num_states
         regulariser = entropy * xlogy(policy, policy).sum(1)
-        paid = (policy * reward).sum(1) - regulariser
+        regularised = (policy * reward).sum(1) - regulariser
         chain = jnp.einsum("sa,sat->st", policy, transition)
         factors = lu_factor(jnp.eye(size, dtype=policy.dtype) - chain + 1.0)
         stationary = lu_solve(factors, jnp.ones(size, policy.dtype), trans=1)
-        rate = stationary @ paid
-        value = lu_solve(factors, paid - rate)
+        rate = stationary @ regularised
+        value = lu_solve(factors, regularised - rate)
         value = value - stationary @ value
         q = reward - regulariser[:, None] - rate + transition @ value
         return q, {"reward_rate": rate, "samples": jnp.zeros((), jnp.int32)}, state
@@ -62,7 +63,7 @@ def exact_critic(mdp: TabularMDP, entropy: float = 0.0) -> Critic:
     return critic
 
 
-def generative_critic(mdp: TabularMDP, rollouts: int, horizon: int, entropy: float = 0.0) -> Critic:
+def generative_critic(mdp: TabularMDP, rollouts: int, horizon: int, entropy: float = 0.0) -> QEstimator:
     """Q^π from n roll-outs of H steps from every pair, with the generative model:
 
         Q̂(s,a) = mean of Σ_{t<H} [r_t - h^π(s_t) - ρ̂],   (s_0, a_0) = (s, a),   a_t ~ π(.|s_t) for t > 0,
@@ -95,14 +96,14 @@ def generative_critic(mdp: TabularMDP, rollouts: int, horizon: int, entropy: flo
         policy: Float[Array, "state action"], key: Key[Array, ""], state: Any
     ) -> tuple[Float[Array, "state action"], dict[str, Array], Any]:
         sampler = model.with_policy(policy)
-        paid = sampler.reward.astype(policy.dtype) - entropy * xlogy(policy, policy).sum(1, keepdims=True)
+        regularised = sampler.reward.astype(policy.dtype) - entropy * xlogy(policy, policy).sum(1, keepdims=True)
 
         def step(pairs: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], Array]:
             at, action = pairs
             state_key, action_key = jax.random.split(key)
             successor = jax.vmap(sampler.next_state)(jax.random.split(state_key, count), at, action)
             chosen = jax.vmap(sampler.action)(jax.random.split(action_key, count), successor)
-            return (successor, chosen), paid[at, action]
+            return (successor, chosen), regularised[at, action]
 
         pair = jnp.repeat(jnp.arange(states * actions, dtype=jnp.int32), rollouts)
         _, earned = jax.lax.scan(step, (pair // actions, pair % actions), jax.random.split(key, horizon))

@@ -93,7 +93,11 @@ class MarkovSource:
         exploration: float | Array = 0.0,
     ) -> MarkovSource:
         """The stream of a policy, also inside a compiled program; μ = `entropy` prices h^π = μ Σ π log π."""
-        return cls(sampler.with_policy(policy), _paid(sampler, policy, entropy), jnp.asarray(exploration, jnp.float32))
+        return cls(
+            sampler.with_policy(policy),
+            _regularised_reward(sampler, policy, entropy),
+            jnp.asarray(exploration, jnp.float32),
+        )
 
     @property
     def num_pairs(self) -> int:
@@ -120,8 +124,8 @@ class MarkovSource:
             taken = jnp.where(uniform[2] < self.exploration, other, drawn)
             return state * actions + taken, (pair, state * actions + drawn)
 
-        last, (pair, following) = jax.lax.scan(step, state, jax.random.uniform(key, (length, 3)))
-        return last, PairTransitions(pair, self.reward[pair], following)
+        last, (pair, next_pair) = jax.lax.scan(step, state, jax.random.uniform(key, (length, 3)))
+        return last, PairTransitions(pair, self.reward[pair], next_pair)
 
 
 @struct.dataclass
@@ -146,7 +150,9 @@ class GenerativeSource:
         entropy: float | Array = 0.0,
     ) -> GenerativeSource:
         """Draw pairs with the probabilities `weight`; with ν(s) π(a|s) this is the stationary distribution itself."""
-        return cls(sampler.with_policy(policy), _paid(sampler, policy, entropy), _cumulate(np.asarray(weight)))
+        return cls(
+            sampler.with_policy(policy), _regularised_reward(sampler, policy, entropy), _cumulate(np.asarray(weight))
+        )
 
     @property
     def num_pairs(self) -> int:
@@ -165,12 +171,14 @@ class GenerativeSource:
         pair = jnp.searchsorted(self.pair, uniform[:, 0], side="right").astype(jnp.int32)
         source, action = pair // actions, pair % actions
         branch = jax.vmap(_invert)(sampler.cumulative[source, action], uniform[:, 1])
-        following = sampler.successor[source, action, branch]
-        drawn = jax.vmap(_invert)(sampler.policy[following], uniform[:, 2])
-        return state, PairTransitions(pair, self.reward[pair], following * actions + drawn)
+        next_state = sampler.successor[source, action, branch]
+        drawn = jax.vmap(_invert)(sampler.policy[next_state], uniform[:, 2])
+        return state, PairTransitions(pair, self.reward[pair], next_state * actions + drawn)
 
 
-def _paid(sampler: Sampler, policy: Float[Array, "state action"], entropy: float | Array) -> Float[Array, " pair"]:
+def _regularised_reward(
+    sampler: Sampler, policy: Float[Array, "state action"], entropy: float | Array
+) -> Float[Array, " pair"]:
     regulariser = entropy * xlogy(policy, policy).sum(1, keepdims=True)
     return (sampler.reward - regulariser).reshape(-1).astype(jnp.float32)
 

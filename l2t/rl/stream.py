@@ -86,18 +86,18 @@ class PolicySource:
         environments, outcome = self.vector.step(state.environments, state.action)
         shown = environments.environment.observation
         drawn = self._draw_action(policy_key, shown)
-        following = self._pair(shown, drawn)
+        next_pair = self._pair(shown, drawn)
         cut = outcome.truncated & ~outcome.terminated
 
-        def beyond(following: Array) -> Array:
+        def beyond(next_pair: Array) -> Array:
             successor = self._pair(outcome.successor, self._draw_action(cut_key, outcome.successor))
-            return jnp.where(cut[:, None], successor, following)
+            return jnp.where(cut[:, None], successor, next_pair)
 
-        following = jax.lax.cond(cut.any(), beyond, lambda following: following, following)
+        next_pair = jax.lax.cond(cut.any(), beyond, lambda next_pair: next_pair, next_pair)
         reward = outcome.reward - self.vector.spec.reset_cost * outcome.terminated
         return (
             StreamState(environments, self._perturb(explore_key, drawn)),
-            PairTransitions(self._pair(before, state.action), reward, following),
+            PairTransitions(self._pair(before, state.action), reward, next_pair),
         )
 
     def draw(self, state: StreamState, key: Key[Array, ""], length: int) -> tuple[StreamState, PairTransitions]:

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from algorithms.policy_evaluation.config import VRTDConfig
 from l2t.config import check_count, check_range
 from l2t.errors import ConfigurationError
 from l2t.report.statistics import Interval
@@ -115,8 +116,11 @@ class ContinuousEvaluation:
         import jax
 
         from algorithms.features import FourierFeatures
+        from algorithms.policy_evaluation.build import build_estimator
+        from algorithms.policy_evaluation.problem import warnings_of
+        from algorithms.policy_evaluation.stability import check_stability
 
-        estimators = {label: method.build(self.samples) for label, method in self.methods.items()}
+        estimators = {label: build_estimator(method, self.samples) for label, method in self.methods.items()}
         run, make_source = self._policy(context)
         seed, notice = context.seed, context.notice
         problem = run.environment.spec.name
@@ -138,10 +142,18 @@ class ContinuousEvaluation:
             streams[level] = self._streams(make_source(self.num_seeds * self.num_envs, level), stream_key)
             notice(f"{problem}: {drawn:,} transitions drawn")
         scores = {}
+        notes = [
+            f"{problem}: exact values would score {truth.floor:.2g}, the noise of the roll-outs that stand for them."
+        ]
         for label, estimator in estimators.items():
             level = self.methods[label].exploration
             notice(f"{problem}: {label}: {self.num_seeds} seeds ...")
             estimates = _estimate(estimator, features, streams[0.0], streams[level] if level else None, seed_keys)
+            if isinstance(method := self.methods[label], VRTDConfig):
+                found = [f"{problem}: {label}: {x}" for x in warnings_of(partial(check_stability, estimates, method))]
+                notes += found
+                for remark in found:
+                    notice(f"warning: {remark}")
             scores[label] = score(features, estimates, truth)
             notice(f"{problem}: {label}: error {scores[label].error[:, -1].mean():.3g}")
         curves = [SeedCurves(problem, label, estimators[label].samples, s.error) for label, s in scores.items()]
@@ -150,7 +162,7 @@ class ContinuousEvaluation:
             [_table(problem, scores), self._truth_table(problem, truth)],
             "transitions",
             "squared error less constants / variance",
-            [f"{problem}: exact values would score {truth.floor:.2g}, the noise of the roll-outs that stand for them."],
+            notes,
         )
 
     def _policy(self, context: StudyContext) -> tuple[Any, Callable[[int, float], PolicySource]]:

@@ -10,14 +10,14 @@ from algorithms.policy_evaluation.config import VRTDConfig
 from l2t.config import check_count
 
 if TYPE_CHECKING:
-    from algorithms.mirror_descent.tabular import Critic
+    from algorithms.mirror_descent.tabular import TabularCritic
     from envs.tabular.model import TabularMDP
 
 
 class BuiltCritic(NamedTuple):
     """A critic, and its first state from a key."""
 
-    critic: Critic
+    critic: TabularCritic
     init: Callable[[Any], Any]
 
 
@@ -90,24 +90,19 @@ class VRTDCritic:
         import jax.numpy as jnp
 
         from algorithms.features import OneHot
+        from algorithms.mirror_descent.vrtd_critic import vrtd_critic
         from algorithms.policy_evaluation.problem import Problem
         from algorithms.policy_evaluation.vrtd import VRTD
         from envs.tabular.sampling import MarkovSource, Sampler
 
-        estimator = VRTD(self.method, self.samples)
-        sampler = Sampler.create(mdp, mdp.uniform_policy())
-        drawn, shape = float(estimator.samples[-1]), mdp.reward.shape
+        sampler, size = Sampler.create(mdp, mdp.uniform_policy()), mdp.reward.size
 
-        def critic(policy: Any, key: Any, state: Any) -> Any:
-            theta, stream = state
+        def problem(policy: Any) -> Problem:
             source = MarkovSource.create(sampler, policy, entropy, self.method.exploration)
             plain = MarkovSource.create(sampler, policy, entropy) if self.method.exploration else None
-            curve, stream = estimator.go_on(Problem(OneHot(mdp.reward.size), source, plain), key, theta, stream)
-            theta = curve.theta[-1]
-            metrics = {"reward_rate": curve.reward_rate[-1], "samples": jnp.asarray(drawn)}
-            return theta.reshape(shape), metrics, (theta, stream)
+            return Problem(OneHot(size), source, plain)
 
         def init(key: Any) -> Any:
-            return jnp.zeros(mdp.reward.size), jax.random.randint(key, (), 0, mdp.reward.size)
+            return jnp.zeros(size), jax.random.randint(key, (), 0, size)
 
-        return BuiltCritic(critic, init)
+        return BuiltCritic(vrtd_critic(VRTD(self.method, self.samples), problem), init)

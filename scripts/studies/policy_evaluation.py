@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from algorithms.policy_evaluation.config import EstimatorConfig, VRTDConfig
 from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
@@ -27,7 +28,7 @@ from l2t.report.study import (
 
 if TYPE_CHECKING:
     from algorithms.features import OneHot, TableFeatures
-    from algorithms.policy_evaluation.problem import Estimator, Problem
+    from algorithms.policy_evaluation.problem import Estimate, Estimator, Problem
 
 _DIVERGED = 1e3
 """An error this many times that of Q = 0 counts as divergence."""
@@ -81,7 +82,7 @@ class PolicyEvaluation:
             if not isinstance(mdp, TabularMDP):
                 raise ConfigurationError(f"study.processes.{label} is a {type(mdp).__name__}, not a finite process.")
         for label, method in self.methods.items():
-            if not all(hasattr(method, name) for name in ("build", "exploration", "sums_returns")):
+            if not isinstance(method, EstimatorConfig):
                 raise ConfigurationError(f"study.methods.{label} is a {type(method).__name__}, not an estimator.")
             if self.sampling == "generative" and (method.exploration or method.sums_returns):
                 raise ConfigurationError(
@@ -105,8 +106,10 @@ class PolicyEvaluation:
 
     def _check_points(self) -> None:
         """Raise now where a table could not be filled at the end."""
+        from algorithms.policy_evaluation.build import build_estimator
+
         for name, method in self.methods.items():
-            points = method.build(self.samples).samples
+            points = build_estimator(method, self.samples).samples
             nothing = np.ones((1, len(points)))
             fitted_slope(SeedCurves("every process", name, points, nothing), self.fit_from)
             value_at(SeedCurves("every process", name, points, nothing), self.compare_at)
@@ -114,8 +117,11 @@ class PolicyEvaluation:
     def _on(self, label: str, mdp: TabularMDP, context: StudyContext) -> tuple[list[SeedCurves], list[str]]:
         import jax
 
-        from algorithms.policy_evaluation.excitation import ExcitationWarning, check_excitation
+        from algorithms.policy_evaluation.build import build_estimator
+        from algorithms.policy_evaluation.excitation import check_excitation
         from algorithms.policy_evaluation.fixed_point import projected_fixed_point, squared_error, weighted_projection
+        from algorithms.policy_evaluation.problem import warnings_of
+        from algorithms.policy_evaluation.stability import check_stability
         from envs.tabular.exact import evaluate
 
         seed, notice = context.seed, context.notice
@@ -128,16 +134,17 @@ class PolicyEvaluation:
         keys = jax.random.split(jax.random.key(seed), self.num_seeds)
         curves, notes = [], []
         for name, method in self.methods.items():
-            estimator: Estimator = method.build(self.samples)
+            estimator = build_estimator(method, self.samples)
             problem = self._problem(mdp, policy, features, method.exploration)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ExcitationWarning)
-                check_excitation(problem, jax.random.key(seed))
-            notes += [f"{name} on {label}: {warning.message}" for warning in caught]
-            for warning in caught:
-                notice(f"warning: {name} on {label}: {warning.message}")
+            remarks = warnings_of(partial(check_excitation, problem, jax.random.key(seed)))
             notice(f"{label}: {name}: {self.num_seeds} seeds of {self.samples:,} transitions in one program ...")
-            theta = np.asarray(_sweep(estimator, problem, keys).theta, np.float64)
+            found = _sweep(estimator, problem, keys)
+            if isinstance(method, VRTDConfig):
+                remarks += warnings_of(partial(check_stability, found, method))
+            for remark in remarks:
+                notes.append(f"{name} on {label}: {remark}")
+                notice(f"warning: {notes[-1]}")
+            theta = np.asarray(found.theta, np.float64)
             truth = exact.q.reshape(-1)
             if table is not None:
                 own = _pair_weights(mdp, policy, method.exploration)
@@ -226,7 +233,7 @@ def _pair_weights(
     return (evaluate(mdp, acting).stationary[:, None] * acting).reshape(-1)
 
 
-def _sweep(estimator: Estimator, problem: Problem, keys: Any):
+def _sweep(estimator: Estimator, problem: Problem, keys: Any) -> Estimate:
     import jax
 
     return jax.device_get(jax.jit(jax.vmap(lambda key: estimator.run(problem, key)))(keys))

@@ -74,12 +74,13 @@ class Speed:
 
         from algorithms.features import OneHot
         from algorithms.policy_evaluation.problem import Problem
+        from algorithms.policy_evaluation.vrtd import VRTD
         from envs.tabular.sampling import MarkovSource, Sampler
 
         mdp: TabularMDP = self.process
         policy = mdp.uniform_policy()
         source = MarkovSource.create(Sampler.create(mdp, policy), jnp.asarray(policy, jnp.float32))
-        problem, estimator = Problem(OneHot(mdp.reward.size), source), self.method.build(self.samples)
+        problem, estimator = Problem(OneHot(mdp.reward.size), source), VRTD(self.method, self.samples)
         keys = jax.random.split(jax.random.key(seed), self.num_seeds)
         began = time.perf_counter()
         sweep = jax.jit(jax.vmap(lambda key: estimator.run(problem, key))).lower(keys).compile()

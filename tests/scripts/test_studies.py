@@ -84,6 +84,17 @@ def test_a_deterministic_policy_is_reported_as_singular_for_vrtd_and_learnt_by_e
     assert evrtd.y[:, -1].mean() < 0.1 * vrtd.y[:, -1].mean()
 
 
+def test_epochs_that_lead_away_are_reported_with_the_cure() -> None:
+    """On a ring that mixes in 11 steps, without skipping and with it."""
+    methods = {"vrtd": VRTDConfig(), "skipping": VRTDConfig(skip=10, inner_fraction=0.5)}
+    lines: list[str] = []
+    study = replace(SMALL, processes={"ring": ring(3, 0.06)}, methods=methods, baseline="")
+    (note,) = study.run(0, lines.append).notes
+    assert note.startswith("vrtd on ring: The epochs are unstable in")
+    assert note.endswith("give skip=10 or step_size=0.1.")
+    assert f"warning: {note}" in lines
+
+
 def test_with_few_features_each_method_is_held_against_what_it_converges_to() -> None:
     """EVRTD's data are not stationary for the policy, and regression on returns projects Q itself."""
     methods = {"evrtd": VRTDConfig(exploration=0.3, rate_fraction=0.5), "monte_carlo": MonteCarloConfig(horizon=60)}

@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 
 from algorithms.mirror_descent.divergences import MirrorStep, euclidean_step, kl_step, tsallis_step
 from algorithms.mirror_descent.schedules import Constant, Regularised, Schedule, SquareRoot
-from algorithms.mirror_descent.tabular import Trajectory, mirror_descent
+from algorithms.mirror_descent.tabular import PolicyPath, mirror_descent
 from envs.tabular.critics import exact_critic, generative_critic
 from envs.tabular.exact import evaluate, relative_value_iteration
 from envs.tabular.families import access_control, garnet, river_swim
@@ -28,11 +28,11 @@ STEPS = pytest.mark.parametrize("step", [kl_step, tsallis_step, euclidean_step])
 
 def run_exactly(
     mdp: TabularMDP, step: MirrorStep, schedule: Schedule, iterations: int, mu: float, record_every: int = 1
-) -> Trajectory:
+) -> PolicyPath:
     """From the uniform policy, in float64."""
     with jax.enable_x64(True):
 
-        def run(key: Any) -> Trajectory:
+        def run(key: Any) -> PolicyPath:
             start = jnp.asarray(mdp.uniform_policy())
             return mirror_descent(
                 exact_critic(mdp, mu), step, schedule, start, iterations, mu, key, record_every=record_every
@@ -114,7 +114,7 @@ def test_runs_are_mapped_over_keys_and_roll_outs_find_good_policies() -> None:
     mdp = garnet(6, 3, 2, teleport=0.3, seed=1)
     critic = generative_critic(mdp, rollouts=16, horizon=8)
 
-    def run(key: Any) -> Trajectory:
+    def run(key: Any) -> PolicyPath:
         start = jnp.asarray(mdp.uniform_policy())
         return mirror_descent(critic, kl_step, SquareRoot(3, 1.0, 2.0), start, 60, 0.0, key, record_every=60)
 

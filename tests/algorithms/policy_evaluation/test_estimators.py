@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from algorithms.features import OneHot, aggregated_features, radial_features, random_features
-from algorithms.policy_evaluation.config import LSTDConfig, MonteCarloConfig, TDConfig, VRTDConfig
+from algorithms.policy_evaluation.build import build_estimator
+from algorithms.policy_evaluation.config import (
+    EstimatorConfig,
+    LSTDConfig,
+    MonteCarloConfig,
+    TDConfig,
+    VRTDConfig,
+)
 from algorithms.policy_evaluation.excitation import ExcitationWarning, check_excitation
 from algorithms.policy_evaluation.fixed_point import projected_fixed_point, squared_error
 from algorithms.policy_evaluation.problem import BLOCK, Problem, geometric_blocks
@@ -35,7 +42,7 @@ def _problem(mdp=MDP, policy=POLICY, features=ONE_HOT, exploration=0.0, entropy=
 
 
 def _run(config, samples, problem, seeds=8):
-    estimator = config.build(samples)
+    estimator = build_estimator(config, samples)
     keys = jax.random.split(jax.random.key(7), seeds)
     return estimator.samples, jax.device_get(jax.jit(jax.vmap(lambda key: estimator.run(problem, key)))(keys))
 
@@ -166,9 +173,9 @@ def test_estimates_have_no_constant() -> None:
 
 def test_a_warm_start_goes_on_from_where_it_is() -> None:
     """From the solution a short budget stays near it; from zero it does not get there."""
-    estimator = VRTDConfig(burn_in_blocks=0).build(4000)
+    estimator = build_estimator(VRTDConfig(burn_in_blocks=0), 4000)
     truth = jnp.asarray(EXACT.q.reshape(-1) - EXACT.q.mean(), jnp.float32)
-    run = jax.jit(lambda theta: estimator.go_on(_problem(), jax.random.key(0), theta, jnp.asarray(0)))
+    run = jax.jit(lambda theta: estimator.run_from(_problem(), jax.random.key(0), theta, jnp.asarray(0)))
     warm, stream = run(truth)
     cold, _ = run(jnp.zeros(12))
     assert squared_error(warm.theta[-1], EXACT.q.reshape(-1), WEIGHT) < 0.5 * squared_error(
@@ -182,7 +189,7 @@ def test_one_epoch_is_the_recursion_of_the_docstring() -> None:
     config = VRTDConfig(
         first_blocks=2, inner_fraction=0.5, discard=0.0, burn_in_blocks=0, average_epochs=False, step_size=0.3
     )
-    estimator, problem, key = config.build(3 * BLOCK), _problem(), jax.random.key(3)
+    estimator, problem, key = build_estimator(config, 3 * BLOCK), _problem(), jax.random.key(3)
     assert estimator.epochs == [(2, 0, 1)]
     batches = [problem.source.draw(jnp.asarray(0), key, BLOCK)[1] for key in jax.random.split(key, 3)]
     stored = jax.tree.map(lambda *parts: jnp.stack(parts), *batches)
@@ -193,7 +200,7 @@ def test_one_epoch_is_the_recursion_of_the_docstring() -> None:
 
     start = np.linspace(-0.5, 0.5, 12)
     start -= start.mean()
-    run = jax.jit(lambda theta: estimator.go_on(Problem(ONE_HOT, Stored()), key, theta, jnp.asarray(0)))
+    run = jax.jit(lambda theta: estimator.run_from(Problem(ONE_HOT, Stored()), key, theta, jnp.asarray(0)))
     curve, used = run(jnp.asarray(start, jnp.float32))
     assert int(used) == 3
 
@@ -234,13 +241,30 @@ def test_values_out_of_range_are_refused(changes, message) -> None:
 
 def test_a_budget_too_small_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="too small"):
-        VRTDConfig().build(1000)
+        build_estimator(VRTDConfig(), 1000)
     with pytest.raises(ConfigurationError, match="too small"):
-        TDConfig().build(100)
+        build_estimator(TDConfig(), 100)
     with pytest.raises(ConfigurationError, match="step_size"):
         TDConfig(step_size=-1.0)
     with pytest.raises(ConfigurationError, match="horizon"):
         MonteCarloConfig(horizon=600)
+
+
+def test_a_configuration_from_elsewhere_builds_its_own_estimator() -> None:
+    class Stranger:
+        exploration = 0.0
+        sums_returns = False
+
+        def build(self, samples):
+            return ("built", samples)
+
+    assert isinstance(Stranger(), EstimatorConfig)
+    assert build_estimator(Stranger(), 3000) == ("built", 3000)
+    with pytest.raises(ConfigurationError, match="int is no estimator; give it a method build"):
+        build_estimator(3, 3000)  # type: ignore[arg-type]
+    for config in (VRTDConfig(), TDConfig(), LSTDConfig(), MonteCarloConfig()):
+        assert isinstance(config, EstimatorConfig)
+        assert type(build_estimator(config, 8000)).__name__ == type(config).__name__.removesuffix("Config")
 
 
 def test_features_that_depend_on_each_other_are_refused() -> None:
@@ -266,7 +290,7 @@ def test_every_configuration_draws_its_budget_and_no_more() -> None:
                     growth=growth, inner_fraction=share, rate_fraction=rate, exploration=0.3 * (rate > 0)
                 )
                 for samples in (8_000, 32_000, 200_000):
-                    assert config.build(samples).samples[-1] == samples
+                    assert build_estimator(config, samples).samples[-1] == samples
 
 
 def test_segments_use_up_the_budget() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from algorithms.features import FourierFeatures
+from algorithms.policy_evaluation.build import build_estimator
 from algorithms.policy_evaluation.config import LSTDConfig
 from algorithms.policy_evaluation.problem import Problem
 from l2t.errors import ConfigurationError
@@ -142,7 +143,7 @@ def test_least_squares_on_a_stream_finds_the_quadratic_values_of_a_linear_system
     vector = VectorEnvironment(_linear_quadratic(), 50)
     source = PolicySource(vector, _linear, lambda o: 6.0 * o["teacher"])
     features = FourierFeatures.create(jax.random.key(3), 2, 60, 1.0)
-    estimator = LSTDConfig(ridge=1e-2).build(100_000)
+    estimator = build_estimator(LSTDConfig(ridge=1e-2), 100_000)
     estimate = jax.jit(lambda key: estimator.run(Problem(features, source), key))(jax.random.key(0))
     pair = _draw(source, 5000, seed=7).pair[:, 20:].reshape(-1, 2)
     found = np.asarray(features.value(estimate.theta[-1], jnp.asarray(pair)))
