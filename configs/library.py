@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from configs.build import experiment_config, read_config
-from configs.command_line import compose_config, shorthand
+from configs.command_line import compose_config
+from configs.fields import path_fields
+from configs.overrides import expand_home, make_absolute, quoted_path, shorthand
 from configs.record import plain
 from configs.schema import ExperimentConfig
 from l2t.config import check_choice
@@ -45,7 +47,7 @@ def compose(overrides: Sequence[str] = ()) -> ExperimentConfig:
     Raises:
         ConfigurationError: a key or value is wrong; the message lists what is possible.
     """
-    return experiment_config(compose_config([shorthand(override) for override in overrides]))
+    return experiment_config(compose_config(_typed(overrides)))
 
 
 def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None = None) -> TrainedRun:
@@ -67,7 +69,7 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
             return TrainedRun(path, run(composed, path))
     chosen = run_dir or composed.run_dir
     with claimed(Path(chosen or _dated(composed)), numbered=chosen is None) as path:
-        overrides = [] if isinstance(config, ExperimentConfig) else [str(override) for override in config]
+        overrides = [] if isinstance(config, ExperimentConfig) else _typed(config)
         with writing(path):
             (path / ".hydra").mkdir(exist_ok=True)
         write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(_described(composed)))
@@ -157,6 +159,13 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     finally:
         trackers.finish(status)
     return result
+
+
+def _typed(overrides: Sequence[str]) -> list[str]:
+    """Overrides as Hydra wants them; paths are meant from the working directory of now."""
+    given = [shorthand(expand_home(quoted_path(override))) for override in overrides]
+    paths = path_fields(compose_config(given))
+    return [make_absolute(override, paths) for override in given]
 
 
 def _dated(config: ExperimentConfig) -> Path:

@@ -17,7 +17,17 @@ from l2t.rl.algorithm import BuildContext, FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.evaluation import evaluate
 from l2t.rl.policy import Memoryless
-from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end, two_state_cycle
+from l2t.rl.rollout import collect
+from l2t.rl.vector import VectorEnvironment
+from tests.support.probes import (
+    Probe,
+    constant_reward,
+    delayed_credit,
+    recall,
+    signal_following,
+    tempting_end,
+    two_state_cycle,
+)
 
 FAST = {
     "num_steps": 16,
@@ -92,7 +102,12 @@ def test_every_step_schedule_improves_the_policy(schedule: str) -> None:
     # Doing nothing scores -E[(x + y/2)²] = -5/12 a step.
     assert float(score["average_reward"]) > -0.15
     step_size = float(metrics["train/step_size"])
-    assert step_size == pytest.approx({"constant": 1.0, "sqrt": 60**-0.5}.get(schedule, step_size))
+    if schedule == "adaptive":  # its own test below; here it has left where it began, by factors of 1.5
+        factors = np.log(step_size) / np.log(1.5)
+        assert abs(factors) > 0.5
+        assert factors == pytest.approx(round(factors), abs=1e-3)
+    else:
+        assert step_size == pytest.approx({"constant": 1.0, "sqrt": 60**-0.5}[schedule])
 
 
 def test_a_narrow_clip_holds_the_policy_back() -> None:
@@ -205,3 +220,58 @@ def test_an_actor_on_the_student_group_can_have_a_privileged_critic() -> None:
     assert algorithm.roles == ("student",)
     x = np.array([[-0.7], [0.7]], np.float32)
     np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("memory", "method"), [("none", "behaviour_cloning"), ("gru", "behaviour_cloning"), ("gru", "dagger")]
+)
+def test_only_a_student_with_a_memory_recalls_what_it_saw_once(memory: str, method: str) -> None:
+    """The frozen teacher plays the cue; a student without a memory can do no better than -7/24 a step."""
+
+    def cue(parameters: Any) -> Any:
+        return Memoryless(lambda o: DiagonalGaussian(0.5 * o["teacher"][..., 1:2] + parameters, jnp.zeros(1)))
+
+    student = StudentConfig(
+        memory=memory,
+        memory_size=16,
+        memory_chunk=8,
+        epochs=4,
+        minibatches=4,
+        learning_rate=5e-3,
+        network=NetworkConfig((32,)),
+    )
+    config = DistillationConfig("runs/teacher", method=method, num_steps=16, student=student)
+    frozen = FrozenPolicy(cue, lambda: jnp.float32(0.0), "probe", 0)
+    algorithm, state, _ = _train(config, recall(), 120, num_envs=32, load_policy=lambda run, role: frozen)
+    score = float(
+        evaluate(recall(), algorithm.policy(state.learnt, "student"), jax.random.key(9), 256)["average_reward"]
+    )
+    assert score > -0.03 if memory == "gru" else -7 / 24 - 0.05 < score < -7 / 24 + 0.03
+
+
+def test_a_students_memory_goes_on_from_batch_to_batch_with_its_environments() -> None:
+    """After a batch it remembers, in each environment, what stepping the old weights through the batch leaves."""
+    config = LearnToTeachConfig(
+        teacher=SPMDConfig(**FAST),
+        student=StudentConfig(memory="gru", memory_size=5, memory_chunk=4, epochs=1, minibatches=4),
+    )
+    algorithm, state, _ = _train(config, recall(5), 2)
+    agent = algorithm.agent
+    student = state.learnt.agent.student
+    policy = agent.behaviour(state.learnt.agent)
+    vector = VectorEnvironment(algorithm.environment, 16)
+    key = jax.random.split(state.key, 4)[1]
+    _, trajectory, _ = jax.jit(lambda: collect(vector, policy, state.transient.environments, key, 16))()
+    memory = student.carry
+    for t in range(16):
+        observation = jax.tree.map(lambda x, t=t: x[t], trajectory.observation)
+        memory, _ = agent.student.policy(student).step(memory, observation, trajectory.first[t])
+    after, _ = jax.jit(algorithm.iterate)(state)
+    np.testing.assert_allclose(after.learnt.agent.student.carry, memory, atol=1e-5)
+
+
+def test_chunks_that_do_not_fit_are_refused() -> None:
+    student = StudentConfig(memory="gru", memory_chunk=5, minibatches=4)
+    config = LearnToTeachConfig(teacher=SPMDConfig(**FAST), student=student)
+    with pytest.raises(ConfigurationError, match=r"does not split into chunks of algorithm\.student\.memory_chunk=5"):
+        _train(config, recall(), 1)

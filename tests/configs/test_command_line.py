@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.command_line import prepare, resume_overrides, shorthand
+from configs.command_line import prepare, resume_overrides
+from configs.overrides import shorthand
 from l2t.errors import ConfigurationError, RunDirectoryError
 from scripts.train import main
 

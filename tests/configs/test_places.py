@@ -5,7 +5,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.command_line import _quote, prepare, quoted_path, resume_overrides, sweep_claimed
+from configs.command_line import prepare, resume_overrides
+from configs.overrides import quote, quoted_path
+from configs.places import sweep_claimed
 from l2t.errors import ConfigurationError, RunDirectoryError
 
 
@@ -44,7 +46,7 @@ def test_any_name_that_a_shell_hands_over_is_the_name(tmp_path, monkeypatch, nam
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_quoting_gives_back_the_same_text(text):
-    assert value(f"run_dir={_quote(text)}") == text
+    assert value(f"run_dir={quote(text)}") == text
 
 
 def test_what_is_quoted_for_hydra_already_and_no_place_at_all_stay(tmp_path, monkeypatch):

@@ -16,7 +16,9 @@ from envs.mujoco.task import Start, load_model, uniform_start
 from envs.observation import History, ObservationNoise, StudentView, policy_units
 from envs.physics.base import Reads
 from envs.physics.config import PhysicsConfig
-from l2t.rl.rollout import Decision, collect
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.policy import Memoryless
+from l2t.rl.rollout import collect
 from l2t.rl.vector import VectorEnvironment, scale_action
 
 KP, KD, REDRAW, ALARM = 4.0, 0.5, 5, 40
@@ -114,9 +116,7 @@ def test_memory_and_control_law_equal_a_loop_over_c_mujoco(env):
 def test_what_a_task_draws_is_drawn_anew_in_time_and_in_every_instance(env):
     vector = VectorEnvironment(env, 16)
 
-    def idle(observation, key):
-        return Decision(jnp.zeros((16, 1)), jnp.zeros(16))
-
+    idle = Memoryless(lambda observation: DiagonalGaussian(jnp.zeros((16, 1)), jnp.zeros(1)))
     state = vector.init(jax.random.key(0), staggered=False)
     state, trajectory, _ = jax.jit(lambda s: collect(vector, idle, s, jax.random.key(1), ALARM + 10))(state)
     command, clock = np.asarray(trajectory.observation["teacher"])[..., 2], np.asarray(trajectory.observation["clock"])

@@ -21,8 +21,10 @@ from envs.mujoco.task import load_model
 from envs.physics.base import MAX_SPEED, Reads
 from envs.physics.config import PhysicsConfig
 from envs.physics.native import NativeEngine
+from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.evaluation import evaluate
-from l2t.rl.rollout import Decision, collect
+from l2t.rl.policy import Memoryless
+from l2t.rl.rollout import collect
 from l2t.rl.vector import VectorEnvironment
 
 ROOT = Path(__file__).parents[2]
@@ -35,10 +37,10 @@ def exploding(task: str) -> MujocoEnvironment:
     return MujocoConfig(task, randomise=TOO_STRONG, student_previous_action=True).build(PhysicsConfig("native"))
 
 
-def full_speed(observation, key) -> Decision:
-    count = observation["teacher"].shape[0]
-    action = jnp.sign(jax.random.normal(key, (count, 6)))
-    return Decision(action, jnp.zeros(count))
+@Memoryless
+def full_speed(observation) -> DiagonalGaussian:
+    """Almost every draw lies beyond the bounds."""
+    return DiagonalGaussian(jnp.zeros((observation["teacher"].shape[0], 6)), jnp.full(6, 8.0))
 
 
 def test_a_failed_step_ends_the_episode_unpaid_and_shows_the_last_state_again():

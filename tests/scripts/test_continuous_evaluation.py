@@ -14,8 +14,9 @@ import pytest
 
 from algorithms.policy_evaluation.config import LSTDConfig, VRTDConfig
 from algorithms.policy_evaluation.problem import BLOCK
-from configs.build import experiment_config, load_run, read_config
+from configs.build import experiment_config, read_config
 from configs.command_line import compose_config
+from configs.loading import load_run
 from l2t.errors import ConfigurationError
 from l2t.report.study import StudyContext
 from scripts import studies

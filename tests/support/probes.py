@@ -117,3 +117,19 @@ def tempting_end(reset_cost: float) -> Probe:
         return memory, ends.astype(jnp.float32), ends
 
     return Probe(lambda key: jnp.ones(1), advance, reset_cost=reset_cost)
+
+
+def recall(steps: int = 8) -> Probe:
+    """A cue in [-1, 1] is shown to the student once, as an episode begins; r = -(a - cue)² at every step.
+
+    The teacher sees (what the student sees, cue). Without a memory the best student scores -(1 - 1/steps)/3 a step.
+    """
+
+    def start(key: Any) -> Any:
+        cue = jax.random.uniform(key, minval=-1.0, maxval=1.0)
+        return jnp.array([cue, cue])
+
+    def advance(key: Any, memory: Any, action: Any) -> tuple[Any, Any, Any]:
+        return jnp.array([0.0, memory[1]]), -((action - memory[1]) ** 2), False
+
+    return Probe(start, advance, size=2, student_size=1, episode_length=steps)
