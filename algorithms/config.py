@@ -190,7 +190,7 @@ class StudentConfig:
     learning_rate_schedule: str = field(default="linear", metadata=FIXED)
     max_grad_norm: float = 0.5
     memory: str = field(default="none", metadata=FIXED)
-    memory_size: int = field(default=128, metadata=FIXED)
+    memory_size: int = field(default=64, metadata=FIXED)
     memory_chunk: int = 32
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig((256, 256)))
 

@@ -1,4 +1,4 @@
-"""A configuration as a file would hold it, so that readers find a run that was started from Python too."""
+"""A configuration as a YAML would hold it: for the defaults in front of a file, and for runs started from Python."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+NO_VALUE = object()
+"""What stands for a value that no YAML can hold."""
 
-def plain(config: Any) -> Any:
-    """Dataclasses as mappings with their `_target_`, down to what YAML knows; the inverse of instantiating them."""
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        target = f"{type(config).__module__}.{type(config).__qualname__}"
-        values = {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(config) if f.init}
-        return {"_target_": target, **values}
-    if isinstance(config, Mapping):
-        return {str(key): plain(value) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [plain(value) for value in config]
-    return config
+
+def plain(value: Any) -> Any:
+    """Dataclasses as mappings with their `_target_`, down to what YAML knows; the inverse of instantiating them.
+
+    What YAML does not know is left out of the mapping that it stands in; alone it is `NO_VALUE`.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        value = {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | {
+            f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init
+        }
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        items = {str(key): plain(item) for key, item in value.items()}
+        return {key: item for key, item in items.items() if item is not NO_VALUE}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return NO_VALUE

@@ -27,6 +27,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from configs.record import plain
 from l2t.errors import ConfigurationError
 
 _FIELDS = "fields/"
@@ -182,8 +183,7 @@ def _defaults(place: str, target: str) -> dict[str, Any]:
         values = {field.name: _default(field) for field in dataclasses.fields(called) if field.init}
     else:
         values = {name: "???" if p.default is p.empty else p.default for name, p in _parameters(called).items()}
-    plain = {name: _plain(value) for name, value in values.items()}
-    return {"_target_": target} | {name: value for name, value in plain.items() if value is not _NO_VALUE}
+    return {"_target_": target} | plain(values)
 
 
 def _parameters(called: Any) -> dict[str, inspect.Parameter]:
@@ -198,26 +198,6 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return "???" if field.default is dataclasses.MISSING else field.default
-
-
-_NO_VALUE = object()
-
-
-def _plain(value: Any) -> Any:
-    """The value as a YAML would write it, or `_NO_VALUE`."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kind = type(value)
-        value = {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | {
-            f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init
-        }
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping):
-        items = {str(key): _plain(item) for key, item in value.items()}
-        return {key: item for key, item in items.items() if item is not _NO_VALUE}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return _NO_VALUE
 
 
 Plugins.instance().register(_Configs)

@@ -140,7 +140,7 @@ def test_a_choice_within_an_algorithm_leaves_nothing_of_the_default_one():
         ([], "algorithm.teacher.ratio_clip", math.inf),
         ([], "algorithm.teacher.entropy", 0.05),
         ([], "total_steps", 2_000_000),
-        ([], "tracking.wandb.mode", "offline"),
+        ([], "tracking.wandb.mode", None),
         ([], "tracking.wandb.entity", None),
         (["algorithm=spmd"], "algorithm.ratio_clip", 0.5),
         (["algorithm=ppo"], "algorithm.discount", 0.99),

@@ -49,7 +49,7 @@ FACES = pytest.mark.parametrize("make", [gymnasium.make, make_vector, make_sync]
         ({"healthy_angle": "wide"}, "healthy_angle='wide' must be a number"),
         ({"randomise": 3}, "randomise=3 must map"),
         ({"randomise": []}, r"randomise=\[\] must map"),
-        ({"randomise": {"body_mass": 2.0}}, r"body_mass must be \[low, high\]"),
+        ({"randomise": {"body_mass": 2.0}}, r"body_mass=2.0 must be two numbers, \[low, high\]"),
         ({"randomise": {"body_mas": [0.5, 2.0]}}, "'body_mas'"),
         ({"physics": None}, "physics.engine=None"),
         ({"physics": {"engine": "native"}}, "physics.engine="),

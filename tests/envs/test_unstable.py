@@ -140,8 +140,9 @@ def test_collecting_counts_failures_and_goes_on_with_new_episodes():
 def test_evaluation_counts_what_was_earned_before_the_failure():
     env = exploding("half_cheetah")
 
-    def policy(observation, key):
-        return jnp.sign(jnp.sin(100.0 * observation["teacher"][:, :6]))
+    @Memoryless
+    def policy(observation):
+        return DiagonalGaussian(jnp.sign(jnp.sin(100.0 * observation["teacher"][:, :6])), jnp.zeros(6))
 
     found = jax.jit(lambda key: evaluate(env, policy, key, 4))(jax.random.key(0))
     assert all(np.isfinite(value) for value in found.values())
@@ -161,7 +162,7 @@ def test_a_run_whose_physics_keeps_failing_stops_with_one_line_and_leaves_nothin
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(lines) == 1, done.stderr
     assert "The physics failed in " in lines[0]
-    assert "% of the transitions of iteration 1 (environment step 1,024, seed 0)" in lines[0]
+    assert "% of the transitions of iteration 1 (environment step 512, seed 0)" in lines[0]
     assert not list(working.iterdir())
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
 

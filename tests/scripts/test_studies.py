@@ -89,7 +89,7 @@ def test_epochs_that_lead_away_are_reported_with_the_cure() -> None:
     methods = {"vrtd": VRTDConfig(), "skipping": VRTDConfig(skip=10, inner_fraction=0.5)}
     lines: list[str] = []
     study = replace(SMALL, processes={"ring": ring(3, 0.06)}, methods=methods, baseline="")
-    (note,) = study.run(0, lines.append).notes
+    (note,) = study.run(replace(CONTEXT, notice=lines.append)).notes
     assert note.startswith("vrtd on ring: The epochs are unstable in")
     assert note.endswith("give skip=10 or step_size=0.1.")
     assert f"warning: {note}" in lines

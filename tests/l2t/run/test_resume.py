@@ -23,6 +23,7 @@ OVERRIDES = [
     *("algorithm=l2t", "env=hopper", "physics=native", "num_envs=8", "physics.threads=1", "seed=3"),
     *("algorithm.teacher.num_steps=8", "algorithm.teacher.epochs=1", "algorithm.teacher.minibatches=2"),
     *("algorithm.student.epochs=1", "algorithm.student.minibatches=2", "env.student_stack=2"),
+    *("algorithm.student.memory=gru", "algorithm.student.memory_size=8", "algorithm.student.memory_chunk=4"),
     *(f"total_steps={TOTAL}", f"eval_every={50 * ITERATION}", "eval_episodes=2"),
     *(f"checkpoint_every={20 * ITERATION}", "report=false", "video=false"),
 ]
