@@ -15,7 +15,7 @@ train: $(VENV)/.installed
 	$(BIN)/python scripts/train.py $(ARGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: $(VENV)/.installed .venv-bench/.installed
 	$(BIN)/python scripts/benchmark.py --sb3-python .venv-bench/bin/python $(ARGS)

@@ -1,5 +1,22 @@
 """JAX as the entry points set it up; above all with the cache of compiled programs on."""
 
+import os
+
+import jax
+import pytest
+
 from l2t.runtime import configure
 
 configure()
+
+
+@pytest.fixture(scope="module")
+def quick_compile():
+    """Programs that run for a moment: compiling them fast, here and in processes, matters more than their speed."""
+    before = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before == "1")
+    if before is None:
+        del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]

@@ -11,6 +11,8 @@ from l2t_commands import ROOMS
 from scripts.command_line import progress
 from tests.support.synthetic_runs import write_run
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
