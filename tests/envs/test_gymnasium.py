@@ -18,6 +18,8 @@ from envs.config import MUJOCO_TASKS
 from envs.rendering import rendering_available
 from l2t.errors import ConfigurationError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SLIM = "l2t/InvertedPendulum-v5"
 needs_opengl = pytest.mark.skipif(rendering_available() is not None, reason=str(rendering_available()))
 

@@ -12,7 +12,10 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    return write_checkpointed_run(tmp_path_factory.mktemp("run") / "a", "env=inverted_pendulum")
+    """With a student that remembers."""
+    memory = ["algorithm.student.memory=gru", "algorithm.student.memory_chunk=8"]
+    overrides = ["env=inverted_pendulum", "algorithm=l2t", *memory]
+    return write_checkpointed_run(tmp_path_factory.mktemp("run") / "a", *overrides)
 
 
 def test_every_role_is_evaluated_from_the_checkpoint(run_dir):

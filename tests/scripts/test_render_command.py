@@ -14,7 +14,10 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    return write_checkpointed_run(tmp_path_factory.mktemp("run") / "a", "env=inverted_pendulum", "algorithm=l2t")
+    """With a student that remembers."""
+    memory = ["algorithm.student.memory=gru", "algorithm.student.memory_chunk=8"]
+    overrides = ["env=inverted_pendulum", "algorithm=l2t", *memory]
+    return write_checkpointed_run(tmp_path_factory.mktemp("run") / "a", *overrides)
 
 
 @pytest.fixture
