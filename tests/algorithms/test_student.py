@@ -17,6 +17,7 @@ from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.learner import Judgement
 from l2t.rl.types import Trajectory
 from tests.support.probes import signal_following
+from tests.support.trajectories import ENVS, TIME, random_trajectory
 
 POLICY = DiagonalGaussian(jnp.array([[0.5, -1.0], [0.0, 0.0]]), jnp.array([0.0, 0.1]))
 BATCH = {
@@ -84,3 +85,17 @@ def test_the_policy_gradient_term_moves_towards_better_actions(direction: float)
     moved = student.actor.apply(after.actor.weights, observation["student"]).mean
     before = student.actor.apply(state.actor.weights, observation["student"]).mean
     assert float((moved - before).mean()) * direction > 0.001
+
+
+@pytest.mark.parametrize("memory", ["none", "gru"])
+def test_a_student_learns_the_statistics_of_what_it_sees(memory: str) -> None:
+    """Its group, and with a memory the previous actions too."""
+    config = StudentConfig(memory=memory, memory_size=4, memory_chunk=4, minibatches=2, network=NetworkConfig((8,)))
+    student = Student(config, signal_following().spec, ENVS, iterations=100)
+    trajectory = random_trajectory(0)
+    judgement = Judgement(DiagonalGaussian(trajectory.action, jnp.zeros(1)), trajectory.reward)
+    state, _ = jax.jit(student.learn)(student.init(jax.random.key(0)), trajectory, judgement, jax.random.key(1))
+    groups = ("student", "previous_action") if memory == "gru" else ("student",)
+    seen = np.concatenate([np.asarray(trajectory.observation[g]).reshape(TIME * ENVS, -1) for g in groups], axis=1)
+    np.testing.assert_allclose(state.actor.normaliser.mean, seen.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(state.actor.normaliser.variance, seen.var(axis=0), rtol=1e-3)
