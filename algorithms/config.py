@@ -79,6 +79,7 @@ class SPMDConfig(ActorCriticConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_range("algorithm.max_step_size", self.max_step_size, 0.0, open_low=True)
         check_range("algorithm.min_step_size", self.min_step_size, 0.0, self.max_step_size, open_low=True)
         check_choice("algorithm.step_schedule", self.step_schedule, ("adaptive", "constant", "sqrt"))
         check_range("algorithm.step_size", self.step_size, 0.0, open_low=True)

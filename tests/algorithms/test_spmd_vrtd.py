@@ -232,6 +232,7 @@ def test_the_reset_cost_decides_whether_an_end_is_worth_it(reset_cost: float, en
         ({"critic_step_size": 1.5}, {}, "algorithm.critic_step_size=1.5 is out of range"),
         ({}, {"trace_decay": 2.0}, "trace_decay=2.0 is out of range"),
         ({}, {"step_schedule": "cubic"}, "step_schedule='cubic' is not known"),
+        ({}, {"max_step_size": float("nan")}, "max_step_size=nan is out of range"),
         ({}, {"step_size": 100.0}, "step_size=100.0 is out of range"),
         ({}, {"critic_coefficient": 1.0}, "algorithm.actor.critic_coefficient belongs to SPMD's neural critic"),
         ({}, {"reward_rate_step": 0.5}, "algorithm.actor.reward_rate_step belongs to"),
