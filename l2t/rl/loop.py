@@ -156,7 +156,8 @@ class Loop:
         learnt, transient = state.learnt, state.transient
         environments, collected, metrics = self._collect(learnt, transient.environments, collect_key)
         store, batch = self.experience.exchange(transient.store, collected, store_key)
-        reward, reward_metrics = self.reward.learn(learnt.reward, batch, reward_key)
+        behaviour = self.agent.behaviour(learnt.agent)
+        reward, reward_metrics = self.reward.learn(learnt.reward, batch, behaviour, reward_key)
         agent, agent_metrics = self.agent.learn(learnt.agent, self.reward.relabel(reward, batch), agent_keys)
         steps = {f"env_steps/{role}": jnp.asarray(self.num_steps * n) for role, n in self.agent.drivers.items()}
         state = RunState(Learnt(agent, reward), Transient(environments, store), state.iteration + 1, key)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from jaxtyping import Array, Key, PyTree
 
+from l2t.rl.policy import Policy
 from l2t.rl.types import Metrics, Trajectory
 
 
@@ -16,12 +17,14 @@ class Reward(Protocol):
         """Parameters and optimiser; `()` where there are none."""
         ...
 
-    def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[PyTree, Metrics]:
-        """One step on a batch, before it is relabelled."""
+    def learn(
+        self, state: PyTree, trajectory: Trajectory, policy: Policy, key: Key[Array, ""]
+    ) -> tuple[PyTree, Metrics]:
+        """One step on a batch that `policy` collected, before it is relabelled."""
         ...
 
     def relabel(self, state: PyTree, trajectory: Trajectory) -> Trajectory:
-        """The batch with this reward in place of the task's."""
+        """The batch, and what is replayed with it, with this reward in place of the task's."""
         ...
 
 
@@ -33,9 +36,11 @@ class TaskReward:
         del key
         return ()
 
-    def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[PyTree, Metrics]:
+    def learn(
+        self, state: PyTree, trajectory: Trajectory, policy: Policy, key: Key[Array, ""]
+    ) -> tuple[PyTree, Metrics]:
         """Nothing."""
-        del trajectory, key
+        del trajectory, policy, key
         return state, {}
 
     def relabel(self, state: PyTree, trajectory: Trajectory) -> Trajectory:

@@ -83,6 +83,26 @@ class Environment(Protocol):
 
 
 @struct.dataclass
+class Transitions:
+    """Single steps, of any age and in any order; every leaf has the same leading axes.
+
+    Attributes:
+        observation: what the behaviour policy saw.
+        action: the behaviour's action, in policy units.
+        reward: of the step.
+        following: the state that comes after, as `Trajectory.following` has it.
+        terminated, truncated: how the step ended.
+    """
+
+    observation: Observation
+    action: Float[Array, "*batch action"]
+    reward: Float[Array, " *batch"]
+    following: Observation
+    terminated: Bool[Array, " *batch"]
+    truncated: Bool[Array, " *batch"]
+
+
+@struct.dataclass
 class Trajectory:
     """T steps of N environments; every leaf has leading axes `[time, env]`.
 
@@ -93,6 +113,7 @@ class Trajectory:
         action, log_prob: the behaviour's action (policy units) and its log-density.
         reward, terminated, truncated: outcome of the step; the two flags are never merged.
         final_observation: observation after the last step (after any reset), leading axis `[env]`.
+        replayed: steps drawn from all that is remembered, `[update, row, ...]`; None where nothing is.
     """
 
     observation: Observation
@@ -104,6 +125,7 @@ class Trajectory:
     terminated: Bool[Array, "time env"]
     truncated: Bool[Array, "time env"]
     final_observation: Observation
+    replayed: Transitions | None = None
 
     def following(self) -> Observation:
         """The state that comes after each transition in the average-reward setting, `[time, env, ...]`.
@@ -118,12 +140,19 @@ class Trajectory:
 
         return jax.tree.map(select, self.observation, self.final_observation, self.successor)
 
+    def transitions(self) -> Transitions:
+        """Its steps one by one, `[time, env, ...]`."""
+        return Transitions(
+            self.observation, self.action, self.reward, self.following(), self.terminated, self.truncated
+        )
+
     def of_environments(self, part: slice) -> Trajectory:
         """The same steps of some of the environments."""
         steps = {name: getattr(self, name) for name in _PER_STEP}
         return Trajectory(
             **jax.tree.map(lambda x: x[:, part], steps),
             final_observation=jax.tree.map(lambda x: x[part], self.final_observation),
+            replayed=self.replayed,
         )
 
 

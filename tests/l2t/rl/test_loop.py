@@ -40,7 +40,7 @@ class Growing:
     def init(self, key: Any) -> Any:
         return jnp.zeros(())
 
-    def learn(self, state: Any, trajectory: Any, key: Any) -> Any:
+    def learn(self, state: Any, trajectory: Any, policy: Any, key: Any) -> Any:
         return state + 1.0, {"train/seen": trajectory.reward.mean()}
 
     def relabel(self, state: Any, trajectory: Any) -> Any:
