@@ -22,13 +22,18 @@ from algorithms.config import (
 from algorithms.distillation import FrozenTeacher
 from algorithms.learn_to_teach import LearnToTeach
 from algorithms.ppo import PPO
+from algorithms.replay.config import ReplayConfig
+from algorithms.replay.learner import ReplayActorCritic
 from algorithms.spmd import SPMD
 from algorithms.spmd_vrtd import SPMDVRTD
 from algorithms.student import Student
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import Algorithm, BuildContext
+from l2t.rl.experience import Experience, Fresh
 from l2t.rl.learner import Teacher
 from l2t.rl.loop import Loop, Solo
+from l2t.rl.replay import Replay
+from l2t.runtime import free_memory
 
 
 @singledispatch
@@ -62,6 +67,11 @@ def _(config: SPMDVRTDConfig, context: BuildContext) -> Teacher:
     return SPMDVRTD(config, context.environment.spec, context.network, context.iterations(config.actor.num_steps))
 
 
+@learner.register
+def _(config: ReplayConfig, context: BuildContext) -> Teacher:
+    return ReplayActorCritic(config, context.environment.spec, context.num_envs)
+
+
 @build.register
 def _(config: ActorCriticConfig, context: BuildContext) -> Algorithm:
     return _solo(config, config.observation, context)
@@ -70,6 +80,11 @@ def _(config: ActorCriticConfig, context: BuildContext) -> Algorithm:
 @build.register
 def _(config: SPMDVRTDConfig, context: BuildContext) -> Algorithm:
     return _solo(config, config.actor.observation, context)
+
+
+@build.register
+def _(config: ReplayConfig, context: BuildContext) -> Algorithm:
+    return _solo(config, config.observation, context)
 
 
 @build.register
@@ -82,7 +97,8 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         num_envs=context.num_envs,
         student_envs=student_envs,
     )
-    return Loop(context.environment, agent, context.num_envs, num_steps)
+    experience = _experience(config.teacher, context)
+    return Loop(context.environment, agent, context.num_envs, num_steps, experience=experience)
 
 
 @build.register
@@ -106,7 +122,31 @@ def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
 def _solo(config: TeacherConfig, role: str, context: BuildContext) -> Algorithm:
     _check_parts(config, config.num_steps * context.num_envs, "")
     agent = Solo(learner(config, context), role, context.num_envs)
-    return Loop(context.environment, agent, context.num_envs, config.num_steps)
+    experience = _experience(config, context)
+    return Loop(context.environment, agent, context.num_envs, config.num_steps, experience=experience)
+
+
+def _experience(config: TeacherConfig, context: BuildContext) -> Experience:
+    """What the configuration's learner learns from."""
+    if not isinstance(config, ReplayConfig):
+        return Fresh()
+    spec = context.environment.spec
+    floats = 2 * spec.observation_sizes[config.observation] + spec.action_size + 1
+    _check_memory(config.buffer_size, 4 * floats + 2, context.num_seeds)
+    return Replay(
+        config.buffer_size, config.updates(context.num_envs), config.batch_size, (config.observation,), config.n_step
+    )
+
+
+def _check_memory(steps: int, bytes_each: int, num_seeds: int) -> None:
+    needed, free = steps * bytes_each * num_seeds, free_memory()
+    if needed > free:
+        seeds = f" for each of {num_seeds} seeds" if num_seeds > 1 else ""
+        fits = max(1, int(0.5 * free) // (bytes_each * num_seeds))
+        raise ConfigurationError(
+            f"algorithm.buffer_size={steps:,} steps of {bytes_each} bytes{seeds} take {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free; half of that holds algorithm.buffer_size={fits}."
+        )
 
 
 def _student(config: StudentConfig, context: BuildContext, num_steps: int) -> Student:

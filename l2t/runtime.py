@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import psutil
 
 from l2t.errors import ConfigurationError, MissingDependencyError
 
@@ -70,6 +71,21 @@ def versions() -> dict[str, str]:
     found["device"] = f"{device.platform} ({kind}, {jax.device_count()} device(s), {os.cpu_count()} CPUs)"
     found["matmul_precision"] = str(_matmul_precision())
     return found
+
+
+def free_memory() -> int:
+    """Bytes that the device can still take; a container's limit counts."""
+    device = _device()
+    if device.platform != "cpu":
+        memory = device.memory_stats() or {}
+        if "bytes_limit" in memory:
+            return memory["bytes_limit"] - memory["bytes_in_use"]
+    free = psutil.virtual_memory().available
+    try:
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return free
+    return min(free, limit - used)
 
 
 def _device() -> Any:

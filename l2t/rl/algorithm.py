@@ -100,6 +100,7 @@ class BuildContext:
         total_steps: environment steps of the whole run, for schedules.
         network: sizes and activation of the networks that have no configuration of their own.
         load_policy: reads the policy of a role from a run directory.
+        num_seeds: independent runs that are batched into one program.
     """
 
     environment: Environment
@@ -107,6 +108,7 @@ class BuildContext:
     total_steps: int
     network: NetworkConfig
     load_policy: Callable[[str, str], FrozenPolicy] = field(default=lambda run, role: _no_policies(run, role))
+    num_seeds: int = 1
 
     def iterations(self, num_steps: int) -> int:
         """Iterations of the run with roll-outs of `num_steps`."""

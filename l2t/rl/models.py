@@ -17,7 +17,7 @@ from l2t.rl.memory import Memory, NoMemory
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Observation
 
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": nn.tanh,
     "relu": nn.relu,
     "elu": nn.elu,
@@ -36,7 +36,7 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Features to outputs, over any leading axes."""
-        activation = _ACTIVATIONS[self.activation]
+        activation = ACTIVATIONS[self.activation]
         for width in self.hidden:
             x = activation(nn.Dense(width, kernel_init=nn.initializers.orthogonal(2.0**0.5))(x))
         return nn.Dense(self.outputs, kernel_init=nn.initializers.orthogonal(self.output_gain))(x)

@@ -1,0 +1,266 @@
+"""Off-policy actor-critics: SAC, RVI-SAC and off-policy SPMD are one learner with different targets.
+
+Critics Q_1, Q_2 regress, with a' ~ π(·|s'), α the temperature, c the cost of a reset and Q' slow copies of Q,
+
+    y = r - c [reset] - f + V(s'),    V(s') = min_j Q'_j(s', a') - α log π(a'|s'),
+
+where f, the gain of the regularised process, is what keeps Q from drifting: relative value iteration subtracts a
+function of Q itself, f <- f + κ (mean V - f). A reset is a transition to the next episode's first state. `sac` has
+r + γ V(s') instead, nothing after a termination and no f. The actor minimises, at a reparametrised action a ~ π(·|s),
+
+    E[ α log π(a|s) - min_j Q_j(s, a) + (1/η) (log π(a|s) - log π_k(a|s)) ],
+
+the last term for `spmd_replay` alone; π_k is the policy that collected the newest steps, frozen for an iteration.
+
+Sources: Haarnoja et al., "Soft actor-critic", arXiv 1801.01290; Hisaki and Ono, "RVI-SAC", arXiv 2408.01972; for the
+mirror-descent step Li, Wu and Lan, arXiv 2205.05800, and Wu, Ke and Wu, arXiv 2305.14608.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from algorithms.replay.config import AverageRewardReplayConfig, ReplayConfig, SACConfig, SPMDReplayConfig
+from algorithms.replay.networks import SquashedActor, SquashedPolicy, TwinCritic
+from algorithms.replay.targets import Backup, average_backup, discounted_backup
+from algorithms.reset_cost import ResetCost
+from l2t.rl.distributions import SquashedGaussian
+from l2t.rl.learner import Judgement
+from l2t.rl.models import ModelState
+from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory, Transitions
+
+
+@struct.dataclass
+class Weights:
+    """What the updates of an iteration move."""
+
+    actor: PyTree
+    critics: PyTree
+    targets: PyTree
+    log_temperature: Float[Array, ""]
+    optimisers: dict[str, PyTree]
+    gain: Float[Array, ""]
+
+
+@struct.dataclass
+class ReplayState:
+    """Weights, the actor's normaliser, the cost of a reset, and counters.
+
+    Attributes:
+        actor: weights and the normaliser that actor and critics share.
+        rest: everything else that the updates move.
+        reset_cost: c.
+        reward_rate: exponential average of what the policy earns, without entropy; logged, never learnt from.
+        iteration: how many have been made.
+    """
+
+    actor: ModelState
+    rest: Weights
+    reset_cost: ResetCost
+    reward_rate: Float[Array, ""]
+    iteration: Int[Array, ""]
+
+
+class ReplayActorCritic:
+    """The learner; see the module's docstring.
+
+    Args:
+        config: which one, and its settings.
+        spec: the task, with its `reset_cost`.
+        num_envs: environments of a batch.
+    """
+
+    def __init__(self, config: ReplayConfig, spec: EnvironmentSpec, num_envs: int) -> None:
+        self.config = config
+        self.spec = spec
+        self.actor = SquashedActor.of_group(config.observation, spec, config.network)
+        self.critic = TwinCritic(self.actor.observation_size + spec.action_size, config.network)
+        self.optimiser = optax.flatten(optax.adam(config.learning_rate))
+        self.target_entropy = -float(spec.action_size)
+        self.warm_iterations = -(-config.warm_up // (num_envs * config.num_steps))
+
+    def init(self, key: Key[Array, ""]) -> ReplayState:
+        """Fresh networks; the targets are copies of the critics."""
+        actor_key, critic_key = jax.random.split(key)
+        actor, critics = self.actor.init(actor_key), self.critic.init(critic_key)
+        temperature = self.config.temperature
+        start = self.config.initial_temperature if temperature is None else max(temperature, 1e-8)
+        log_temperature = jnp.log(jnp.asarray(start, jnp.float32))
+        moved = {"actor": actor.weights, "critics": critics, "temperature": log_temperature}
+        optimisers = {name: self.optimiser.init(weights) for name, weights in moved.items()}
+        rest = Weights(actor.weights, critics, critics, log_temperature, optimisers, jnp.zeros(()))
+        return ReplayState(
+            actor=actor,
+            rest=rest,
+            reset_cost=ResetCost.create(self.spec.reset_cost),
+            reward_rate=jnp.zeros(()),
+            iteration=jnp.zeros((), jnp.int32),
+        )
+
+    def policy(self, state: ReplayState) -> SquashedPolicy:
+        """π_k; nearly uniform actions until the warm-up is over."""
+        return SquashedPolicy(self.actor, state.actor, state.iteration < self.warm_iterations)
+
+    def judge(self, state: ReplayState, trajectory: Trajectory) -> Judgement:
+        """π_k as a Gaussian over actions, and min_j Q_j(s, a) less its value at the mode."""
+        policy = self.policy(state).distribution(trajectory.observation)
+        features = self.actor.features(state.actor, trajectory.observation)
+        value = self.critic.smaller(state.rest.critics, features, policy.mode())
+        chosen = self.critic.smaller(state.rest.critics, features, trajectory.action)
+        return Judgement(policy.linearised(), chosen - value)
+
+    def learn(self, state: ReplayState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[ReplayState, Metrics]:
+        """A block of updates on what was drawn from the ring."""
+        replayed = trajectory.replayed
+        if replayed is None:
+            raise TypeError("An off-policy learner needs a Loop whose experience is a Replay.")
+        cost = state.reset_cost.cost if self._averages else jnp.zeros(())
+        rest, metrics = jax.lax.cond(
+            state.iteration >= self.warm_iterations,
+            lambda: self._updates(state, replayed, cost, key),
+            lambda: (state.rest, self._no_metrics()),
+        )
+        earned = (trajectory.reward - cost * trajectory.terminated).mean()
+        rate_step = jnp.where(state.iteration == 0, 1.0, 0.01)
+        state = ReplayState(
+            actor=ModelState(rest.actor, state.actor.normaliser).seen(trajectory.observation[self.actor.group]),
+            rest=rest,
+            reset_cost=self._next_cost(state.reset_cost, trajectory),
+            reward_rate=state.reward_rate + rate_step * (earned - state.reward_rate),
+            iteration=state.iteration + 1,
+        )
+        return state, metrics | {
+            "train/reward_rate": state.reward_rate,
+            "train/temperature": jnp.exp(rest.log_temperature),
+            "train/soft_gain": rest.gain,
+            "train/reset_cost": cost,
+        }
+
+    @property
+    def _averages(self) -> bool:
+        return isinstance(self.config, AverageRewardReplayConfig)
+
+    def _next_cost(self, cost: ResetCost, trajectory: Trajectory) -> ResetCost:
+        config = self.config
+        if not isinstance(config, AverageRewardReplayConfig) or not config.adapt_reset_cost:
+            return cost
+        return cost.update(trajectory.terminated, config.reset_rate, config.reset_cost_step)
+
+    def _updates(
+        self, state: ReplayState, steps: Transitions, cost: Float[Array, ""], key: Key[Array, ""]
+    ) -> tuple[Weights, Metrics]:
+        """Minibatches `[update, row, window]`, in groups of as many as the actor waits for."""
+        delay = self.config.actor_delay
+        batch: dict[str, Any] = {
+            "features": self.actor.features(state.actor, steps.observation),
+            "following": self.actor.features(state.actor, steps.following),
+            "action": steps.action,
+            "reward": steps.reward - cost * steps.terminated,
+            "terminated": steps.terminated,
+            "truncated": steps.truncated,
+        }
+        groups = jax.tree.map(lambda x: x.reshape(-1, delay, *x.shape[1:]), batch)
+        keys = jax.random.split(key, (steps.reward.shape[0] // delay, delay + 1))
+        old = state.actor.weights
+
+        def group(weights: Weights, xs: tuple[dict[str, Any], Array]) -> tuple[Weights, Metrics]:
+            batches, keys = xs
+            metrics: Metrics = {}
+            rows: dict[str, Any] = {}
+            for i in range(delay):
+                rows = jax.tree.map(lambda x, i=i: x[i], batches)
+                weights, metrics = self._update_critics(weights, rows, keys[i])
+            weights, actor_metrics = self._update_actor(weights, rows, old, keys[delay])
+            return weights, metrics | actor_metrics
+
+        weights, metrics = jax.lax.scan(group, state.rest, (groups, keys))
+        return weights, jax.tree.map(jnp.mean, metrics)
+
+    def _update_critics(
+        self, weights: Weights, rows: dict[str, Any], key: Key[Array, ""]
+    ) -> tuple[Weights, Metrics]:
+        config, temperature = self.config, jnp.exp(weights.log_temperature)
+        backup = self._backup(weights, rows, temperature)
+        last = backup.last[:, None, None]
+        following = jnp.take_along_axis(rows["following"], last, axis=1)[:, 0]
+        policy = self.actor.apply(weights.actor, following)
+        action, log_prob = reparametrised(policy, key)
+        value = self.critic.smaller(weights.targets, following, action) - temperature * log_prob
+        target = backup.paid + backup.weight * value
+
+        def loss(critics: PyTree) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
+            one, other = self.critic.apply(critics, rows["features"][:, 0], rows["action"][:, 0])
+            return 0.5 * ((one - target) ** 2 + (other - target) ** 2).mean(), 0.5 * (one + other)
+
+        (error, predicted), gradient = jax.value_and_grad(loss, has_aux=True)(weights.critics)
+        critics, optimisers = self._step(weights, "critics", weights.critics, gradient)
+        targets = optax.incremental_update(critics, weights.targets, config.polyak)
+        gain = weights.gain
+        if isinstance(config, AverageRewardReplayConfig):
+            surplus = value.mean() - gain if config.gain == "relative_value" else (target - predicted).mean()
+            gain = gain + config.gain_step * surplus
+        metrics = {"loss/critic": error, "train/q": predicted.mean()}
+        return replace(weights, critics=critics, targets=targets, optimisers=optimisers, gain=gain), metrics
+
+    def _backup(self, weights: Weights, rows: dict[str, Any], temperature: Float[Array, ""]) -> Backup:
+        config, reward = self.config, rows["reward"]
+        surprise = jnp.zeros_like(reward)
+        if config.n_step > 1:
+            policy = self.actor.apply(weights.actor, rows["features"])
+            surprise = temperature * policy.log_prob(rows["action"])
+        if isinstance(config, SACConfig):
+            return discounted_backup(reward, surprise, rows["terminated"], rows["truncated"], config.discount)
+        # A step that is both a termination and a truncation is a termination.
+        return average_backup(reward, surprise, rows["truncated"] & ~rows["terminated"], weights.gain)
+
+    def _update_actor(
+        self, weights: Weights, rows: dict[str, Any], old: PyTree, key: Key[Array, ""]
+    ) -> tuple[Weights, Metrics]:
+        config, temperature = self.config, jnp.exp(weights.log_temperature)
+        features = rows["features"][:, 0]
+        proximal = 1.0 / config.step_size if isinstance(config, SPMDReplayConfig) else 0.0
+
+        def loss(actor: PyTree) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, ""]]]:
+            policy, noise = self.actor.apply(actor, features), jax.random.normal(key, rows["action"][:, 0].shape)
+            z = policy.mean + jnp.exp(policy.log_std) * noise
+            log_prob = policy.log_prob_of(z)
+            value = self.critic.smaller(weights.critics, features, jnp.tanh(z))
+            total = temperature * log_prob - value
+            moved = jnp.zeros(())
+            if proximal > 0.0:
+                # tanh's slope is in both log-densities: the Gaussians behind say their difference.
+                divergence = policy.base.log_prob(z) - self.actor.apply(old, features).base.log_prob(z)
+                total, moved = total + proximal * divergence, divergence.mean()
+            return total.mean(), (-log_prob.mean(), moved)
+
+        (value, (entropy, moved)), gradient = jax.value_and_grad(loss, has_aux=True)(weights.actor)
+        actor, optimisers = self._step(weights, "actor", weights.actor, gradient)
+        weights = replace(weights, actor=actor, optimisers=optimisers)
+        if config.temperature is None:
+            slope = jnp.exp(weights.log_temperature) * (entropy - self.target_entropy)
+            log_temperature, optimisers = self._step(weights, "temperature", weights.log_temperature, slope)
+            weights = replace(weights, log_temperature=log_temperature, optimisers=optimisers)
+        return weights, {"loss/actor": value, "train/entropy": entropy, "train/kl": moved}
+
+    def _step(self, weights: Weights, name: str, moved: PyTree, gradient: PyTree) -> tuple[PyTree, dict[str, PyTree]]:
+        updates, optimiser = self.optimiser.update(gradient, weights.optimisers[name], moved)
+        return optax.apply_updates(moved, updates), weights.optimisers | {name: optimiser}
+
+    def _no_metrics(self) -> Metrics:
+        names = ("loss/critic", "train/q", "loss/actor", "train/entropy", "train/kl")
+        return {name: jnp.zeros(()) for name in names}
+
+
+def reparametrised(
+    policy: SquashedGaussian, key: Key[Array, ""]
+) -> tuple[Float[Array, "batch action"], Float[Array, " batch"]]:
+    """An action of π and its log-density, both differentiable in π."""
+    z = policy.base.sample(key)
+    return jnp.tanh(z), policy.log_prob_of(z)

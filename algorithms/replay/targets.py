@@ -1,0 +1,71 @@
+"""Targets of the critics, from windows of stored steps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Backup(NamedTuple):
+    """An n-step backup, up to the value at its end.
+
+    Attributes:
+        paid: what was earned on the way.
+        weight: of the value at the end; zero where there is none.
+        last: index of the step after which the value is taken.
+    """
+
+    paid: Float[Array, " batch"]
+    weight: Float[Array, " batch"]
+    last: Int[Array, " batch"]
+
+
+def average_backup(
+    reward: Float[Array, "batch n"],
+    surprise: Float[Array, "batch n"],
+    truncated: Bool[Array, "batch n"],
+    gain: Float[Array, ""],
+) -> Backup:
+    """Σ_k [r_k - f] - Σ_{k>0} α log π(a_k|s_k), then V: without a discount each step owes the gain.
+
+    A termination is a transition like any other, to the next episode's first state. A time limit cuts the backup off.
+
+    Args:
+        reward: r, the cost of a reset taken off.
+        surprise: α log π(a_k|s_k); that of the first action is not counted.
+        truncated: where a step met the time limit.
+        gain: f.
+    """
+    counted = _counted(truncated)
+    surprise = surprise.at[:, 0].set(0.0)
+    paid = (counted * (reward - gain - surprise)).sum(axis=1)
+    return Backup(paid, jnp.ones_like(paid), _last(counted))
+
+
+def discounted_backup(
+    reward: Float[Array, "batch n"],
+    surprise: Float[Array, "batch n"],
+    terminated: Bool[Array, "batch n"],
+    truncated: Bool[Array, "batch n"],
+    discount: float,
+) -> Backup:
+    """Σ_k γ^k r_k - Σ_{k>0} γ^k α log π(a_k|s_k), then γ^n V: nothing comes after a termination."""
+    counted = _counted(terminated | truncated)
+    surprise = surprise.at[:, 0].set(0.0)
+    powers = discount ** jnp.arange(reward.shape[1])
+    paid = (counted * powers * (reward - surprise)).sum(axis=1)
+    last = _last(counted)
+    ended = jnp.take_along_axis(terminated, last[:, None], axis=1)[:, 0]
+    return Backup(paid, jnp.where(ended, 0.0, discount ** (last + 1.0)), last)
+
+
+def _counted(cut: Bool[Array, "batch n"]) -> Float[Array, "batch n"]:
+    """1 for the steps of the window that no cut separates from its first."""
+    before = jnp.cumprod(1.0 - cut[:, :-1], axis=1)
+    return jnp.concatenate([jnp.ones((cut.shape[0], 1)), before], axis=1)
+
+
+def _last(counted: Float[Array, "batch n"]) -> Int[Array, " batch"]:
+    return counted.sum(axis=1).astype(jnp.int32) - 1
