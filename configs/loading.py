@@ -48,7 +48,9 @@ def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
     """
     environment = config.env.build(config.physics)
     pantry = Pantry(config.physics, recipes or {})
-    context = BuildContext(environment, config.num_envs, config.total_steps, config.network, pantry.load, config.num_seeds)
+    context = BuildContext(
+        environment, config.num_envs, config.total_steps, config.network, pantry.load, config.num_seeds
+    )
     return Built(environment, build_algorithm(config.algorithm, context), pantry.recipes)
 
 

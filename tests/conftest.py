@@ -1,6 +1,7 @@
 """JAX as the entry points set it up; above all with the cache of compiled programs on."""
 
 import os
+import signal
 
 import jax
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from l2t.runtime import configure
 
 configure()
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, here and in every process that is started
 
 
 @pytest.fixture(scope="module")

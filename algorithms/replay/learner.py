@@ -183,9 +183,7 @@ class ReplayActorCritic:
         weights, metrics = jax.lax.scan(group, state.rest, (groups, keys))
         return weights, jax.tree.map(jnp.mean, metrics)
 
-    def _update_critics(
-        self, weights: Weights, rows: dict[str, Any], key: Key[Array, ""]
-    ) -> tuple[Weights, Metrics]:
+    def _update_critics(self, weights: Weights, rows: dict[str, Any], key: Key[Array, ""]) -> tuple[Weights, Metrics]:
         config, temperature = self.config, jnp.exp(weights.log_temperature)
         backup = self._backup(weights, rows, temperature)
         last = backup.last[:, None, None]

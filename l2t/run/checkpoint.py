@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,7 +18,9 @@ from jaxtyping import PyTree
 from l2t.errors import CheckpointError
 from l2t.run.directory import writing
 
-_FORMAT = 1
+_FORMAT = 2
+_STATE, _BULK = "state", "newest"
+"""Parts of a checkpoint: what each keeps, and what only the newest does."""
 
 
 class Checkpoints:
@@ -31,11 +34,14 @@ class Checkpoints:
     Args:
         path: the directory; it is made at the first save.
         keep: how many of the newest to keep.
+        newest_only: path of a part of the state, such as `.transient.store`, that only the newest checkpoint keeps:
+            a replay buffer is large. An older one can still be read without it.
     """
 
-    def __init__(self, path: Path, keep: int = 3) -> None:
+    def __init__(self, path: Path, keep: int = 3, newest_only: str = "") -> None:
         self.path = Path(path).absolute()
         self._keep = keep
+        self._newest_only = newest_only
 
     def steps(self) -> list[int]:
         """Environment steps of the complete checkpoints, oldest first."""
@@ -52,26 +58,27 @@ class Checkpoints:
             host: counters that live outside it, as JSON.
             identity: what a run must share with this one to read it.
         """
-        leaves = jax.device_get(_leaves(state))
+        leaves, listing = jax.device_get(_leaves(state)), _listing(state)
+        parts: dict[str, dict[str, Any]] = {_STATE: {}, _BULK: {}}
+        for i, (leaf, entry) in enumerate(zip(leaves, listing, strict=True)):
+            entry["part"] = _BULK if _within(entry["path"], self._newest_only) else _STATE
+            if leaf.size:  # Orbax refuses arrays without elements; their shape says all there is to know.
+                parts[entry["part"]][str(i)] = leaf
         record = {
             "format": _FORMAT,
             "host": dict(host),
             "identity": dict(identity),
-            "leaves": _listing(state),
-            "checksum": _checksum(leaves),
+            "leaves": listing,
+            "checksums": {name: _checksum(part) for name, part in parts.items()},
         }
         with writing(self.path), self._manager() as manager:
             if step in manager.all_steps():
                 return
-            manager.save(
-                step,
-                args=ocp.args.Composite(
-                    # Orbax refuses arrays without elements; their shape says all there is to know.
-                    state=ocp.args.StandardSave({str(i): leaf for i, leaf in enumerate(leaves) if leaf.size}),
-                    record=ocp.args.JsonSave(record),
-                ),
-            )
+            items = {name: ocp.args.StandardSave(part) for name, part in parts.items() if part}
+            manager.save(step, args=ocp.args.Composite(**items, record=ocp.args.JsonSave(record)))
             manager.wait_until_finished()
+            for older in set(self.steps()) - {step}:
+                shutil.rmtree(self.path / str(older) / _BULK, ignore_errors=True)
 
     def restore(self, like: PyTree, identity: Mapping[str, str], left_out: str = "") -> tuple[PyTree, dict[str, Any]]:
         """The newest checkpoint's state and host-side counters.
@@ -110,27 +117,33 @@ class Checkpoints:
         self, step: int, like: PyTree, identity: Mapping[str, str], left_out: str
     ) -> tuple[PyTree, dict[str, Any]]:
         record = self._record(step, identity)
-        wanted = _listing(like)
-        saved = [
-            (i, entry)
-            for i, entry in enumerate(record["leaves"])
-            if not (left_out and entry["path"].startswith(left_out))
-        ]
-        _check_listing([entry for _, entry in saved], wanted, self.path)
-        stored = self._read(step, state=ocp.args.StandardRestore())["state"]
+        saved = [(str(i), entry) for i, entry in enumerate(record["leaves"]) if not _within(entry["path"], left_out)]
+        _check_listing([entry for _, entry in saved], _listing(like), self.path)
+        stored: dict[str, Any] = {}
+        for name in sorted({entry["part"] for _, entry in saved}):
+            if name == _BULK and not (self.path / str(step) / _BULK).is_dir():
+                raise CheckpointError(
+                    f"{self.path / str(step)} has no replay buffer, which only the newest checkpoint keeps: it can be "
+                    "evaluated and rendered, and not resumed."
+                )
+            part = self._read(step, **{name: ocp.args.StandardRestore()})[name]
+            if _checksum(part) != record["checksums"][name]:
+                raise ValueError("its checksum does not match")
+            stored |= part
         # Arrays without elements are not stored.
-        everything = [
-            np.asarray(stored[str(i)]) if str(i) in stored else np.empty(entry["shape"], entry["dtype"])
-            for i, entry in enumerate(record["leaves"])
+        leaves = [
+            np.asarray(stored[i]) if i in stored else np.empty(entry["shape"], entry["dtype"]) for i, entry in saved
         ]
-        if _checksum(everything) != record["checksum"]:
-            raise ValueError("its checksum does not match")
-        return _rebuild(like, [everything[i] for i, _ in saved]), record["host"]
+        return _rebuild(like, leaves), record["host"]
 
     def _record(self, step: int, identity: Mapping[str, str]) -> dict[str, Any]:
         record = self._read(step, record=ocp.args.JsonRestore())["record"]
-        if not {"host", "identity", "leaves", "checksum"} <= set(record):
+        if not {"format", "host", "identity", "leaves"} <= set(record):
             raise ValueError("its record is incomplete")
+        if record["format"] == 1:  # before there were parts
+            record["checksums"] = {_STATE: record["checksum"]}
+            for entry in record["leaves"]:
+                entry["part"] = _STATE
         _check_identity(record["identity"], identity, self.path)
         return record
 
@@ -142,7 +155,12 @@ class Checkpoints:
     def _damaged(self, step: int, reason: object) -> CheckpointError:
         detail = (str(reason).strip().splitlines() or [type(reason).__name__])[0][:200]
         older = [other for other in self.steps() if other != step]
-        cure = f"delete it to continue from step {older[-1]}" if older else "it is the only one, so start the run again"
+        if not older:
+            cure = "it is the only one, so start the run again"
+        elif (self.path / str(step) / _BULK).is_dir():
+            cure = f"without it step {older[-1]} can be evaluated; to train on, start the run again"
+        else:
+            cure = f"delete it to continue from step {older[-1]}"
         return CheckpointError(f"The checkpoint {self.path / str(step)} is damaged ({detail}); {cure}.")
 
     def _manager(self) -> ocp.CheckpointManager:
@@ -198,11 +216,17 @@ def _listing(state: PyTree) -> list[dict[str, Any]]:
     ]
 
 
-def _checksum(leaves: list[Any]) -> int:
+def _checksum(part: Mapping[str, Any]) -> int:
+    """Of the arrays, in the order of their indices."""
     total = 0
-    for leaf in leaves:
-        total = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), total)
+    for index in sorted(part, key=int):
+        total = zlib.crc32(np.ascontiguousarray(part[index]).data, total)
     return total
+
+
+def _within(path: str, part: str) -> bool:
+    """Whether a leaf's path is that of a part of the state, or below it."""
+    return bool(part) and path.startswith(part)
 
 
 def _check_identity(saved: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
@@ -213,10 +237,10 @@ def _check_identity(saved: Mapping[str, str], wanted: Mapping[str, str], path: P
 
 
 def _check_listing(saved: list[dict[str, Any]], wanted: list[dict[str, Any]], path: Path) -> None:
-    if saved == wanted:
-        return
     old = {entry["path"]: (entry["shape"], entry["dtype"]) for entry in saved}
     new = {entry["path"]: (entry["shape"], entry["dtype"]) for entry in wanted}
+    if list(old.items()) == list(new.items()):
+        return
     name = next((key for key in [*new, *old] if old.get(key) != new.get(key)), "the order of its parts")
     raise CheckpointError(
         f"The checkpoints in {path} belong to another configuration: {name} was {_describe(old.get(name))}, "

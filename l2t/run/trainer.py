@@ -27,6 +27,7 @@ EVALUATION_SEED = 20_240_206
 """Every evaluation of every run starts from the same states and noise, whatever training drew."""
 
 _STEPS = "env_steps/"
+_STORE = ".transient.store"
 
 Evaluate = Callable[[RunState, "Key[Array, '']"], dict[str, dict[str, Array]]]
 """A jittable evaluation of one seed's state, by role; see `l2t.rl.evaluation.make_evaluator`."""
@@ -103,7 +104,7 @@ class _Loop:
         self.algorithm = algorithm
         self.directory = directory
         self.tracker = tracker
-        self.checkpoints = Checkpoints(directory.checkpoints, settings.keep_checkpoints)
+        self.checkpoints = Checkpoints(directory.checkpoints, settings.keep_checkpoints, _STORE)
         self.batched = settings.num_seeds > 1
         self.evaluate = jax.jit(jax.vmap(evaluate, in_axes=(0, None)) if self.batched else evaluate)
         self.started = False  # until then a resumed directory stays as it is

@@ -219,6 +219,39 @@ def test_a_damaged_checkpoint_is_reported_with_the_one_to_fall_back_on(tmp_path,
     assert bits(checkpoints.restore(large, IDENTITY)[0]) == bits(large)
 
 
+def _with_store(step):
+    return {"learnt": jnp.full(3, float(step)), "store": {"rows": jnp.full((4, 2), float(step)), "none": jnp.zeros(0)}}
+
+
+def test_what_only_the_newest_keeps_is_restored_from_it_and_gone_from_older_ones(tmp_path):
+    checkpoints = Checkpoints(tmp_path, newest_only="['store']")
+    for step in (1, 2, 3):
+        checkpoints.save(step, _with_store(step), {}, IDENTITY)
+    like = jax.eval_shape(lambda: _with_store(0))
+    restored, _ = checkpoints.restore(like, IDENTITY)
+    assert bits(restored) == bits(_with_store(3))
+    assert [(tmp_path / str(step) / "newest").exists() for step in (1, 2, 3)] == [False, False, True]
+    shutil.rmtree(tmp_path / "3")
+    without = {"learnt": like["learnt"], "store": None}
+    restored, _ = checkpoints.restore(without, IDENTITY, left_out="['store']")
+    np.testing.assert_array_equal(restored["learnt"], np.full(3, 2.0))
+    with pytest.raises(CheckpointError, match="no replay buffer.*evaluated and rendered, and not resumed"):
+        checkpoints.restore(like, IDENTITY)
+
+
+def test_what_only_the_newest_keeps_is_not_read_by_who_leaves_it_out(tmp_path):
+    checkpoints = Checkpoints(tmp_path, newest_only="['store']")
+    checkpoints.save(1, _with_store(1), {}, IDENTITY)
+    checkpoints.save(2, _with_store(2), {}, IDENTITY)
+    for file in (tmp_path / "2" / "newest").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"?")
+    restored, _ = checkpoints.restore({"learnt": jnp.zeros(3), "store": None}, IDENTITY, left_out="['store']")
+    np.testing.assert_array_equal(restored["learnt"], np.full(3, 2.0))
+    with pytest.raises(CheckpointError, match="damaged.*step 1 can be evaluated; to train on, start the run again"):
+        checkpoints.restore(_with_store(0), IDENTITY)
+
+
 def test_a_batch_of_seeds_is_one_checkpoint(tmp_path):
     init = jax.vmap(Drift().init)
     keys = jax.random.split(jax.random.key(0), 3)

@@ -1,0 +1,163 @@
+"""Off-policy learners on tasks with known answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algorithms.build import build
+from algorithms.config import LearnToTeachConfig, StudentConfig
+from algorithms.replay.config import RVISACConfig, SACConfig, SPMDReplayConfig
+from algorithms.replay.learner import ReplayActorCritic
+from l2t.config import NetworkConfig
+from l2t.errors import ConfigurationError
+from l2t.rl.algorithm import BuildContext
+from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end
+
+FAST = {
+    "num_steps": 8,
+    "updates_per_step": 0.5,
+    "batch_size": 32,
+    "buffer_size": 4_096,
+    "warm_up": 512,
+    "learning_rate": 3e-3,
+    "polyak": 0.05,
+    "network": NetworkConfig((16,), "tanh"),
+}
+FAMILY = [SACConfig(**FAST, discount=0.9), RVISACConfig(**FAST), SPMDReplayConfig(**FAST)]
+NAMES = ["sac", "rvi_sac", "spmd_replay"]
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+def _train(config: Any, probe: Probe, iterations: int, num_envs: int = 8) -> tuple[Any, Any, Any]:
+    algorithm = build(config, BuildContext(probe, num_envs, 10_000, NetworkConfig((16,))))
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    iterate = jax.jit(algorithm.iterate, donate_argnums=0)
+    metrics = {}
+    for _ in range(iterations):
+        state, metrics = iterate(state)
+    return algorithm, state, metrics
+
+
+def _actions(algorithm: Any, state: Any, role: str, observation: Any) -> np.ndarray:
+    policy, first = algorithm.policy(state.learnt, role), jnp.ones(len(observation), bool)
+    _, distribution = policy.step(policy.initial(len(observation)), {role: jnp.asarray(observation)}, first)
+    return 2.0 * np.asarray(distribution.mode())[:, 0]
+
+
+@pytest.mark.parametrize("config", [*FAMILY, replace(FAMILY[2], n_step=3)], ids=[*NAMES, "three_steps"])
+def test_the_policy_follows_its_signals(config: Any) -> None:
+    algorithm, state, _ = _train(config, signal_following(), 70)
+    signals = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0]], np.float32)
+    np.testing.assert_allclose(
+        _actions(algorithm, state, "teacher", signals), signals[:, 0] + 0.5 * signals[:, 1], atol=0.2
+    )
+
+
+@pytest.mark.parametrize("config", FAMILY, ids=NAMES)
+def test_credit_reaches_an_action_that_is_paid_later(config: Any) -> None:
+    algorithm, state, _ = _train(config, delayed_credit(), 70)
+    assert _actions(algorithm, state, "teacher", np.array([[0.5]], np.float32))[0] == pytest.approx(0.5, abs=0.2)
+
+
+@pytest.mark.parametrize(("reset_cost", "ends"), [(0.0, True), (3.0, False)])
+def test_the_reset_cost_decides_whether_an_end_is_worth_it(reset_cost: float, ends: bool) -> None:
+    algorithm, state, _ = _train(SPMDReplayConfig(**FAST), tempting_end(reset_cost), 60)
+    action = _actions(algorithm, state, "teacher", np.ones((1, 1), np.float32))[0]
+    assert (action > 0.1) if ends else (action < -0.1)
+
+
+def test_an_adaptive_reset_cost_rises_until_resets_are_rare() -> None:
+    config = RVISACConfig(**FAST, reset_cost_step=0.1)
+    algorithm, state, metrics = _train(config, tempting_end(0.0), 150)
+    assert float(state.learnt.agent.reset_cost.cost) > 1.0  # below it an end is worth it
+    assert _actions(algorithm, state, "teacher", np.ones((1, 1), np.float32))[0] < -0.1
+    assert int(metrics["train/terminations"]) <= 3
+
+
+@pytest.mark.parametrize("gain", ["relative_value", "td_error"])
+def test_the_gain_of_a_constant_reward_is_the_reward_and_the_price_of_entropy(gain: str) -> None:
+    # A fixed temperature and a reward that no action changes: π is uniform on [-1, 1], of entropy log 2.
+    config = SPMDReplayConfig(**FAST, temperature=0.5, gain=gain, gain_step=0.05, step_size=1e6)
+    _, state, metrics = _train(config, constant_reward(1.5), 80)
+    assert float(metrics["train/entropy"]) == pytest.approx(np.log(2.0), abs=0.03)
+    assert float(state.learnt.agent.rest.gain) == pytest.approx(1.5 + 0.5 * np.log(2.0), abs=0.05)
+    assert float(metrics["train/reward_rate"]) == pytest.approx(1.5, abs=1e-4)
+
+
+def test_nothing_is_learnt_and_actions_fill_the_box_while_warming_up() -> None:
+    algorithm, state, _ = _train(FAMILY[2], signal_following(), 7)
+    fresh = algorithm.agent.learner.init(jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, state.learnt.agent.rest.optimisers, fresh.rest.optimisers)
+    policy = algorithm.policy(state.learnt, "teacher")
+    _, distribution = policy.step((), {"teacher": jnp.zeros((20_000, 2))}, jnp.ones(20_000, bool))
+    action = np.asarray(distribution.sample(jax.random.key(1)))[:, 0]
+    shares = np.histogram(action, bins=10, range=(-1, 1))[0] / len(action)
+    assert shares.min() > 0.08
+    assert shares.max() < 0.12
+    _, state, _ = _train(FAMILY[2], signal_following(), 9)
+    assert not bool(algorithm.policy(state.learnt, "teacher").warming_up)
+
+
+def _learner_and_rows() -> tuple[ReplayActorCritic, Any, dict[str, Any]]:
+    learner = ReplayActorCritic(SPMDReplayConfig(**FAST), signal_following().spec, 8)
+    state = learner.init(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(1), 2)
+    rows = {"features": jax.random.normal(keys[0], (64, 1, 2)), "action": jax.random.uniform(keys[1], (64, 1, 1))}
+    return learner, state, rows
+
+
+def test_the_old_policys_term_pulls_only_away_from_the_old_policy() -> None:
+    learner, state, rows = _learner_and_rows()
+
+    def moved(learner: Any, weights: Any, old: Any) -> np.ndarray:
+        after, _ = learner._update_actor(weights, rows, old, jax.random.key(2))
+        # Adam's first moment is the gradient: 0.1 of it after one step.
+        return 10.0 * np.asarray(jax.tree.leaves(after.optimisers["actor"])[1])
+
+    free = ReplayActorCritic(replace(learner.config, step_size=float("inf")), learner.spec, 8)
+    old = state.rest.actor
+    other = replace(state.rest, actor=jax.tree.map(lambda x: x + 0.3, old))
+    away = moved(learner, other, old) - moved(free, other, old)
+    assert np.abs(away).max() > 1e-3
+
+    # At π_k the term's mean gradient vanishes: E[∇ log π] = 0, and along the reparametrised action the two cancel.
+    def mean_gradient(learner: Any) -> np.ndarray:
+        keys = jax.random.split(jax.random.key(3), 400)
+        update = jax.jit(lambda key: learner._update_actor(state.rest, rows, old, key)[0].optimisers["actor"])
+        return 10.0 * np.mean([np.asarray(jax.tree.leaves(update(key))[1]) for key in keys], axis=0)
+
+    near = mean_gradient(learner) - mean_gradient(free)
+    assert np.abs(near).max() < 0.1 * np.abs(away).max()
+
+
+def test_a_student_learns_from_a_teacher_that_replays() -> None:
+    config = LearnToTeachConfig(
+        teacher=SPMDReplayConfig(**FAST),
+        student=StudentConfig(epochs=2, minibatches=2, learning_rate=3e-3, network=NetworkConfig((16,))),
+    )
+    algorithm, state, metrics = _train(config, signal_following(), 110)
+    assert int(metrics["env_steps/student"]) == 0
+    x = np.array([[0.6], [-0.6], [0.0]], np.float32)
+    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.25)
+
+
+@pytest.mark.parametrize("imitation", ["mse", "kl", "nll"])
+def test_student_and_replaying_teacher_can_share_the_environments(imitation: str) -> None:
+    share = 0.0 if imitation == "nll" else 0.5
+    student = StudentConfig(imitation=imitation, epochs=1, minibatches=1)
+    config = LearnToTeachConfig(teacher=SPMDReplayConfig(**FAST), student=student, student_share=share)
+    _, _, metrics = _train(config, signal_following(), 10)
+    assert int(metrics["env_steps/student"]) == 8 * 8 * share
+    assert np.isfinite(float(metrics["loss/student_imitation"]))
+
+
+def test_a_ring_that_memory_cannot_hold_is_refused_with_one_that_it_can() -> None:
+    config = replace(FAMILY[2], buffer_size=10**13)
+    with pytest.raises(ConfigurationError, match=r"buffer_size=10,000,000,000,000 steps.*GiB are free; half of that"):
+        build(config, BuildContext(signal_following(), 8, 10_000, NetworkConfig((16,))))
