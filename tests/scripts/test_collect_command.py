@@ -60,7 +60,7 @@ def test_gymnasium_itself_gives_the_same_returns_for_the_recorded_actions(collec
 
 
 def test_the_tasks_gymnasium_face_starts_an_episode_at_its_seed(collected):
-    path, demonstrations = collected
+    _, demonstrations = collected
     env = gymnasium.make("l2t/InvertedPendulum-v5")
     assert demonstrations.facts.seeds == (3, 4, 5, 6, 7, 8)
     for number, seed in enumerate(demonstrations.facts.seeds):

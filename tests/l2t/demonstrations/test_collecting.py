@@ -22,23 +22,27 @@ def wandering() -> Probe:
     """A point that noise and the action push about; beyond 1 the episode ends. 20 steps at most."""
 
     def advance(key, memory, action):
-        after = memory + 0.3 * action + 0.1 * jax.random.normal(key, (2,))
+        after = memory + 0.1 * action + 0.2 * jax.random.normal(key, (2,))
         return after, -jnp.sum(memory**2), jnp.abs(after[0]) > 1.0
 
     return Probe(lambda key: jax.random.uniform(key, (2,), minval=-0.5, maxval=0.5), advance, size=2)
 
 
 def distribution(observation):
-    return DiagonalGaussian(1.5 * observation["teacher"][:, :1] + 0.2, jnp.full(1, jnp.log(STD)))
+    return DiagonalGaussian(0.2 - 0.9 * observation["teacher"][:, :1], jnp.full(1, jnp.log(STD)))
 
 
-def replayed(environment, seed, actions):
+def programs(environment):
+    return jax.jit(environment.reset), jax.jit(environment.step)
+
+
+def replayed(reset, step, seed, actions):
     """The episode that these actions of the task make from this seed."""
-    state = environment.reset(jax.random.split(jax.random.key(seed))[1])
+    state = reset(jax.random.split(jax.random.key(seed))[1])
     seen = [state.observation["teacher"]]
     rewards, ends = [], []
     for action in actions:
-        state = environment.step(state, jnp.asarray(action))
+        state = step(state, jnp.asarray(action))
         seen.append(state.observation["teacher"])
         rewards.append(state.reward)
         ends.append((bool(state.terminated), bool(state.truncated)))
@@ -52,9 +56,9 @@ def test_what_is_recorded_is_what_the_environment_does_from_that_seed(actions, m
     environment, seeds = wandering(), range(3, 13)
     episodes = play(environment, Memoryless(distribution), seeds, actions)
     assert [episode.seed for episode in episodes] == list(seeds)
-    terminations = 0
+    terminations, (reset, step) = 0, programs(environment)
     for episode in episodes:
-        observation, reward, ends = replayed(environment, episode.seed, episode.action)
+        observation, reward, ends = replayed(reset, step, episode.seed, episode.action)
         np.testing.assert_allclose(episode.observation, observation, atol=1e-5)
         np.testing.assert_allclose(episode.reward, reward, atol=1e-5)
         np.testing.assert_array_equal(np.column_stack([episode.terminated, episode.truncated]), ends)
@@ -66,9 +70,12 @@ def test_what_is_recorded_is_what_the_environment_does_from_that_seed(actions, m
 
 
 def test_mean_actions_are_the_modes_in_the_tasks_units_and_clipped():
-    for episode in play(wandering(), Memoryless(distribution), range(6)):
-        mode = np.clip(1.5 * episode.observation[:-1, :1] + 0.2, -1.0, 1.0)
-        np.testing.assert_allclose(episode.action, 2.0 * mode, atol=1e-5)
+    clipped = 0
+    for episode in play(wandering(), Memoryless(distribution), range(16)):
+        mode = 0.2 - 0.9 * episode.observation[:-1, :1]
+        clipped += (np.abs(mode) > 1.0).sum()
+        np.testing.assert_allclose(episode.action, 2.0 * np.clip(mode, -1.0, 1.0), atol=1e-5)
+    assert clipped > 0
 
 
 def test_sampled_actions_are_draws_of_their_own():

@@ -35,7 +35,7 @@ def steps_by_a_loop(episodes, chosen):
 
 def assert_holds(demonstrations, episodes, chosen):
     rows = steps_by_a_loop(episodes, list(chosen))
-    steps = demonstrations.transitions
+    steps = jax.tree.map(np.asarray, demonstrations.transitions)
     assert len(steps.action) == len(rows)
     for row, (place, observation, following, action, terminated, truncated) in enumerate(rows):
         assert demonstrations.episode[row] == place
