@@ -83,7 +83,7 @@ def play(environment: Environment, policy: Policy, seeds: Sequence[int], actions
                 break
         if playing.any():
             raise DemonstrationError(f"{environment.spec.name} has episodes that do not end after {length:,} steps.")
-        joined = _Seen(*(np.concatenate(leaves) for leaves in zip(*seen, strict=True)))
+        joined = jax.tree.map(lambda *stretches: np.concatenate(stretches), *seen)
         episodes += [_episode(joined, starts, row, seed) for row, seed in enumerate(part)]
     return episodes
 

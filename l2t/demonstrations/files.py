@@ -53,7 +53,8 @@ def write_demonstrations(path: str | Path, episodes: Sequence[Episode], facts: F
     check_place(path)
     size = episodes[0].observation.shape[-1] if episodes else 0
     check_episodes(str(path), episodes, facts, size)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Absolute, because Minari joins a relative path to itself where it measures the size of a data set.
+    temporary = path.absolute().with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
         storage = MinariStorage.new(temporary / "data", *_spaces(facts, size), data_format="hdf5")
@@ -155,8 +156,11 @@ def _facts(path: Path, metadata: dict[str, Any]) -> Facts:
         found = "was not written by l2t-collect" if version is None else f"is of version {version}"
         raise DemonstrationError(f"{path} {found}, this program reads version {FORMAT}; collect it again.")
     with _damage(path):
-        values = {field.name: section[field.name] for field in dataclasses.fields(Facts)}
-        return Facts(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        return Facts(**{field.name: _as_tuple(section[field.name]) for field in dataclasses.fields(Facts)})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _stored(data: MinariDataset) -> list[dict[str, Any]]:

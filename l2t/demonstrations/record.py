@@ -212,5 +212,5 @@ def _numbers(lengths: np.ndarray) -> Int[Array, " n"]:
     return jnp.asarray(np.repeat(np.arange(len(lengths)), lengths), jnp.int32)
 
 
-def _order(count: int, seed: int) -> Int[np.ndarray, " episode"]:
-    return np.random.default_rng(seed).permutation(count)
+def _order(count: int, seed: int) -> list[int]:
+    return np.random.default_rng(seed).permutation(count).tolist()

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import gymnasium
 import numpy as np
@@ -26,8 +27,14 @@ def other_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def collected(run_dir, tmp_path_factory):
-    out = tmp_path_factory.mktemp("data") / "pendulum"
-    return collect_runs([run_dir], episodes=6, seed=3, out=out)
+    before = files(run_dir)
+    found = collect_runs([run_dir], episodes=6, seed=3, out=tmp_path_factory.mktemp("data") / "pendulum")
+    assert files(run_dir) == before  # recording leaves the run as it is
+    return found
+
+
+def files(folder):
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (folder, *folder.rglob("*"))}
 
 
 def rows(demonstrations, number):
@@ -69,12 +76,6 @@ def test_the_tasks_gymnasium_face_starts_an_episode_at_its_seed(collected):
         for t, own in enumerate(action):
             np.testing.assert_allclose(observation[t], seen, atol=2e-5)
             seen, *_ = env.step(own)
-
-
-def test_recording_leaves_the_run_as_it_is(run_dir, tmp_path):
-    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (run_dir, *run_dir.rglob("*"))}
-    collect_runs([run_dir], episodes=1, out=tmp_path / "walk")
-    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (run_dir, *run_dir.rglob("*"))} == before
 
 
 def test_several_runs_are_mixed_equally(run_dir, other_dir, collected, tmp_path, capsys, monkeypatch):
@@ -142,10 +143,12 @@ def test_a_wrong_argument_is_one_clear_message_and_leaves_nothing(
 
 
 def test_runs_of_different_tasks_are_not_mixed(run_dir, tmp_path, capsys):
-    heavier = write_checkpointed_run(
-        tmp_path / "c", "env=inverted_pendulum", "algorithm=ppo", "env.parameters={healthy_angle: 0.1}"
-    )
-    assert main([f"run={run_dir},{heavier}", f"out={tmp_path / 'x'}"]) == 1
+    stricter = tmp_path / "c"
+    shutil.copytree(run_dir, stricter)
+    config = stricter / ".hydra" / "config.yaml"
+    assert "  parameters: {}\n" in config.read_text()
+    config.write_text(config.read_text().replace("  parameters: {}\n", "  parameters: {healthy_angle: 0.1}\n"))
+    assert main([f"run={run_dir},{stricter}", f"out={tmp_path / 'x'}"]) == 1
     assert "cannot be mixed: env.parameters is {'healthy_angle': 0.1} and {}" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 

@@ -51,6 +51,13 @@ def test_minari_itself_finds_the_episodes_in_the_tasks_units(written, monkeypatc
         np.testing.assert_array_equal(stored.truncations, episode.truncated)
 
 
+def test_a_relative_path_is_meant_from_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_demonstrations("data/walk", *recording())
+    assert_same(read_demonstrations("data/walk"), read_demonstrations(tmp_path / "data" / "walk"))
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["walk"]
+
+
 def test_a_name_with_a_version_is_loaded_by_its_name(tmp_path, monkeypatch):
     write_demonstrations(tmp_path / "walk-v3", *recording())
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
