@@ -35,3 +35,7 @@ class ReducibleChainError(ModelError):
 
 class FeatureError(L2TError):
     """Features of state-action pairs are no table, or depend on each other."""
+
+
+class DemonstrationError(L2TError):
+    """Demonstrations are absent, damaged, or of another task than the one at hand."""

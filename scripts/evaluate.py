@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.changed_runs import changed_config, load_changed
 from scripts.command_line import exit_code, path_argument, progress
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
 
     from configs.loading import Run
-    from configs.schema import ExperimentConfig
 
 NAMES = ("return_mean", "return_std", "average_reward", "episode_length_mean")
 
@@ -57,13 +57,12 @@ def evaluate_run(
         ConfigurationError: a role, key or value is not possible.
     """
     from l2t.config import check_choice, check_count
-    from l2t.errors import CheckpointError, ConfigurationError, MissingDependencyError
     from l2t.report.runs import read_run
 
     check_count("--episodes", episodes)
     check_count("--seed", seed, 0)
     record = read_run(run_dir)
-    config = _changed_config(run_dir, overrides) if overrides else None
+    config = changed_config(run_dir, overrides)
 
     import jax
 
@@ -71,14 +70,7 @@ def evaluate_run(
     from l2t.runtime import configure
 
     configure()
-    try:
-        run = load_run(run_dir, config=config)
-    except CheckpointError as error:
-        if not overrides or "another configuration" not in str(error):
-            raise
-        raise ConfigurationError(f"--set {' '.join(overrides)} does not fit what was learnt. {error}") from error
-    except MissingDependencyError as error:
-        raise MissingDependencyError(f"{error} Here that is --set physics.engine=native.") from error
+    run = load_changed(run_dir, overrides, config)
     if role is not None:
         check_choice("--role", role, run.algorithm.roles)
     roles = (role,) if role else run.algorithm.roles
@@ -109,21 +101,6 @@ def _evaluator(run: Run, roles: Sequence[str], episodes: int) -> Callable[..., d
         return {role: evaluate(run.environment, policy, key, episodes) for role, policy in policies.items()}
 
     return play
-
-
-def _changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig:
-    """The run's configuration with another environment, checked before anything heavy is imported."""
-    from configs.build import read_config
-    from l2t.errors import ConfigurationError
-
-    for override in overrides:
-        key, separator, _ = override.partition("=")
-        if not separator or not key.startswith(("env.", "physics.")):
-            raise ConfigurationError(
-                f"--set {override}: give KEY=VALUE with a key of the environment or its physics, "
-                "such as env.student_noise=0.2. What was learnt cannot be changed afterwards."
-            )
-    return read_config(run_dir, overrides)
 
 
 def _plain(evaluation: dict[str, Any]) -> dict[str, dict[str, float]]:

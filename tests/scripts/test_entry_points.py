@@ -20,7 +20,7 @@ def call(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPTS / script, *arguments], capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("script", ["report.py", "evaluate.py", "render.py"])
+@pytest.mark.parametrize("script", ["report.py", "evaluate.py", "render.py", "collect.py"])
 def test_help_comes_at_once_and_shows_an_example(script):
     best = min(_timed(script) for _ in range(3))
     assert best < 1.0

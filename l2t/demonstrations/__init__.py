@@ -1,0 +1,1 @@
+"""Demonstrations: recorded episodes of a policy, on disk and as learners take them."""

@@ -1,0 +1,133 @@
+"""Recording a policy: whole episodes, many at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from l2t.config import check_choice
+from l2t.demonstrations.record import GROUP, Episode
+from l2t.errors import DemonstrationError
+from l2t.rl.policy import Memory, Policy
+from l2t.rl.types import Environment, EnvironmentState
+from l2t.rl.vector import scale_action, with_action
+
+ACTIONS = ("mean", "sampled")
+AT_ONCE = 64
+"""Episodes that are played side by side; their observations of a whole episode fit into any memory."""
+STRETCH = 128
+"""Steps of one call of the compiled program; between two calls the host looks whether anybody still plays."""
+
+
+class _Players(NamedTuple):
+    state: EnvironmentState
+    action: Float[Array, "env action"]
+    memory: Memory
+    key: Key[Array, " env"]
+    time: Int[Array, ""]
+
+
+class _Seen(NamedTuple):
+    """Of one step: what came of it, and the action in the task's units."""
+
+    observation: Float[Array, "env n"]
+    action: Float[Array, "env action"]
+    reward: Float[Array, " env"]
+    terminated: Bool[Array, " env"]
+    truncated: Bool[Array, " env"]
+
+
+def play(environment: Environment, policy: Policy, seeds: Sequence[int], actions: str = "mean") -> list[Episode]:
+    """Record one whole episode for each seed.
+
+    Episode i starts where `environment.reset(split(key(seed_i))[1])` does, which is where the task's Gymnasium face
+    starts after `reset(seed=seed_i)`. Its sampled actions come from the other half of that split, so that the seed
+    alone decides it, up to what rounding makes of batches of different sizes.
+
+    Args:
+        environment: the task; it must show the group `teacher`.
+        policy: who acts, from its initial memory on.
+        seeds: one for each episode.
+        actions: `mean` plays the modes of the policy's distributions, `sampled` draws from them.
+
+    Returns:
+        The episodes in the order of their seeds. What is recorded as an action is what the environment was given.
+
+    Raises:
+        ConfigurationError: `actions` is unknown.
+        DemonstrationError: an episode does not end at the task's time limit.
+    """
+    check_choice("actions", actions, ACTIONS)
+    width = min(AT_ONCE, len(seeds))
+    length = environment.spec.episode_length
+    begin = jax.jit(lambda keys: _begin(environment, policy, keys))
+    proceed = jax.jit(lambda players: _proceed(environment, policy, players, actions, min(STRETCH, length)))
+    episodes: list[Episode] = []
+    for at in range(0, len(seeds), width or 1):
+        part = list(seeds[at : at + width])
+        padded = [*part, *[part[-1]] * (width - len(part))]  # one size, one program
+        players = begin(jax.vmap(jax.random.key)(np.array(padded, np.uint32)))
+        starts, seen = np.asarray(players.state.observation[GROUP]), []
+        playing = np.ones(width, bool)
+        for _ in range(math.ceil(length / min(STRETCH, length))):
+            players, stretch = proceed(players)
+            seen.append(jax.device_get(stretch))
+            playing &= ~(seen[-1].terminated | seen[-1].truncated).any(axis=0)
+            if not playing.any():
+                break
+        if playing.any():
+            raise DemonstrationError(f"{environment.spec.name} has episodes that do not end after {length:,} steps.")
+        joined = jax.tree.map(lambda *stretches: np.concatenate(stretches), *seen)
+        episodes += [_episode(joined, starts, row, seed) for row, seed in enumerate(part)]
+    return episodes
+
+
+def _begin(environment: Environment, policy: Policy, keys: Key[Array, " env"]) -> _Players:
+    halves = jax.vmap(jax.random.split)(keys)
+    count = len(keys)
+    return _Players(
+        state=jax.vmap(environment.reset)(halves[:, 1]),
+        action=jnp.zeros((count, environment.spec.action_size)),
+        memory=policy.initial(count),
+        key=halves[:, 0],
+        time=jnp.zeros((), jnp.int32),
+    )
+
+
+def _proceed(
+    environment: Environment, policy: Policy, players: _Players, actions: str, steps: int
+) -> tuple[_Players, _Seen]:
+    """The next steps, also of those whose episode is over: what they do then is cut off."""
+
+    def step(players: _Players, _: None) -> tuple[_Players, _Seen]:
+        first = jnp.full(len(players.action), players.time == 0)
+        observation = with_action(players.state.observation, players.action)
+        memory, distribution = policy.step(players.memory, observation, first)
+        if actions == "mean":
+            action = distribution.mode()
+        else:
+            keys = jax.vmap(lambda key: jax.random.fold_in(key, players.time))(players.key)
+            action = jax.vmap(lambda own, key: own.sample(key))(distribution.batched(), keys)
+        taken = scale_action(environment.spec, action)
+        state = jax.vmap(environment.step)(players.state, taken)
+        seen = _Seen(state.observation[GROUP], taken, state.reward, state.terminated, state.truncated)
+        return _Players(state, jnp.clip(action, -1.0, 1.0), memory, players.key, players.time + 1), seen
+
+    return jax.lax.scan(step, players, length=steps)
+
+
+def _episode(seen: _Seen, starts: np.ndarray, row: int, seed: int) -> Episode:
+    """Of one player, up to and with the first step that ends the episode."""
+    length = int(np.argmax(seen.terminated[:, row] | seen.truncated[:, row])) + 1
+    own = {name: getattr(seen, name)[:length, row] for name in _Seen._fields}
+    return Episode(
+        np.concatenate([starts[row][None], own["observation"]]),
+        *(own[name] for name in ("action", "reward", "terminated", "truncated")),
+        seed=seed,
+    )
