@@ -1,0 +1,1 @@
+"""Off-policy learning from replayed transitions in the average-reward setting."""
