@@ -57,8 +57,8 @@ class IQLearnConfig:
         chi2_power: p: 1/(4a) n^-p for n demonstrated transitions; 0 keeps a.
     """
 
-    iterations: int = 1000
-    step_size: float = 0.3
+    iterations: int = 2000
+    step_size: float = 0.5
     discount: float = 0.99
     chi2: float = 0.5
     chi2_power: float = 0.0

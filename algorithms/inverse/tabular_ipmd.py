@@ -1,10 +1,10 @@
 """IPMD on a finite process: one reward step, then one mirror step of the policy, over and over.
 
-    φ_{k+1} = φ_k - α μ ∇L(φ_k)/m,         ∇L from d_{π_k} and d_E (`tabular.reward_gradient`),
+    φ_{k+1} = φ_k - α_c ∇L(φ_k)/m,   α_c = αμ/(1 + 2cμ),   ∇L from d_{π_k} and d_E (`tabular.reward_gradient`),
     π_{k+1} = mirror step of Q^{π_k}_{r_{k+1}},   π_{k+1} ∝ π_k^{1/(1+ημ)} exp(η Q/(1+ημ)),
 
 with m_i = Σ (d_π + d_E) ψ_i² for each parameter: an entry of the gradient is as small as the visits to the pairs that
-it speaks of, and rare pairs would take that much longer. Where ψ is one-hot the step is at most α μ (1 + 2c |r|).
+it speaks of, and rare pairs would take that much longer. The divisor of α_c keeps a large penalty from overshooting.
 
 **Held-out demonstrations.** The objective that φ minimises is G(φ) = ρ(r_φ) - E_E[r_φ], with the soft gain ρ of π_k. On
 what it was fitted to, G falls as long as r grows along directions in which counted demonstrations contradict the
@@ -122,7 +122,8 @@ def inverse_mirror_descent(
 
         gradient = reward_gradient(reward, parameters, visits, expert_visits, penalty)
         weight = jnp.einsum("sa,sad->d", visits + expert_visits, reward.features**2)
-        parameters = parameters - config.reward_step * entropy * gradient / (weight + _EMPTY)
+        step = config.reward_step * entropy / (1.0 + 2.0 * penalty * entropy)
+        parameters = parameters - step * gradient / (weight + _EMPTY)
         q = evaluate(transition, reward(parameters), log_policy, entropy).q
         log_policy = kl_step(log_policy, q, jnp.asarray(config.policy_step / entropy, q.dtype), entropy)
         return (parameters, log_policy, *kept), curves

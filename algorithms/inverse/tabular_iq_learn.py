@@ -18,8 +18,9 @@ What to know before it is compared with IPMD:
   canonical distance does not go to 0 with more demonstrations.
 - The temperature is fixed, for the reason that IPMD's is.
 
-Each step moves Q(s,a) by α μ ∂J/∂Q(s,a) over ν_mix(s) (π_mix(a|s) + π(a|s)), as IPMD does. Then it adds to Q the
-constant that maximises J exactly, -E_mix[r]/(1-γ): along it J is so flat that steps would take 1/(1-γ)² times longer.
+Each step moves Q(s,a) by α μ ∂J/∂Q(s,a) over the visits that the gradient speaks of, d_mix(s,a) and π(a|s) times what
+leaves s and what arrives in it, and over 1 + μ/(2a). Then it adds to Q the constant that maximises J exactly,
+-E_mix[r]/(1-γ): along it J is so flat that steps would take 1/(1-γ)² times longer.
 
 Source: Garg et al., "IQ-Learn: inverse soft-Q learning for imitation" (arXiv 2106.12142).
 """
@@ -111,10 +112,9 @@ def iq_learn(
         policy = jnp.exp(log_policy)
         mixed = 0.5 * (expert_visits + visitation(transition, policy))
         chi2 = expert_visits if chi2_on_expert else mixed
-        ascent = jax.grad(iq_objective, argnums=1)(
-            transition, q, expert_visits, mixed, entropy, discount, weight, chi2
-        )
-        scale = mixed + mixed.sum(1, keepdims=True) * policy
+        ascent = jax.grad(iq_objective, argnums=1)(transition, q, expert_visits, mixed, entropy, discount, weight, chi2)
+        arriving = jnp.einsum("sa,sat->t", mixed, transition)
+        scale = (mixed + (mixed.sum(1) + arriving)[:, None] * policy) * (1.0 + 2.0 * weight * entropy)
         moved = q + config.step_size * entropy * ascent / (scale + _EMPTY)
         _, reward = _value_and_reward(transition, moved, entropy, discount)
         moved = moved - (chi2 * reward).sum() / (1.0 - discount)

@@ -113,9 +113,7 @@ def trajectory_distribution(
     return np.exp(score - logsumexp(score))
 
 
-def f_divergence(
-    expert: Float[ndarray, " x"], marginal: Float[ndarray, " x"], kind: str
-) -> float:
+def f_divergence(expert: Float[ndarray, " x"], marginal: Float[ndarray, " x"], kind: str) -> float:
     """D_f(ρ_E ‖ ρ_r): `forward` is KL(ρ_E ‖ ρ_r), `reverse` KL(ρ_r ‖ ρ_E), `jensen_shannon` the sum of both KL to their
     middle, which is twice the usual one.
 

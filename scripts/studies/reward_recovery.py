@@ -7,10 +7,11 @@ true reward under the uniform policy, which counts nothing that no policy can te
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -34,6 +35,9 @@ from l2t.report.study import (
 
 if TYPE_CHECKING:
     from algorithms.inverse.tabular_ipmd import Recovery
+
+UNSETTLED = 0.01
+"""IQ-Learn is said to be unfinished if log π still moves by this in a step."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,8 @@ class RewardRecovery:
     num_seeds: int = 20
     fewest: int = 100
     most: int = 100_000
-    points: int = 7
-    fit_from: int = 1000
+    points: int = 10
+    fit_from: int = 4000
 
     def __post_init__(self) -> None:
         for count in ("num_seeds", "points", "fit_from"):
@@ -100,7 +104,7 @@ class RewardRecovery:
         """Draw the demonstrations of each case, and recover its reward from them with each method."""
         import jax
 
-        curves, rows, notes = [], [], []
+        curves, rows, held_out, notes = [], [], [], []
         for label, case in self.cases.items():
             context.notice(f"{label}: {self.num_seeds} paths of {self.most:,} transitions of the expert ...")
             expert, pairs = self._demonstrations(case, context.seed)
@@ -110,10 +114,11 @@ class RewardRecovery:
                 problems = f"{self.num_seeds} seeds of {len(self.transitions())} numbers of demonstrations"
                 context.notice(f"{label}: {name}: {problems} in one program ...")
                 with jax.enable_x64(True):
-                    error, floor, remarks = self._errors(case, method, expert, pairs)
-                for remark in remarks:
+                    error, floor, found = self._errors(case, method, expert, pairs)
+                for remark in found.warnings:
                     notes.append(f"{name} on {label}: {remark}")
-                    context.notice(f"note: {notes[-1]}")
+                    context.notice(f"warning: {notes[-1]}")
+                held_out += [(label, name, *row) for row in found.held_out]
                 curve = SeedCurves(label, name, self.transitions().astype(float), error)
                 curves.append(curve)
                 rows.append((label, name, *self._cells(curve, floor)))
@@ -129,10 +134,10 @@ class RewardRecovery:
             "samples ~ distance^p: p",
             "distance, exact visits",
         )
-        table = Table(f"{self.num_seeds} seeds, slopes from {self.fit_from:,} transitions", headers, tuple(rows))
-        return StudyResult(
-            curves, [table], "demonstrated transitions", "squared canonical distance to the true reward", notes
-        )
+        tables = [Table(f"{self.num_seeds} seeds, slopes from {self.fit_from:,} transitions", headers, tuple(rows))]
+        if held_out:
+            tables.append(Table("Held-out demonstrations, means over seeds", _HELD_OUT, tuple(held_out)))
+        return StudyResult(curves, tables, "demonstrated transitions", "squared canonical distance", notes)
 
     def _cells(self, curve: SeedCurves, floor: float) -> tuple[str, ...]:
         slope = fitted_slope(curve, self.fit_from)
@@ -165,8 +170,8 @@ class RewardRecovery:
 
     def _errors(
         self, case: Case, method: Any, expert: ndarray, pairs: ndarray
-    ) -> tuple[Float[ndarray, "seed points"], float, list[str]]:
-        """Squared distances by seed and number, that of exact visits, and what is to be said about them."""
+    ) -> tuple[Float[ndarray, "seed points"], float, Found]:
+        """Squared distances by seed and number, that of exact visits, and what else was found."""
         from envs.tabular.exact import evaluate
 
         mdp: TabularMDP = case.process
@@ -177,16 +182,24 @@ class RewardRecovery:
         # Exact visits are one more number of demonstrations: infinitely many.
         parts.append((np.broadcast_to(exact, parts[0][0].shape),) * 2)
         fitted, unseen = (np.stack(part, 1) for part in zip(*parts, strict=True))
-        found, remarks = _recover(method)(mdp, case.entropy, fitted, unseen, np.append(numbers, np.inf))
-        errors = np.array([[_squared_distance(mdp, reward) for reward in row] for row in found])
-        return errors[:, :-1], float(errors[0, -1]), remarks
+        found = _recover(method)(mdp, case.entropy, fitted, unseen, np.append(numbers, np.inf))
+        errors = np.array([[_squared_distance(mdp, reward) for reward in row] for row in found.reward])
+        return errors[:, :-1], float(errors[0, -1]), found
 
 
-_Recovery = Callable[
-    [TabularMDP, float, ndarray, ndarray, ndarray],
-    tuple[Float[ndarray, "seed points state action"], list[str]],
-]
-"""(process, μ, d_E, held-out d_E, n) -> the rewards, and remarks; visits have axes [seed, points, state, action]."""
+_HELD_OUT = ("process", "method", "transitions", "kept iteration (median)", "gap there", "last gap", "last size of r")
+
+
+class Found(NamedTuple):
+    """What a method gives: rewards, rows of the table of held-out demonstrations, and warnings."""
+
+    reward: Float[ndarray, "seed points state action"]
+    held_out: list[tuple[str, ...]]
+    warnings: list[str]
+
+
+_Recovery = Callable[[TabularMDP, float, ndarray, ndarray, ndarray], Found]
+"""(process, μ, d_E, held-out d_E, n); visits have axes [seed, points, state, action], the last n is infinite."""
 
 
 def _recover(method: Any) -> _Recovery:
@@ -197,12 +210,14 @@ def _recover(method: Any) -> _Recovery:
     return partial(_counting, method)
 
 
-def _ipmd(method: IPMDConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, unseen: ndarray, numbers: ndarray):
+def _ipmd(
+    method: IPMDConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, unseen: ndarray, numbers: ndarray
+) -> Found:
     import jax
     import jax.numpy as jnp
 
     from algorithms.inverse.tabular import one_hot_reward
-    from algorithms.inverse.tabular_ipmd import inverse_mirror_descent
+    from algorithms.inverse.tabular_ipmd import check_overfitting, inverse_mirror_descent
 
     transition = jnp.asarray(mdp.transition)
     reward = one_hot_reward(transition, method.bound)
@@ -213,22 +228,32 @@ def _ipmd(method: IPMDConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, 
 
     penalty = jnp.asarray([method.penalty_for(n) for n in numbers])
     found = jax.device_get(jax.jit(jax.vmap(jax.vmap(one), (0, 0, None)))(fitted, unseen, penalty))
-    return found.reward, _remarks(method, found, numbers)
+    sampled = jax.tree.map(lambda x: x[:, :-1], found)  # without the exact visits
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_overfitting(sampled, method)
+    rows = _held_out_rows(sampled, numbers) if method.held_out > 0.0 else []
+    return Found(found.reward, rows, [str(warning.message) for warning in caught])
 
 
-def _remarks(method: IPMDConfig, found: Recovery, numbers: ndarray) -> list[str]:
-    remarks = []
-    for i in sorted({0, len(numbers) - 2}):
-        size = float(found.size[:, i, -1].mean())
-        text = f"from {numbers[i]:,.0f} transitions the reward's size ends at {size:.3g}"
-        if method.held_out > 0.0:
-            gap, stopped = float(found.gap[:, i, -1].mean()), float(np.median(found.stopped[:, i]))
-            text += f", the held-out gap at {gap:.2g}, and the reward of iteration {stopped:.0f} (median) is kept"
-        remarks.append(text + ".")
-    return remarks
+def _held_out_rows(found: Recovery, numbers: ndarray) -> list[tuple[str, ...]]:
+    kept = np.minimum(np.asarray(found.stopped), found.gap.shape[-1] - 1)
+    there = np.take_along_axis(np.asarray(found.gap), kept[..., None], -1)[..., 0]
+    columns = (there, found.gap[..., -1], found.size[..., -1])
+    last = kept.shape[1] - 1
+    return [
+        (
+            f"{numbers[i]:,.0f}",
+            f"{np.median(kept[:, i]):.0f}",
+            *(scientific(float(column[:, i].mean())) for column in columns),
+        )
+        for i in sorted({0, last // 2, last})
+    ]
 
 
-def _iq_learn(method: IQLearnConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, _: ndarray, numbers: ndarray):
+def _iq_learn(
+    method: IQLearnConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, _: ndarray, numbers: ndarray
+) -> Found:
     import jax
     import jax.numpy as jnp
 
@@ -241,22 +266,31 @@ def _iq_learn(method: IQLearnConfig, mdp: TabularMDP, entropy: float, fitted: nd
 
     weight = jnp.asarray([method.weight_for(n) for n in numbers])
     found = jax.device_get(jax.jit(jax.vmap(jax.vmap(one), (0, None)))(fitted, weight))
-    return found.reward, [f"the last step moves preferences by at most {found.movement[..., -1].max():.1e}."]
+    moving = found.movement[:, :-1, -1] / entropy
+    remarks = []
+    if moving.max() > UNSETTLED:
+        remarks.append(
+            f"{(moving > UNSETTLED).sum()} of {moving.size} runs still move log π by up to {moving.max():.1e} in a step: "
+            "give more iterations."
+        )
+    return Found(found.reward, [], remarks)
 
 
-def _counting(method: CountingConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, _: ndarray, numbers: ndarray):
+def _counting(
+    method: CountingConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, _: ndarray, numbers: ndarray
+) -> Found:
     del mdp
     finite = np.where(np.isfinite(numbers), numbers, 1.0)[:, None, None]
     added = np.where(np.isfinite(numbers), method.pseudo_count, 0.0)[:, None, None]
     counts = fitted * finite + added
-    return entropy * np.log(counts / counts.sum(-1, keepdims=True)), []
+    return Found(entropy * np.log(counts / counts.sum(-1, keepdims=True)), [], [])
 
 
 def _visits(
     pairs: Int[ndarray, "seed transition"], number: int, held_out: float, shape: tuple[int, ...]
 ) -> tuple[Float[ndarray, "seed state action"], Float[ndarray, "seed state action"]]:
     """Shares of each pair in the first and in the last part of the first `number` transitions of each path."""
-    split = number - int(round(held_out * number))
+    split = number - round(held_out * number)
     size = shape[0] * shape[1]
 
     def shares(part: ndarray) -> ndarray:
