@@ -1,1 +1,1 @@
-"""Off-policy algorithms: they learn from steps of any age that a ring remembers."""
+"""Off-policy learning, from steps of any age that a ring remembers."""
