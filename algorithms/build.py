@@ -6,6 +6,7 @@ itself, by its methods `build(context) -> Algorithm` and, to be a teacher, `lear
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -20,6 +21,10 @@ from algorithms.config import (
     TeacherConfig,
 )
 from algorithms.distillation import FrozenTeacher
+from algorithms.inverse.build import WARNINGS, expert_of, learned_reward
+from algorithms.inverse.cloning import Cloning, DAgger, Regression
+from algorithms.inverse.config import CloningConfig, DAggerConfig, InverseConfig, IQLearnConfig
+from algorithms.inverse.iq_learn import IQLearn
 from algorithms.learn_to_teach import LearnToTeach
 from algorithms.ppo import PPO
 from algorithms.replay.config import ReplayConfig
@@ -28,7 +33,7 @@ from algorithms.spmd import SPMD
 from algorithms.spmd_vrtd import SPMDVRTD
 from algorithms.student import Student
 from l2t.errors import ConfigurationError
-from l2t.rl.algorithm import Algorithm, BuildContext
+from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy
 from l2t.rl.experience import Experience, Fresh
 from l2t.rl.learner import Teacher
 from l2t.rl.loop import Loop, Solo
@@ -88,6 +93,40 @@ def _(config: ReplayConfig, context: BuildContext) -> Algorithm:
 
 
 @build.register
+def _(config: InverseConfig, context: BuildContext) -> Algorithm:
+    loop = _solo(config.optimizer, config.optimizer.observation, context)
+    return replace(loop, reward=learned_reward(config, context), warnings=WARNINGS)
+
+
+@build.register
+def _(config: IQLearnConfig, context: BuildContext) -> Algorithm:
+    learner = IQLearn(config, context.environment.spec, context.num_envs, expert_of(config, context))
+    agent = Solo(learner, config.replay.observation, context.num_envs)
+    experience = _experience(config.replay, context)
+    return Loop(context.environment, agent, context.num_envs, config.num_steps, experience=experience)
+
+
+@build.register
+def _(config: CloningConfig, context: BuildContext) -> Algorithm:
+    regression = Regression.of_task(config.regression, context.environment.spec)
+    agent = Solo(Cloning(regression, expert_of(config, context)), "teacher", context.num_envs)
+    return Loop(context.environment, agent, context.num_envs, config.num_steps)
+
+
+@build.register
+def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
+    spec, regression = context.environment.spec, config.regression
+    policy = _frozen(context, config.expert_run, config.role)
+    agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, context.num_envs)
+    _check_memory(config.buffer_size, 8 * spec.observation_sizes["teacher"], context.num_seeds)
+    experience = Replay(config.buffer_size, regression.updates, regression.batch_size, ("teacher",))
+    prior = {"pretraining": policy.env_steps}
+    return Loop(
+        context.environment, agent, context.num_envs, config.num_steps, experience=experience, prior_steps=prior
+    )
+
+
+@build.register
 def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
     num_steps, student_envs = config.teacher.num_steps, round(config.student_share * context.num_envs)
     _check_parts(config.teacher, num_steps * (context.num_envs - student_envs), "teacher.")
@@ -103,12 +142,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
 
 @build.register
 def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
-    name = context.environment.spec.name
-    policy = context.load_policy(config.teacher_run, "teacher")
-    if policy.environment != name:
-        raise ConfigurationError(
-            f"The teacher of {config.teacher_run} was trained on {policy.environment}, not on {name}."
-        )
+    policy = _frozen(context, config.teacher_run, "teacher")
     agent = LearnToTeach(
         teacher=FrozenTeacher(policy, config.exploration),
         student=_student(config.student, context, config.num_steps),
@@ -119,7 +153,15 @@ def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
     return Loop(context.environment, agent, context.num_envs, config.num_steps, prior_steps=prior)
 
 
-def _solo(config: TeacherConfig, role: str, context: BuildContext) -> Algorithm:
+def _frozen(context: BuildContext, run: str, role: str) -> FrozenPolicy:
+    name = context.environment.spec.name
+    policy = context.load_policy(run, role)
+    if policy.environment != name:
+        raise ConfigurationError(f"The {role} of {run} was trained on {policy.environment}, not on {name}.")
+    return policy
+
+
+def _solo(config: TeacherConfig, role: str, context: BuildContext) -> Loop:
     _check_parts(config, config.num_steps * context.num_envs, "")
     agent = Solo(learner(config, context), role, context.num_envs)
     experience = _experience(config, context)

@@ -2,8 +2,8 @@
 
     max_π ρ(π)  subject to  (share of steps that terminate) <= ε,
 
-whose multiplier is the cost c: c <- max(0, c + Adam(share - ε)). The share is an exponential average over the steps that
-were just collected, hence of the policy of now.
+whose multiplier is the cost c: c <- max(0, c + Adam(share - ε)). The share is an exponential average over the steps
+that were just collected, hence of the policy of now.
 
 Source: the constraint and its multiplier are those of RVI-SAC, Hisaki and Ono, arXiv 2408.01972. There the share comes
 from a critic of its own, since nothing but old steps is used; steps that are fresh need none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,11 @@ from algorithms.build import build as build_algorithm
 from configs.build import experiment_config, read_config
 from configs.schema import ExperimentConfig
 from l2t.config import check_choice
+from l2t.demonstrations.files import read_demonstrations
+from l2t.demonstrations.record import Demonstrations, blank
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy, RunState
-from l2t.rl.types import Environment
+from l2t.rl.types import Environment, EnvironmentSpec
 from l2t.run.checkpoint import Checkpoints
 
 Recipes = Mapping[str, Any]
@@ -49,7 +52,13 @@ def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
     environment = config.env.build(config.physics)
     pantry = Pantry(config.physics, recipes or {})
     context = BuildContext(
-        environment, config.num_envs, config.total_steps, config.network, pantry.load, config.num_seeds
+        environment,
+        config.num_envs,
+        config.total_steps,
+        config.network,
+        pantry.load,
+        config.num_seeds,
+        partial(pantry.demonstrations, spec=environment.spec),
     )
     return Built(environment, build_algorithm(config.algorithm, context), pantry.recipes)
 
@@ -138,6 +147,22 @@ class Pantry:
         return FrozenPolicy(
             lambda learnt: algorithm.policy(learnt, role), parameters, environment.spec.name, recipe["env_steps"]
         )
+
+    def demonstrations(self, path: str, spec: EnvironmentSpec) -> Demonstrations:
+        """Recorded episodes; of a run that is read back, others of the same lengths: its checkpoint has what was there.
+
+        Raises:
+            DemonstrationError: they cannot be read, or are of another task or shape.
+        """
+        name = f"demonstrations {path}"
+        if name in self.known:
+            recipe = self.known[name]
+            found = blank(recipe["lengths"], spec)
+        else:
+            found = read_demonstrations(path, spec)
+            recipe = {"lengths": found.lengths.tolist()}
+        self.recipes[name] = recipe
+        return found
 
 
 def _container(config: Any) -> DictConfig:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from algorithms.config import ActorCriticConfig, DistillationConfig, LearnToTeachConfig, SPMDVRTDConfig
+from algorithms.inverse.config import DAggerConfig, DemonstrationsConfig
 from algorithms.replay.config import ReplayConfig
 from l2t.config import FIXED, NetworkConfig, check_count, identity
 from l2t.errors import ConfigurationError
@@ -123,7 +124,15 @@ class ExperimentConfig:
         }
 
 
-_BUILT_HERE = (ActorCriticConfig, SPMDVRTDConfig, ReplayConfig, LearnToTeachConfig, DistillationConfig)
+_BUILT_HERE = (
+    ActorCriticConfig,
+    SPMDVRTDConfig,
+    ReplayConfig,
+    LearnToTeachConfig,
+    DistillationConfig,
+    DemonstrationsConfig,
+    DAggerConfig,
+)
 """What `algorithms.build` builds."""
 
 _COUNTS = {

@@ -14,7 +14,7 @@ class ReplayConfig:
     """What off-policy actor-critics share.
 
     Attributes:
-        observation: group that actor and critic see; `student` is reinforcement learning without privileged information.
+        observation: group that actor and critic see; `student` is learning without privileged information.
         num_steps: steps of each environment between two blocks of updates.
         updates_per_step: critic updates for each step of an environment, over all of them.
         batch_size: transitions of a minibatch.

@@ -29,6 +29,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.replay.config import AverageRewardReplayConfig, ReplayConfig, SACConfig, SPMDReplayConfig
 from algorithms.replay.networks import SquashedActor, SquashedPolicy, TwinCritic
+from algorithms.replay.reward_rate import relative_value_rate, td_rate
 from algorithms.replay.targets import Backup, average_backup, discounted_backup
 from algorithms.reset_cost import ResetCost
 from l2t.rl.distributions import SquashedGaussian
@@ -202,8 +203,10 @@ class ReplayActorCritic:
         targets = optax.incremental_update(critics, weights.targets, config.polyak)
         gain = weights.gain
         if isinstance(config, AverageRewardReplayConfig):
-            surplus = value.mean() - gain if config.gain == "relative_value" else (target - predicted).mean()
-            gain = gain + config.gain_step * surplus
+            if config.gain == "relative_value":
+                gain = relative_value_rate(gain, value, config.gain_step)
+            else:
+                gain = td_rate(gain, target - predicted, config.gain_step)
         metrics = {"loss/critic": error, "train/q": predicted.mean()}
         return replace(weights, critics=critics, targets=targets, optimisers=optimisers, gain=gain), metrics
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from l2t.config import check_count
 from l2t.errors import ConfigurationError, DemonstrationError
-from l2t.rl.types import Transitions
+from l2t.rl.types import EnvironmentSpec, Transitions
 
 GROUP = "teacher"
 """The observation group that is recorded: exact. What a student sees of it is made by the student's own view."""
@@ -183,6 +183,33 @@ def from_episodes(episodes: Sequence[Episode], facts: Facts) -> Demonstrations:
         returns=np.array([episode.reward.sum(dtype=np.float64) for episode in episodes]),
         facts=facts,
     )
+
+
+def blank(lengths: Sequence[int], spec: EnvironmentSpec) -> Demonstrations:
+    """Episodes of these lengths in which nothing happens: where only the shape is wanted."""
+    episodes = [
+        Episode(
+            observation=np.zeros((length + 1, spec.observation_sizes[GROUP]), np.float32),
+            action=np.zeros((length, spec.action_size), np.float32),
+            reward=np.zeros(length),
+            terminated=np.zeros(length, bool),
+            truncated=np.zeros(length, bool),
+            seed=0,
+        )
+        for length in lengths
+    ]
+    facts = Facts(
+        task=spec.name,
+        actions="mean",
+        policies=(),
+        policy=(0,) * len(episodes),
+        seeds=(0,) * len(episodes),
+        engine="",
+        timestep=spec.timestep,
+        action_low=spec.action_low,
+        action_high=spec.action_high,
+    )
+    return from_episodes(episodes, facts)
 
 
 def _transitions(

@@ -57,6 +57,11 @@ class Algorithm(Protocol):
         """Environment steps that were spent before the run, by name, for a fair budget."""
         ...
 
+    @property
+    def warnings(self) -> Mapping[str, str]:
+        """What to tell the user, once, when a metric of this name is above 0."""
+        ...
+
     def init(self, key: Key[Array, ""]) -> RunState:
         """The state before the first iteration."""
         ...
@@ -101,6 +106,7 @@ class BuildContext:
         network: sizes and activation of the networks that have no configuration of their own.
         load_policy: reads the policy of a role from a run directory.
         num_seeds: independent runs that are batched into one program.
+        load_demonstrations: reads a directory of recorded episodes, an `l2t.demonstrations.record.Demonstrations`.
     """
 
     environment: Environment
@@ -109,10 +115,15 @@ class BuildContext:
     network: NetworkConfig
     load_policy: Callable[[str, str], FrozenPolicy] = field(default=lambda run, role: _no_policies(run, role))
     num_seeds: int = 1
+    load_demonstrations: Callable[[str], Any] = field(default=lambda path: _no_demonstrations(path))
 
     def iterations(self, num_steps: int) -> int:
         """Iterations of the run with roll-outs of `num_steps`."""
         return math.ceil(self.total_steps / (self.num_envs * num_steps))
+
+
+def _no_demonstrations(path: str) -> Any:
+    raise LookupError(f"Nothing here can load the demonstrations {path}: give the BuildContext a load_demonstrations.")
 
 
 def _no_policies(run: str, role: str) -> FrozenPolicy:

@@ -112,7 +112,7 @@ class Loop:
         num_envs, num_steps: environments, and steps of each in an iteration.
         reward: what the agent is paid.
         experience: which steps it learns from.
-        prior_steps: see `Algorithm.prior_steps`.
+        prior_steps, warnings: see `Algorithm`.
     """
 
     environment: Environment
@@ -122,6 +122,7 @@ class Loop:
     reward: Reward = field(default_factory=TaskReward)
     experience: Experience = field(default_factory=Fresh)
     prior_steps: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -110,6 +110,7 @@ class _Loop:
         self.started = False  # until then a resumed directory stays as it is
         self.iteration = 0
         self.evaluation: dict[str, Any] = {}
+        self.warned: set[str] = set()
         self.role_steps = dict(algorithm.prior_steps)
         self.training_seconds = 0.0
         self.trained_steps = 0
@@ -176,6 +177,7 @@ class _Loop:
         except DivergenceError:
             dump(self.directory.nan / f"step-{self.env_steps}.npz", self.state)
             raise
+        self._warn(rows)
         self._count_steps(rows)
         last = self.env_steps >= self.settings.total_steps
         evaluated = last or self._due(self.settings.eval_every)
@@ -228,6 +230,13 @@ class _Loop:
         }
         self.directory.write_result(result)
         return result
+
+    def _warn(self, rows: list[dict[str, Any]]) -> None:
+        """Say what the algorithm has to say about its metrics, once each."""
+        for name, text in self.algorithm.warnings.items():
+            if name not in self.warned and any(row.get(name, 0.0) > 0.0 for row in rows):
+                self.warned.add(name)
+                self.tracker.notice(f"Step {self.env_steps:,}: {text}")
 
     def _due(self, every: int) -> bool:
         """Whether the last iteration passed a multiple of `every`; a matter of counters, which a resume keeps."""

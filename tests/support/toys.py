@@ -78,6 +78,7 @@ class Drift:
     roles: tuple[str, ...] = ("teacher", "student")
     steps_per_iteration: int = 10
     prior_steps: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
     def init(self, key: Any) -> Any:
         key, start = jax.random.split(key)

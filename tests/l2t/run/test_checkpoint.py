@@ -235,7 +235,7 @@ def test_what_only_the_newest_keeps_is_restored_from_it_and_gone_from_older_ones
     without = {"learnt": like["learnt"], "store": None}
     restored, _ = checkpoints.restore(without, IDENTITY, left_out="['store']")
     np.testing.assert_array_equal(restored["learnt"], np.full(3, 2.0))
-    with pytest.raises(CheckpointError, match="no replay buffer.*evaluated and rendered, and not resumed"):
+    with pytest.raises(CheckpointError, match=r"no replay buffer.*evaluated and rendered, and not resumed"):
         checkpoints.restore(like, IDENTITY)
 
 
@@ -248,7 +248,7 @@ def test_what_only_the_newest_keeps_is_not_read_by_who_leaves_it_out(tmp_path):
             file.write_bytes(b"?")
     restored, _ = checkpoints.restore({"learnt": jnp.zeros(3), "store": None}, IDENTITY, left_out="['store']")
     np.testing.assert_array_equal(restored["learnt"], np.full(3, 2.0))
-    with pytest.raises(CheckpointError, match="damaged.*step 1 can be evaluated; to train on, start the run again"):
+    with pytest.raises(CheckpointError, match=r"damaged.*step 1 can be evaluated; to train on, start the run again"):
         checkpoints.restore(_with_store(0), IDENTITY)
 
 

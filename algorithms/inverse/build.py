@@ -1,0 +1,116 @@
+"""From configurations of learning from demonstrations to algorithms; `algorithms.build` asks here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from algorithms.inverse.cloning import GROUP
+from algorithms.inverse.config import (
+    AIRLConfig,
+    DemonstrationsConfig,
+    FIRLConfig,
+    GAILConfig,
+    InverseConfig,
+    IPMDConfig,
+    RewardConfig,
+)
+from algorithms.inverse.f_irl import FIRL
+from algorithms.inverse.objectives import AIRL, GAIL, IPMD, Objective
+from algorithms.inverse.reward import Expert, LearnedReward
+from l2t.errors import ConfigurationError
+from l2t.rewards.model import RewardModel
+from l2t.rl.algorithm import BuildContext
+from l2t.rl.types import EnvironmentSpec
+
+WARNINGS = {
+    "reward/resting": "the reward pays the demonstrations it learns from much more than the held-out ones, so it rests: "
+    "it has begun to memorise them. Record more episodes, or raise algorithm.reward.gradient_penalty.",
+    "warning/poor_expert": "the policy earns as much as the expert before it has learnt anything: the demonstrations are "
+    "no better than chance, or of another task. Look at what l2t-collect says of them.",
+}
+"""What a run from demonstrations may have to say; see `Algorithm.warnings`."""
+
+
+class VariableHorizonWarning(UserWarning):
+    """Episodes can end early, so that their end gives the reward away."""
+
+
+def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[], Expert]:
+    """The demonstrations that a configuration names, split; read now, put on the device when the run begins.
+
+    Raises:
+        DemonstrationError: they cannot be read, or are of another task or shape.
+        ConfigurationError: there are not enough of them.
+    """
+    demonstrations = context.load_demonstrations(config.demonstrations)
+    if config.episodes is not None:
+        demonstrations = demonstrations.subset(config.episodes, config.split_seed)
+    lengths = demonstrations.lengths
+    if lengths.min() != lengths.max() or bool(np.asarray(demonstrations.transitions.terminated).any()):
+        warnings.warn(
+            f"Episodes of {context.environment.spec.name} end early ({lengths.min():,} to {lengths.max():,} steps in the "
+            "demonstrations): where they end tells learners what was good, whatever the reward. Compare with "
+            "env.reset_cost=0, for every method alike.",
+            VariableHorizonWarning,
+            stacklevel=2,
+        )
+    score = jnp.asarray(
+        [demonstrations.returns.mean(), demonstrations.returns.sum() / lengths.sum()], jnp.float32
+    )
+    if config.held_out == 0:
+        kept = demonstrations.transitions
+        return lambda: Expert(kept, jax.tree.map(lambda x: x[:0], kept), score)
+    learnt_from, held_out = demonstrations.split(config.held_out, config.split_seed)
+    return lambda: Expert(learnt_from.transitions, held_out.transitions, score)
+
+
+def learned_reward(config: InverseConfig, context: BuildContext) -> LearnedReward:
+    """The reward that a configuration describes."""
+    spec = context.environment.spec
+    if config.reward.observation != GROUP:
+        raise ConfigurationError(
+            f"algorithm.reward.observation={config.reward.observation} is not in the demonstrations, which hold the "
+            f"{GROUP} group; a student's reward is part of algorithm=l2t."
+        )
+    stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0
+    return LearnedReward(objective(config, spec), config.reward, expert_of(config, context), stretch_rate)
+
+
+@singledispatch
+def objective(config: Any, spec: EnvironmentSpec) -> Objective:
+    """What the reward is trained for."""
+    raise TypeError(f"{type(config).__name__} describes no objective.")
+
+
+@objective.register
+def _(config: IPMDConfig, spec: EnvironmentSpec) -> Objective:
+    return IPMD(_model(config.reward, spec, bound=config.bound), config.penalty, config.reward.gradient_penalty)
+
+
+@objective.register
+def _(config: GAILConfig, spec: EnvironmentSpec) -> Objective:
+    return GAIL(_model(config.reward, spec, output="softplus"), config.reward.gradient_penalty)
+
+
+@objective.register
+def _(config: AIRLConfig, spec: EnvironmentSpec) -> Objective:
+    reward = config.reward
+    potential = RewardModel.of_task(spec, "state", reward.observation, reward.network, output="linear")
+    return AIRL(_model(reward, spec, output="linear"), potential, reward.gradient_penalty)
+
+
+@objective.register
+def _(config: FIRLConfig, spec: EnvironmentSpec) -> Objective:
+    ratio = _model(config.reward, spec, output="linear")
+    return FIRL(_model(config.reward, spec), ratio, config.divergence, config.reward.gradient_penalty)
+
+
+def _model(config: RewardConfig, spec: EnvironmentSpec, **options: Any) -> RewardModel:
+    return RewardModel.of_task(spec, config.inputs, config.observation, config.network, **options)

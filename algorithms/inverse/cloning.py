@@ -1,0 +1,253 @@
+"""Imitation as regression: behaviour cloning of demonstrations, and DAgger, which asks the expert.
+
+Behaviour cloning maximises E_E log π(a|s), with the normaliser of the demonstrations. Part of them is held out; the policy
+that is played is the one that was likeliest there.
+
+DAgger minimises E |mean π(s) - a_E(s)|² over all states visited so far, by whoever drove; the expert drives a share β^k of
+the environments in round k, and is asked about every state.
+
+Sources: Pomerleau, 1991; Ross, Gordon and Bagnell, arXiv 1011.0686.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from algorithms.inverse.config import RegressionConfig
+from algorithms.inverse.reward import Expert
+from l2t.rl.algorithm import FrozenPolicy
+from l2t.rl.distributions import DiagonalGaussian, Distribution, choose
+from l2t.rl.models import Actor, ActorPolicy, ModelState
+from l2t.rl.policy import Memory, Policy
+from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory
+
+GROUP = "teacher"
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Fits a Gaussian policy to labelled states."""
+
+    config: RegressionConfig
+    actor: Actor
+
+    @classmethod
+    def of_task(cls, config: RegressionConfig, spec: EnvironmentSpec) -> Regression:
+        """On the exact observation."""
+        return cls(config, Actor.of_group(GROUP, spec, config.network))
+
+    def descend(
+        self,
+        weights: PyTree,
+        optimiser: PyTree,
+        draw: Callable[[Key[Array, ""]], PyTree],
+        loss: Callable[[PyTree, PyTree], Float[Array, ""]],
+        key: Key[Array, ""],
+    ) -> tuple[PyTree, PyTree, Float[Array, ""]]:
+        """An iteration's updates, each on what `draw` gives; and their mean loss."""
+
+        def update(carry: tuple[PyTree, PyTree], key: Key[Array, ""]) -> tuple[tuple[PyTree, PyTree], Array]:
+            weights, state = carry
+            value, gradient = jax.value_and_grad(loss)(weights, draw(key))
+            updates, state = self.optimiser.update(gradient, state, weights)
+            return (optax.apply_updates(weights, updates), state), value
+
+        keys = jax.random.split(key, self.config.updates)
+        (weights, optimiser), values = jax.lax.scan(update, (weights, optimiser), keys)
+        return weights, optimiser, values.mean()
+
+    @property
+    def optimiser(self) -> optax.GradientTransformation:
+        """Adam behind a bound on the gradient's norm."""
+        clip = optax.clip_by_global_norm(self.config.max_grad_norm)
+        return optax.flatten(optax.chain(clip, optax.adam(self.config.learning_rate)))
+
+
+@struct.dataclass
+class CloneState:
+    """The policy that learns, the best one so far, and the demonstrations."""
+
+    actor: ModelState
+    optimiser: PyTree
+    best: PyTree
+    best_loss: Float[Array, ""]
+    expert: Expert
+
+
+@dataclass(frozen=True)
+class Cloning:
+    """Behaviour cloning, a learner to which the environments teach nothing; see the module's docstring."""
+
+    regression: Regression
+    demonstrations: Callable[[], Expert]
+
+    def init(self, key: Key[Array, ""]) -> CloneState:
+        """A fresh policy that knows the demonstrations' mean and spread."""
+        expert, actor = self.demonstrations(), self.regression.actor
+        state = actor.init(key).seen(actor.inputs(expert.learnt_from.observation))
+        optimiser = self.regression.optimiser.init(state.weights)
+        return CloneState(state, optimiser, state.weights, jnp.asarray(jnp.inf), expert)
+
+    def policy(self, state: CloneState) -> ActorPolicy:
+        """The one that was likeliest on what was held out."""
+        return self.regression.actor.policy(ModelState(state.best, state.actor.normaliser))
+
+    def learn(self, state: CloneState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[CloneState, Metrics]:
+        """Some updates on the demonstrations."""
+        actor, expert = self.regression.actor, state.expert
+        batch = self._labelled(state, expert.learnt_from)
+        count = batch["action"].shape[0]
+
+        def draw(key: Key[Array, ""]) -> PyTree:
+            rows = jax.random.randint(key, (self.regression.config.batch_size,), 0, count)
+            return jax.tree.map(lambda x: x[rows], batch)
+
+        def surprise(weights: PyTree, rows: dict[str, Any]) -> Float[Array, ""]:
+            return -actor.apply(weights, rows["features"]).log_prob(rows["action"]).mean()
+
+        weights, optimiser, loss = self.regression.descend(
+            state.actor.weights, state.optimiser, draw, surprise, key
+        )
+        held = loss
+        if expert.held_out.terminated.shape[0] > 0:
+            held = surprise(weights, self._labelled(state, expert.held_out))
+        better = held < state.best_loss
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), weights, state.best)
+        score, rate = expert.score
+        metrics = {
+            "loss/clone": loss,
+            "loss/held_out": held,
+            "expert/return": score,
+            "expert/rate_of_policy": trajectory.reward.mean() / rate,
+        }
+        actor_state = ModelState(weights, state.actor.normaliser)
+        return CloneState(actor_state, optimiser, best, jnp.minimum(held, state.best_loss), expert), metrics
+
+    def _labelled(self, state: CloneState, steps: Any) -> dict[str, Any]:
+        return {
+            "features": self.regression.actor.features(state.actor, steps.observation),
+            "action": steps.action,
+        }
+
+
+@struct.dataclass
+class DAggerState:
+    """The policy, its optimiser, the expert's parameters, and the round."""
+
+    actor: ModelState
+    optimiser: PyTree
+    expert: PyTree
+    round: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class DAgger:
+    """An `Agent` that asks its expert; see the module's docstring.
+
+    Attributes:
+        regression: how the policy is fitted.
+        expert: who is asked; its parameters become part of the state, so that checkpoints stand alone.
+        decay: β.
+        num_envs: environments of a batch.
+    """
+
+    regression: Regression
+    expert: FrozenPolicy
+    decay: float
+    num_envs: int
+    learners = 1
+
+    @property
+    def drivers(self) -> Mapping[str, int]:
+        """See `Agent.drivers`; the steps that the expert drives count as the learner's."""
+        return {GROUP: self.num_envs}
+
+    def init(self, keys: Sequence[Key[Array, ""]]) -> DAggerState:
+        """A fresh policy."""
+        actor = self.regression.actor.init(keys[0])
+        return DAggerState(
+            actor,
+            self.regression.optimiser.init(actor.weights),
+            self.expert.parameters(),
+            jnp.zeros((), jnp.int32),
+        )
+
+    def policy(self, state: DAggerState, role: str = GROUP) -> ActorPolicy:
+        """What was learnt, alone."""
+        del role
+        return self.regression.actor.policy(state.actor)
+
+    def behaviour(self, state: DAggerState) -> Policy:
+        """The expert in a share of the environments, the learner in the rest."""
+        return _Driving(self.expert.policy(state.expert), self.policy(state), self.decay**state.round)
+
+    def learn(
+        self, state: DAggerState, trajectory: Trajectory, keys: Sequence[Key[Array, ""]]
+    ) -> tuple[DAggerState, Metrics]:
+        """Some updates on all states visited so far, labelled by the expert."""
+        actor, replayed = self.regression.actor, trajectory.replayed
+        if replayed is None:
+            raise TypeError("DAgger keeps every round: it needs a Loop whose experience is a Replay.")
+        expert = self.expert.policy(state.expert)
+        batch = {
+            "features": actor.features(state.actor, replayed.observation)[:, :, 0],
+            "label": _answers(expert, replayed.observation)[:, :, 0],
+        }
+
+        def update(carry: tuple[PyTree, PyTree], rows: dict[str, Any]) -> tuple[tuple[PyTree, PyTree], Array]:
+            def loss(weights: PyTree) -> Float[Array, ""]:
+                return ((actor.apply(weights, rows["features"]).mean - rows["label"]) ** 2).sum(axis=-1).mean()
+
+            weights, optimiser = carry
+            value, gradient = jax.value_and_grad(loss)(weights)
+            updates, optimiser = self.regression.optimiser.update(gradient, optimiser, weights)
+            return (optax.apply_updates(weights, updates), optimiser), value
+
+        del keys  # the rows were drawn already
+        (weights, optimiser), losses = jax.lax.scan(update, (state.actor.weights, state.optimiser), batch)
+        state = DAggerState(
+            actor=ModelState(weights, state.actor.normaliser).seen(actor.inputs(trajectory.observation)),
+            optimiser=optimiser,
+            expert=state.expert,
+            round=state.round + 1,
+        )
+        return state, {"loss/clone": losses.mean(), "expert/queries": jnp.asarray(trajectory.reward.size)}
+
+
+def _answers(expert: Policy, observation: Observation) -> Float[Array, "*batch action"]:
+    """The expert's modes, as an environment plays them."""
+    lead = observation[GROUP].shape[:-1]
+    flat = {name: group.reshape(-1, group.shape[-1]) for name, group in observation.items()}
+    rows = flat[GROUP].shape[0]
+    _, distribution = expert.step(expert.initial(rows), flat, jnp.ones(rows, bool))
+    return jnp.clip(distribution.mode(), -1.0, 1.0).reshape(*lead, -1)
+
+
+@dataclass(frozen=True)
+class _Driving:
+    """The expert's mode in the first `share` of the environments, samples of the learner in the rest."""
+
+    expert: Policy
+    learner: Policy
+    share: Float[Array, ""]
+
+    def initial(self, instances: int) -> Memory:
+        """Both memories."""
+        return self.expert.initial(instances), self.learner.initial(instances)
+
+    def step(self, memory: Memory, observation: Observation, first: Any) -> tuple[Memory, Distribution]:
+        """See `Policy.step`."""
+        theirs, expert = self.expert.step(memory[0], observation, first)
+        ours, learner = self.learner.step(memory[1], observation, first)
+        mode = expert.mode()
+        certain = DiagonalGaussian(mode, jnp.full(mode.shape[-1:], -20.0))
+        drives = jnp.arange(first.shape[0]) < jnp.round(self.share * first.shape[0])
+        return (theirs, ours), choose(drives, certain, learner)

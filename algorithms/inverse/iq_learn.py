@@ -1,0 +1,169 @@
+"""IQ-Learn: a soft Q-function from demonstrations; its implied reward r = Q - γ V' separates expert and policy.
+
+    max_Q  E_E[Q - γ V'] - E_mix[V - γ V'] - (1/4a) E_mix[(Q - γ V')²],      V(s) = Q(s, a_π) - α log π(a_π|s),
+
+with a_π ~ π(·|s), nothing after a termination, and half of the mixture from the expert. The χ² term is over the mixture:
+over the expert alone it diverges. It is discounted: at γ = 1 the term of V telescopes away. One critic, a fixed
+temperature, and an actor ten times slower than the critic.
+
+Source: Garg et al., "IQ-Learn: inverse soft-Q learning for imitation", arXiv 2106.12142.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from algorithms.inverse.config import IQLearnConfig
+from algorithms.inverse.reward import Expert
+from algorithms.replay.learner import reparametrised
+from algorithms.replay.networks import CriticNetwork, SquashedActor, SquashedPolicy
+from l2t.rl.models import ModelState
+from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory, Transitions
+
+
+@struct.dataclass
+class IQLearnState:
+    """Networks, optimisers, demonstrations and a counter; actor and critic share a normaliser."""
+
+    actor: ModelState
+    critic: PyTree
+    target: PyTree
+    optimisers: dict[str, PyTree]
+    expert: Expert
+    iteration: Int[Array, ""]
+
+
+class IQLearn:
+    """The learner; see the module's docstring.
+
+    Args:
+        config: which settings.
+        spec: the task.
+        num_envs: environments of a batch.
+        demonstrations: gives the expert's steps; called once, as the run begins.
+    """
+
+    def __init__(
+        self, config: IQLearnConfig, spec: EnvironmentSpec, num_envs: int, demonstrations: Callable[[], Expert]
+    ) -> None:
+        self.config = config
+        self.demonstrations = demonstrations
+        replay = config.replay
+        self.actor = SquashedActor.of_group(replay.observation, spec, replay.network)
+        self.critic = CriticNetwork(replay.network.hidden, replay.network.activation)
+        self.inputs = self.actor.observation_size + spec.action_size
+        self.optimisers = {
+            "actor": optax.flatten(optax.adam(config.actor_learning_rate)),
+            "critic": optax.flatten(optax.adam(replay.learning_rate)),
+        }
+        self.warm_iterations = -(-replay.warm_up // (num_envs * replay.num_steps))
+
+    def init(self, key: Key[Array, ""]) -> IQLearnState:
+        """Fresh networks; the normaliser has seen the demonstrations."""
+        actor_key, critic_key = jax.random.split(key)
+        expert = self.demonstrations()
+        actor = self.actor.init(actor_key).seen(expert.learnt_from.observation[self.actor.group])
+        critic = self.critic.init(critic_key, jnp.zeros(self.inputs))
+        moved = {"actor": actor.weights, "critic": critic}
+        optimisers = {name: self.optimisers[name].init(weights) for name, weights in moved.items()}
+        return IQLearnState(actor, critic, critic, optimisers, expert, jnp.zeros((), jnp.int32))
+
+    def policy(self, state: IQLearnState) -> SquashedPolicy:
+        """π; nearly uniform actions until the warm-up is over."""
+        return SquashedPolicy(self.actor, state.actor, state.iteration < self.warm_iterations)
+
+    def learn(self, state: IQLearnState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[IQLearnState, Metrics]:
+        """A block of updates on what was drawn from the ring, and as much of the expert."""
+        replayed = trajectory.replayed
+        if replayed is None:
+            raise TypeError("IQ-Learn needs a Loop whose experience is a Replay.")
+        ours = jax.tree.map(lambda x: x[:, :, 0], replayed)
+        updates, rows = ours.reward.shape
+        expert, draw_key, update_key = state.expert.learnt_from, *jax.random.split(key)
+        chosen = jax.random.randint(draw_key, (updates, rows), 0, expert.terminated.shape[0])
+        theirs = jax.tree.map(lambda x: x[chosen], expert)
+
+        def update(state: IQLearnState, xs: Any) -> tuple[IQLearnState, Metrics]:
+            ours, theirs, key = xs
+            return self._update(state, ours, theirs, key)
+
+        def block() -> tuple[IQLearnState, Metrics]:
+            after, metrics = jax.lax.scan(update, state, (ours, theirs, jax.random.split(update_key, updates)))
+            return after, jax.tree.map(jnp.mean, metrics)
+
+        names = ("loss/critic", "loss/actor", "train/entropy", "reward/gap", "reward/rms")
+        state, metrics = jax.lax.cond(
+            state.iteration >= self.warm_iterations,
+            block,
+            lambda: (state, {name: jnp.zeros(()) for name in names}),
+        )
+        score, rate = state.expert.score
+        state = replace(
+            state, actor=state.actor.seen(trajectory.observation[self.actor.group]), iteration=state.iteration + 1
+        )
+        return state, metrics | {"expert/return": score, "expert/rate_of_policy": trajectory.reward.mean() / rate}
+
+    def _update(
+        self, state: IQLearnState, ours: Transitions, theirs: Transitions, key: Key[Array, ""]
+    ) -> tuple[IQLearnState, Metrics]:
+        config, rows = self.config, ours.reward.shape[0]
+        group = self.actor.group
+        steps = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), _bare(ours, group), _bare(theirs, group))
+        now, later = (state.actor.normaliser(steps[name]) for name in ("observation", "following"))
+        now_key, later_key, actor_key = jax.random.split(key, 3)
+        action, log_prob = reparametrised(self.actor.apply(state.actor.weights, now), now_key)
+        next_action, next_log_prob = reparametrised(self.actor.apply(state.actor.weights, later), later_key)
+        next_value = self._q(state.target, later, next_action) - config.temperature * next_log_prob
+        next_value = config.discount * jnp.where(steps["terminated"], 0.0, next_value)
+
+        def loss(critic: PyTree) -> tuple[Float[Array, ""], Metrics]:
+            reward = self._q(critic, now, steps["action"]) - next_value
+            value = self._q(critic, now, action) - config.temperature * log_prob
+            gain, size = reward[rows:].mean(), (reward**2).mean()
+            total = -gain + (value - next_value).mean() + size / (4.0 * config.chi2)
+            gap = reward[rows:].mean() - reward[:rows].mean()
+            return total, {"loss/critic": total, "reward/gap": gap, "reward/rms": jnp.sqrt(size)}
+
+        gradient, metrics = jax.grad(loss, has_aux=True)(state.critic)
+        critic, optimisers = self._step(state, "critic", state.critic, gradient)
+        target = optax.incremental_update(critic, state.target, config.replay.polyak)
+
+        def actor_loss(weights: PyTree) -> tuple[Float[Array, ""], Float[Array, ""]]:
+            action, log_prob = reparametrised(self.actor.apply(weights, now), actor_key)
+            return (config.temperature * log_prob - self._q(critic, now, action)).mean(), -log_prob.mean()
+
+        (value, entropy), gradient = jax.value_and_grad(actor_loss, has_aux=True)(state.actor.weights)
+        weights, moved = self._step(state, "actor", state.actor.weights, gradient)
+        optimisers = optimisers | {"actor": moved["actor"]}
+        state = replace(
+            state, actor=replace(state.actor, weights=weights), critic=critic, target=target, optimisers=optimisers
+        )
+        return state, metrics | {"loss/actor": value, "train/entropy": entropy}
+
+    def _q(
+        self, weights: PyTree, features: Float[Array, "batch n"], action: Float[Array, "batch action"]
+    ) -> Float[Array, " batch"]:
+        return jnp.asarray(self.critic.apply(weights, jnp.concatenate([features, action], axis=-1)))
+
+    def _step(
+        self, state: IQLearnState, name: str, moved: PyTree, gradient: PyTree
+    ) -> tuple[PyTree, dict[str, PyTree]]:
+        updates, optimiser = self.optimisers[name].update(gradient, state.optimisers[name], moved)
+        return optax.apply_updates(moved, updates), state.optimisers | {name: optimiser}
+
+
+def _bare(steps: Transitions, group: str) -> dict[str, Array]:
+    return {
+        "observation": steps.observation[group],
+        "following": steps.following[group],
+        "action": steps.action,
+        "terminated": steps.terminated,
+    }

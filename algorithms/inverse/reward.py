@@ -1,0 +1,207 @@
+"""A reward that is learnt from demonstrations while a policy learns on it.
+
+Each iteration: some steps on the objective, between what the policy has just done and what the expert did; then the
+batch, and what is replayed with it, is relabelled. The task's own reward is never looked at but to be reported.
+
+A part of the demonstrations is held out. Where the reward pays the demonstrations that it learns from much more than
+those, it has begun to memorise them; it rests until the difference is small again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, Key, PyTree
+
+from algorithms.inverse.config import RewardConfig
+from algorithms.inverse.f_irl import FIRL
+from algorithms.inverse.objectives import KEPT, Features, Objective
+from l2t.rl.models import ModelState
+from l2t.rl.normaliser import Normaliser
+from l2t.rl.optimise import flatten_time
+from l2t.rl.policy import Policy
+from l2t.rl.types import Metrics, Trajectory, Transitions
+
+
+@struct.dataclass
+class Expert:
+    """Demonstrations as a learner holds them, so that a checkpoint stands alone.
+
+    Attributes:
+        learnt_from, held_out: steps; the second may be empty.
+        score: mean true return of an episode, and mean true reward of a step: for the log alone.
+    """
+
+    learnt_from: Transitions
+    held_out: Transitions
+    score: Float[Array, " 2"]
+
+
+@struct.dataclass
+class LearnedRewardState:
+    """Networks and normalisers by name, optimisers, and the demonstrations.
+
+    Attributes:
+        excess: by how much the part that is learnt from stands out, in standard deviations of the reward.
+        new: before the first step.
+    """
+
+    weights: PyTree
+    normalisers: dict[str, Normaliser]
+    optimisers: dict[str, PyTree]
+    expert: Expert
+    excess: Float[Array, ""]
+    new: Bool[Array, ""]
+
+
+@dataclass(frozen=True)
+class LearnedReward:
+    """A `Reward`; see the module's docstring.
+
+    Attributes:
+        objective: what it is trained for.
+        config: network and training.
+        demonstrations: gives the expert's steps; called once, as the run begins.
+        stretch_rate: Adam's step on whole stretches, for f-IRL.
+    """
+
+    objective: Objective
+    config: RewardConfig
+    demonstrations: Callable[[], Expert]
+    stretch_rate: float = 0.0
+
+    def init(self, key: Key[Array, ""]) -> LearnedRewardState:
+        """Fresh networks; the normalisers have seen the demonstrations."""
+        expert = self.demonstrations()
+        models = self.objective.models
+        keys = jax.random.split(key, len(models))
+        states = {name: model.init(k) for (name, model), k in zip(models.items(), keys, strict=True)}
+        weights = {name: state.weights for name, state in states.items()}
+        optimisers = {"loss": self._optimiser.init(weights), "stretch": self._stretch_optimiser.init(weights)}
+        normalisers = {name: state.normaliser for name, state in states.items()}
+        return LearnedRewardState(
+            weights, self._seen(normalisers, expert.learnt_from), optimisers, expert, jnp.zeros(()), jnp.asarray(True)
+        )
+
+    def learn(
+        self, state: LearnedRewardState, trajectory: Trajectory, policy: Policy, key: Key[Array, ""]
+    ) -> tuple[LearnedRewardState, Metrics]:
+        """Steps of the objective, on what the policy has just done."""
+        steps = trajectory.transitions()
+        ours = self.objective.features(state.normalisers, steps, trajectory.log_prob)
+        theirs = self._of_expert(state, state.expert.learnt_from, policy)
+        resting = state.excess > self.config.overfit
+        weights, optimisers, metrics = self._descend(state, ours, theirs, key)
+        weights, optimisers = jax.tree.map(
+            lambda old, new: jnp.where(resting, old, new),
+            (state.weights, state.optimisers),
+            (weights, optimisers),
+        )
+        gaps, excess = self._gaps(state, weights, ours, theirs, policy)
+        state = replace(
+            state,
+            weights=weights,
+            optimisers=optimisers,
+            normalisers=self._seen(state.normalisers, steps),
+            excess=excess,
+            new=jnp.asarray(False),
+        )
+        score, rate = state.expert.score
+        return state, metrics | gaps | {
+            "reward/resting": resting.astype(jnp.float32),
+            "expert/return": score,
+            "expert/mean_reward": rate,
+            "expert/rate_of_policy": trajectory.reward.mean() / rate,
+            "warning/poor_expert": (state.new & (trajectory.reward.mean() >= rate)).astype(jnp.float32),
+        }
+
+    def relabel(self, state: LearnedRewardState, trajectory: Trajectory) -> Trajectory:
+        """The batch, and what is replayed with it, paid by this reward."""
+        fresh = self._pay(state, trajectory.transitions(), trajectory.log_prob)
+        replayed = trajectory.replayed
+        if replayed is not None:
+            replayed = replace(replayed, reward=self._pay(state, replayed, jnp.zeros_like(replayed.reward)))
+        return replace(trajectory, reward=fresh, replayed=replayed)
+
+    def kept(self, state: LearnedRewardState) -> ModelState:
+        """What is left when the run is over: the network called `reward`, and its normaliser."""
+        return ModelState(state.weights[KEPT], state.normalisers[KEPT])
+
+    def _pay(
+        self, state: LearnedRewardState, steps: Transitions, log_prob: Float[Array, " *batch"]
+    ) -> Float[Array, " *batch"]:
+        return self.objective.pay(state.weights, self.objective.features(state.normalisers, steps, log_prob))
+
+    def _of_expert(self, state: LearnedRewardState, steps: Transitions, policy: Policy) -> Features:
+        rows = steps.terminated.shape[0]
+        log_prob = jnp.zeros(rows)
+        if self.objective.asks_policy:
+            _, distribution = policy.step(policy.initial(rows), steps.observation, jnp.ones(rows, bool))
+            log_prob = distribution.log_prob(steps.action)
+        return self.objective.features(state.normalisers, steps, log_prob)
+
+    def _descend(
+        self, state: LearnedRewardState, ours: Features, theirs: Features, key: Key[Array, ""]
+    ) -> tuple[PyTree, dict[str, PyTree], Metrics]:
+        objective, batch = self.objective, self.config.batch_size
+        flat = flatten_time(ours)
+
+        def rows(features: Features, key: Key[Array, ""]) -> Features:
+            count = features["x"].shape[0]
+            return jax.tree.map(lambda x: x[jax.random.randint(key, (batch,), 0, count)], features)
+
+        def update(carry: tuple[PyTree, PyTree], key: Key[Array, ""]) -> tuple[tuple[PyTree, PyTree], Metrics]:
+            weights, optimiser = carry
+            keys = jax.random.split(key, 3)
+            loss = jax.grad(objective.loss, has_aux=True)
+            gradient, metrics = loss(weights, rows(flat, keys[0]), rows(theirs, keys[1]), keys[2])
+            updates, optimiser = self._optimiser.update(gradient, optimiser, weights)
+            return (optax.apply_updates(weights, updates), optimiser), metrics
+
+        start = state.weights, state.optimisers["loss"]
+        (weights, optimiser), metrics = jax.lax.scan(update, start, jax.random.split(key, self.config.updates))
+        optimisers = state.optimisers | {"loss": optimiser}
+        if isinstance(objective, FIRL):
+            gradient = jax.grad(objective.stretch_loss)(weights, ours)
+            updates, stretch = self._stretch_optimiser.update(gradient, optimisers["stretch"], weights)
+            weights, optimisers = optax.apply_updates(weights, updates), optimisers | {"stretch": stretch}
+        return weights, optimisers, jax.tree.map(jnp.mean, metrics)
+
+    def _gaps(
+        self, state: LearnedRewardState, weights: PyTree, ours: Features, theirs: Features, policy: Policy
+    ) -> tuple[Metrics, Float[Array, ""]]:
+        """How much more than the policy the expert is paid, on both parts; and how far the first part stands out."""
+        objective = self.objective
+        paid, learnt = objective.pay(weights, ours), objective.pay(weights, theirs)
+        gaps = {
+            "reward/gap": learnt.mean() - paid.mean(),
+            "reward/policy": paid.mean(),
+            "reward/rms": jnp.sqrt(0.5 * ((paid**2).mean() + (learnt**2).mean())),
+        }
+        if state.expert.held_out.terminated.shape[0] == 0:
+            return gaps, jnp.zeros(())
+        held = objective.pay(weights, self._of_expert(state, state.expert.held_out, policy))
+        spread = jnp.sqrt(0.5 * (paid.var() + learnt.var())) + 1e-6
+        excess = (learnt.mean() - held.mean()) / spread
+        return gaps | {"reward/held_out_gap": held.mean() - paid.mean(), "reward/excess": excess}, excess
+
+    def _seen(self, normalisers: Mapping[str, Normaliser], steps: Transitions) -> dict[str, Normaliser]:
+        models = self.objective.models
+        return {name: normaliser.update(models[name].stack(steps)) for name, normaliser in normalisers.items()}
+
+    @property
+    def _optimiser(self) -> optax.GradientTransformation:
+        clip = optax.clip_by_global_norm(self.config.max_grad_norm)
+        return optax.flatten(optax.chain(clip, optax.adam(self.config.learning_rate)))
+
+    @property
+    def _stretch_optimiser(self) -> optax.GradientTransformation:
+        """Of whole stretches; the ratio's gradient is zero there, and Adam leaves it where it is."""
+        return optax.flatten(
+            optax.chain(optax.clip_by_global_norm(self.config.max_grad_norm), optax.adam(self.stretch_rate))
+        )
