@@ -79,22 +79,22 @@ def _(config: ReplayConfig, context: BuildContext) -> Teacher:
 
 @build.register
 def _(config: ActorCriticConfig, context: BuildContext) -> Algorithm:
-    return _solo(config, config.observation, context)
+    return _solo(config, context)
 
 
 @build.register
 def _(config: SPMDVRTDConfig, context: BuildContext) -> Algorithm:
-    return _solo(config, config.actor.observation, context)
+    return _solo(config, context)
 
 
 @build.register
 def _(config: ReplayConfig, context: BuildContext) -> Algorithm:
-    return _solo(config, config.observation, context)
+    return _solo(config, context)
 
 
 @build.register
 def _(config: InverseConfig, context: BuildContext) -> Algorithm:
-    loop = _solo(config.optimizer, config.optimizer.observation, context)
+    loop = _solo(config.optimizer, context)
     return replace(loop, reward=learned_reward(config, context), warnings=WARNINGS)
 
 
@@ -161,9 +161,9 @@ def _frozen(context: BuildContext, run: str, role: str) -> FrozenPolicy:
     return policy
 
 
-def _solo(config: TeacherConfig, role: str, context: BuildContext) -> Loop:
+def _solo(config: TeacherConfig, context: BuildContext) -> Loop:
     _check_parts(config, config.num_steps * context.num_envs, "")
-    agent = Solo(learner(config, context), role, context.num_envs)
+    agent = Solo(learner(config, context), config.observation, context.num_envs)
     experience = _experience(config, context)
     return Loop(context.environment, agent, context.num_envs, config.num_steps, experience=experience)
 

@@ -155,6 +155,11 @@ class SPMDVRTDConfig:
                 )
 
     @property
+    def observation(self) -> str:
+        """Group that the actor sees."""
+        return self.actor.observation
+
+    @property
     def num_steps(self) -> int:
         """Roll-out length."""
         return self.actor.num_steps
@@ -210,6 +215,11 @@ class StudentConfig:
 
 class TeacherConfig(Protocol):
     """A configuration that `algorithms.build.learner` can make a teacher of."""
+
+    @property
+    def observation(self) -> str:
+        """Group that its policy sees."""
+        ...
 
     @property
     def num_steps(self) -> int:

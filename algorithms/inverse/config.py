@@ -96,6 +96,11 @@ class InverseConfig(DemonstrationsConfig):
             raise ConfigurationError("algorithm.optimizer must be a learner: spmd, ppo, spmd_replay, sac or rvi_sac.")
 
     @property
+    def observation(self) -> str:
+        """Group that the policy sees."""
+        return self.optimizer.observation
+
+    @property
     def num_steps(self) -> int:
         """Roll-out length."""
         return self.optimizer.num_steps
