@@ -69,7 +69,7 @@ class MujocoEnvironment:
         """Sizes, bounds and limits."""
         low, high = self.task.bounds(self.model)
         groups = jax.eval_shape(lambda: self.reset(jax.random.key(0))).observation
-        named = isinstance(self.task, NamesGroups)
+        named = self.task if isinstance(self.task, NamesGroups) else None
         return EnvironmentSpec(
             name=self.name,
             observation_sizes={name: group.shape[0] for name, group in groups.items()},
@@ -78,8 +78,8 @@ class MujocoEnvironment:
             episode_length=self.task.episode_length,
             reset_cost=self.reset_cost,
             timestep=self.model.opt.timestep * self.task.substeps,
-            observation_names=self.task.observation_names(self.model) if named else {},
-            action_names=self.task.action_names(self.model) if named else (),
+            observation_names=named.observation_names(self.model) if named else {},
+            action_names=named.action_names(self.model) if named else (),
         )
 
     def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:

@@ -12,7 +12,6 @@ from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, normal_noise, uniform_start
 from envs.physics.base import PhysicsState, Reads
 
-
 LABELS = {"slider": "cart", "hinge": "lower pole", "hinge2": "upper pole"}
 
 

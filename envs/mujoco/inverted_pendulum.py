@@ -12,7 +12,6 @@ from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, uniform_start
 from envs.physics.base import PhysicsState, Reads
 
-
 LABELS = {"slider": "cart", "hinge": "pole"}
 
 

@@ -15,7 +15,9 @@ import numpy as np
 Labels = Mapping[str, str]
 
 AXES = ("x", "y", "z")
-FREE, BALL, SLIDE, HINGE = (int(getattr(mujoco.mjtJoint, f"mjJNT_{kind}")) for kind in ("FREE", "BALL", "SLIDE", "HINGE"))
+FREE, BALL, SLIDE, HINGE = (
+    int(getattr(mujoco.mjtJoint, f"mjJNT_{kind}")) for kind in ("FREE", "BALL", "SLIDE", "HINGE")
+)
 
 
 @runtime_checkable

@@ -13,7 +13,6 @@ from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, initial_state, uniform_noise
 from envs.physics.base import PhysicsState, Reads
 
-
 LABELS = {"joint0": "first arm", "joint1": "second arm"}
 
 

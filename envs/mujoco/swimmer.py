@@ -12,11 +12,10 @@ from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, mean_velocity, uniform_start
 from envs.physics.base import PhysicsState, Reads
 
-
 LABELS = {
     "slider1": "front tip x",
     "slider2": "front tip y",
-    "free_body_rot": "front tip",
+    "free_body_rot": "first link",
     "motor1_rot": "first rotor",
     "motor2_rot": "second rotor",
 }

@@ -12,7 +12,6 @@ from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, mean_velocity, uniform_start, within
 from envs.physics.base import PhysicsState, Reads
 
-
 LABELS = {
     "rootx": "torso x",
     "rootz": "torso",

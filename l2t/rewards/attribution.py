@@ -136,7 +136,9 @@ def attribute(
     difference = values_of(reward, x_pairs) - values_of(reward, b_pairs)
     spread = float(difference.std())
     if spread == 0.0:
-        raise L2TError("The reward does not differ between the samples and the baselines: there is nothing to attribute.")
+        raise L2TError(
+            "The reward does not differ between the samples and the baselines: there is nothing to attribute."
+        )
     average = jax.jit(lambda x, b: path_gradient(reward, x, b, nodes))
     gradient = np.asarray(average(jnp.asarray(x_pairs, jnp.float32), jnp.asarray(b_pairs, jnp.float32)), np.float64)
     attributions = (x_pairs - b_pairs) * gradient

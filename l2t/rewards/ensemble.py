@@ -1,4 +1,4 @@
-"""Do rewards of several seeds pay for the same things? Attributions side by side, after removing what is not identified."""
+"""Do the rewards of several seeds pay for the same things? Attributions side by side, on one scale."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def attribute_ensemble(
     return compare_seeds(found, np.stack([values_of(reward, x) for reward in rewards]) if rewards else np.zeros((0, 1)))
 
 
-def compare_seeds(attributions: Sequence[Attribution], values: Float[ndarray, "seed sample"], seed: int = 0) -> Ensemble:
+def compare_seeds(
+    attributions: Sequence[Attribution], values: Float[ndarray, "seed sample"], seed: int = 0
+) -> Ensemble:
     """Compare attributions of several rewards at the same samples.
 
     A reward is identified up to a positive factor and a constant. Attributions do not see the constant; the factor goes
@@ -67,7 +69,9 @@ def compare_seeds(attributions: Sequence[Attribution], values: Float[ndarray, "s
     """
     values = np.asarray(values, np.float64)
     if len(attributions) < 2 or len(values) != len(attributions):
-        raise L2TError(f"{len(attributions)} attributions and {len(values)} rows of rewards: give both for two seeds or more.")
+        raise L2TError(
+            f"{len(attributions)} attributions and {len(values)} rows of rewards: give both for two seeds or more."
+        )
     names = attributions[0].names
     if any(one.names != names for one in attributions):
         raise L2TError("The attributions are of different columns; give the same names for every seed.")

@@ -60,9 +60,9 @@ def permutation_importance(
 ) -> Importance:
     """Shuffle each group of columns among the samples, and compare r with the target.
 
-    For an additive r of independent columns and target r itself, the drop of R² is 2 Var f_i / Var r: shuffling replaces
-    f_i by an independent copy. A column whose duplicate stays in place seems to matter little, so duplicates are
-    shuffled together.
+    For an additive r of independent columns and target r itself, the drop of R² is 2 Var f_i / Var r: shuffling
+    replaces f_i by an independent copy. A column whose duplicate stays in place seems to matter little, so duplicates
+    are shuffled together.
 
     Args:
         reward: r.

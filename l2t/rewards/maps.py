@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from l2t.errors import L2TError
 from l2t.report.plots import COLOURS, GRID, INK, style
 from l2t.rewards.phase import Portrait
+from l2t.rewards.plots import plain_bar
 from l2t.rewards.samples import as_column
 from l2t.rewards.surrogate import Surrogate
 
@@ -101,7 +102,7 @@ def heat_map(
         ax.set_title(title, loc="left")
         ax.grid(False)
         bar = figure.colorbar(image, ax=ax, label=f"mean {unit} of the samples in a cell", aspect=24)
-        _plain_bar(bar)
+        plain_bar(bar)
         figure.supxlabel("contours: 50 % (thick) and 90 % of the samples", x=0.01, ha="left", size=7.5)
     return figure
 
@@ -137,7 +138,7 @@ def phase_portraits(
         grid[0, 0].set_ylabel(y_label)
         grid[1, 0].set_ylabel(unit)
         assert image is not None
-        _plain_bar(figure.colorbar(image, ax=grid[0].tolist(), label=unit, aspect=20))
+        plain_bar(figure.colorbar(image, ax=grid[0].tolist(), label=unit, aspect=20))
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10.0)
         figure.supxlabel("line: mean of the cycle, band: quartiles", x=0.01, ha="left", size=7.5)
     return figure
@@ -169,9 +170,3 @@ def _holding(density: Any, shares: Sequence[float]) -> list[float]:
     mass = np.cumsum(ordered) / ordered.sum()
     levels = [float(ordered[np.searchsorted(mass, share)]) for share in shares]
     return levels if levels[0] < levels[1] else [levels[1] * 0.999, levels[1]]
-
-
-def _plain_bar(bar: Any) -> None:
-    bar.outline.set_visible(False)
-    bar.ax.grid(False)
-    bar.ax.yaxis.set_major_locator(MaxNLocator(5))

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from l2t.report.plots import COLOURS, GRID, INK, style
+from l2t.report.plots import COLOURS, INK, style
 from l2t.report.statistics import Interval
 from l2t.rewards.decomposition import Gap
 from l2t.rewards.ensemble import Ensemble
@@ -21,7 +20,7 @@ from l2t.rewards.samples import Estimates
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BLUE, ORANGE, GREEN, GREY = COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[7]
+BLUE, ORANGE, GREY = COLOURS[0], COLOURS[1], COLOURS[7]
 ROW = 0.24
 """Height of a row in inches."""
 
@@ -40,7 +39,7 @@ def ranking(values: Estimates, *, title: str, x_label: str, top: int = 15) -> Fi
         figure, ax = _figure(6.2, 0.95 + ROW * count)
         estimate, rows = shown.estimate[:count], np.arange(count)
         ax.barh(rows, estimate, height=0.66, color=[BLUE if value >= 0.0 else ORANGE for value in estimate])
-        _whiskers(ax, estimate, shown.low[:count], shown.high[:count], rows)
+        _whiskers(ax, shown.low[:count], shown.high[:count], rows)
         _rows(ax, names)
         _zero_line(ax, values.low, values.high)
         left_out = len(shown.names) - count
@@ -73,8 +72,8 @@ def waterfall(gap: Gap, *, title: str, x_label: str, top: int = 10) -> Figure:
         ax.barh(at, size, left=start, height=0.62, color=colours)
         ax.barh([len(rows)], [total.estimate], height=0.62, color=INK)
         low, high = np.array([row[2] for row in rows]), np.array([row[3] for row in rows])
-        _whiskers(ax, start + size, start + low, start + high, at)
-        _whiskers(ax, *(np.array([v]) for v in (total.estimate, total.low, total.high)), np.array([len(rows)]), ink=GREY)
+        _whiskers(ax, start + low, start + high, at)
+        _whiskers(ax, np.array([total.low]), np.array([total.high]), np.array([len(rows)]), ink=GREY)
         ends = np.append(start + size, total.estimate)
         for row, end in enumerate(ends[:-1]):
             ax.plot([end, end], [row + 0.31, row + 0.69], color=INK, linewidth=0.7)
@@ -112,7 +111,7 @@ def regret_table(regret: RegretMatrix, *, title: str, unit: str) -> Figure:
         ax.set(xlabel="dynamics", ylabel="reward that was optimised")
         ax.set_title(title, loc="left")
         bar = figure.colorbar(image, ax=ax, label=f"regret [{unit}]{known}", aspect=14)
-        _plain_bar(bar)
+        plain_bar(bar)
     return figure
 
 
@@ -142,6 +141,13 @@ def ensemble_dots(ensemble: Ensemble, *, title: str, top: int = 15) -> Figure:
     return figure
 
 
+def plain_bar(bar: Any) -> None:
+    """A colour bar without frame, with few ticks."""
+    bar.outline.set_visible(False)
+    bar.ax.grid(False)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(5))
+
+
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure((width, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
     FigureCanvasAgg(figure)
@@ -158,13 +164,12 @@ def _rows(ax: Axes, names: Any) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
 
 
-def _whiskers(ax: Axes, centre: Any, low: Any, high: Any, rows: Any, ink: str = INK) -> None:
+def _whiskers(ax: Axes, low: Any, high: Any, rows: Any, ink: str = INK) -> None:
     known = np.isfinite(low) & np.isfinite(high)
     if known.any():
         ax.hlines(rows[known], low[known], high[known], color=ink, linewidth=1.1)
         for end in (low, high):
             ax.plot(end[known], rows[known], "|", color=ink, markersize=4.0, markeredgewidth=1.1)
-    del centre
 
 
 def _zero_line(ax: Axes, low: Any, high: Any) -> None:
@@ -183,9 +188,3 @@ def _number(value: float, scale: float) -> str:
 def _interval(value: Interval) -> str:
     ends = f" [{value.low:.2f}, {value.high:.2f}]" if np.isfinite(value.low) else ""
     return f"{value.estimate:.2f}{ends}"
-
-
-def _plain_bar(bar: Any) -> None:
-    bar.outline.set_visible(False)
-    bar.ax.grid(False)
-    bar.ax.yaxis.set_major_locator(MaxNLocator(5))

@@ -102,9 +102,9 @@ def tabular_regret_matrix(
 ) -> RegretMatrix:
     """Exact regret, ρ_j(π*_{true, j}) - ρ_j(π*_{i, j}), by relative value iteration and linear solves.
 
-    With `entropy` μ > 0 both policies are the soft optima and ρ includes μ times the policy's entropy, in which the true
-    reward's policy is the best one; so no regret is negative either way. With μ = 0 a policy is uniform over actions that
-    are equally good, as under a constant reward.
+    With `entropy` μ > 0 both policies are the soft optima and ρ includes μ times the policy's entropy, in which the
+    true reward's policy is the best one; so no regret is negative either way. With μ = 0 a policy is uniform over
+    actions that are equally good, as under a constant reward.
 
     Raises:
         ModelError: shapes do not fit or value iteration did not converge.
@@ -136,7 +136,9 @@ def optimal_policy(
     """
     p, r = np.asarray(transition, np.float64), np.asarray(reward, np.float64)
     if p.ndim != 3 or p.shape != (*r.shape, len(r)):
-        raise ModelError(f"transition {p.shape} and reward {r.shape} must be [state, action, state] and [state, action].")
+        raise ModelError(
+            f"transition {p.shape} and reward {r.shape} must be [state, action, state] and [state, action]."
+        )
     scale = max(float(np.ptp(r)), entropy, 1e-300)
     value = np.zeros(len(p))
     for _ in range(max_iterations):

@@ -50,8 +50,8 @@ def as_table(what: str, x: Any, names: Sequence[str] | None = None, rows: int = 
     """`x` as float64 `[sample, n]`.
 
     Raises:
-        L2TError: it is no table, a number in it is not finite, it has fewer than `rows` rows, or its columns and `names`
-            differ in number.
+        L2TError: it is no table, a number in it is not finite, it has fewer than `rows` rows, or there is not one name
+            per column.
     """
     table = np.asarray(x, np.float64)
     if table.ndim != 2 or table.shape[0] < rows:

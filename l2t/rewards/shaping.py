@@ -73,10 +73,14 @@ def split_shaping(
         L2TError: tables do not fit, r is the same everywhere, or there are too few samples.
     """
     ψ = as_table("The features", features, feature_names)
-    before, after = as_table("The potential", potential, potential_names), as_table("The next potential", next_potential)
+    before, after = (
+        as_table("The potential", potential, potential_names),
+        as_table("The next potential", next_potential),
+    )
     if before.shape != after.shape or len(before) != len(ψ):
         raise L2TError(
-            f"features {ψ.shape}, potential {before.shape} and next potential {after.shape} must be of the same samples."
+            f"features {ψ.shape}, potential {before.shape} and next potential {after.shape} must be of the same "
+            "samples, and the last two of the same columns."
         )
     r = as_column("The reward", reward, len(ψ))
     if np.ptp(r) == 0.0:

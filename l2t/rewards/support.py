@@ -20,10 +20,10 @@ _LEAST_VARIANCE = 1e-6
 class Support:
     """A point belongs to the support if its nearest sample is no further than samples are from each other.
 
-    Distances are Euclidean after whitening, z = (x - m) W, so that correlated columns count once. `radius` is a quantile
-    of the distance from held-out samples to the nearest of `reference`: at 0.99 one in a hundred fresh samples is flagged
-    by mistake. Neighbours rather than an ellipsoid, because a gait is a loop: the middle of a loop has Mahalanobis
-    distance zero, and nobody has ever been there.
+    Distances are Euclidean after whitening, z = (x - m) W, so that correlated columns count once. `radius` is a
+    quantile of the distance from held-out samples to the nearest of `reference`: at 0.99 one in a hundred fresh samples
+    is flagged by mistake. Neighbours rather than an ellipsoid, because a gait is a loop: the middle of a loop has
+    Mahalanobis distance zero, and nobody has ever been there.
 
     In many dimensions all distances grow alike and the test grows lenient towards the middle of the samples: what it
     flags is outside, what it does not flag need not be inside.
@@ -52,7 +52,7 @@ class Support:
 
 
 def fit_support(samples: Any, *, quantile: float = 0.99, reference: int = 2000, seed: int = 0) -> Support:
-    """The support of samples `[sample, n]`: half of them, at most `reference`, to compare with, the others to calibrate.
+    """The support of `[sample, n]`: half of them, at most `reference`, to compare with, and as many to calibrate.
 
     Raises:
         L2TError: fewer than 20 samples, or all alike.

@@ -142,7 +142,7 @@ def fit_surrogate(
         )
     centre, constant = basis.mean(0), float(r[kept].mean())
     design, target = basis - centre, r[kept] - constant
-    roughness = block_diag(*[_roughness(k) for k in knot_rows])
+    roughness = np.asarray(block_diag(*[_roughness(k) for k in knot_rows]))
     bounded = np.repeat([bool(m) for m in _is_bounded(names, monotone or {})], [b.shape[1] for b in blocks])
     penalty = _cross_validated(design, target, roughness)
     rises = _solve(design.T @ design, design.T @ target, roughness * penalty * len(design), bounded)
@@ -164,7 +164,8 @@ def fit_surrogate(
     for name, column, k, block, sign in zip(names, x[kept].T, knot_rows, blocks, signs, strict=True):
         part = slice(start, start := start + block.shape[1])
         splines.append(Spline(k, sign * rises[part], float(-centre[part] @ rises[part])))
-        grid = np.linspace(*np.quantile(column, [0.005, 0.995]), GRID)
+        low, high = np.quantile(column, [0.005, 0.995])
+        grid = np.linspace(low, high, GRID)
         rows = sign * _basis(grid, k) - centre[part]
         band = estimates([name] * GRID, rows @ rises[part], replicates[:, part] @ rows.T)
         components.append(Component(name, grid, band.estimate, band.low, band.high))
@@ -176,7 +177,7 @@ def fit_surrogate(
 def _split(kind: ndarray, held_out: float, seed: int) -> tuple[ndarray, ndarray, ndarray]:
     """Which samples are fitted and which are held out, whole episodes at a time."""
     found = np.unique(kind)
-    count = int(round(held_out * len(found)))
+    count = round(held_out * len(found))
     if not 0 < count < len(found):
         raise L2TError(f"held_out={held_out} of {len(found)} episodes leaves a part empty; choose another share.")
     tested = np.isin(kind, np.random.default_rng(seed).permutation(found)[:count])
@@ -202,7 +203,7 @@ def _basis(x: ndarray, knots: ndarray) -> ndarray:
 
 
 def _roughness(knots: ndarray) -> ndarray:
-    """D with γᵀ D γ = Σ (s_{l+1} - s_l)², s_l = γ_l range / (ξ_l - ξ_{l-1}), ξ the averages of three knots (Greville)."""
+    """D with γᵀ D γ = Σ (s_{l+1} - s_l)², slopes s_l = γ_l range / (ξ_l - ξ_{l-1}), ξ averages of three knots each."""
     if len(knots) == 0:
         return np.zeros((0, 0))
     greville = np.array([knots[j + 1 : j + 4].mean() for j in range(len(knots) - 4)])
@@ -229,7 +230,7 @@ def _solve(gram: ndarray, moment: ndarray, penalty: ndarray, bounded: ndarray) -
     if not bounded.any():
         return cho_solve(cho_factor(matrix), moment)
     upper = cholesky(matrix)
-    right = solve_triangular(upper, moment, trans="T")
+    right = solve_triangular(upper, moment, trans=1)
     found = lsq_linear(upper, right, (np.where(bounded, 0.0, -np.inf), np.inf), method="bvls", tol=1e-12)
     return np.asarray(found.x)
 
