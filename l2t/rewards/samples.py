@@ -186,7 +186,8 @@ def _draws(rng: np.random.Generator, count: int, resamples: int) -> Iterator[Flo
     part = max(1, min(resamples, 20_000_000 // count))
     for start in range(0, resamples, part):
         size = min(part, resamples - start)
-        yield rng.multinomial(count, np.full(count, 1.0 / count), size=size).astype(np.float64)
+        picks = rng.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
+        yield np.bincount(picks.ravel(), minlength=size * count).reshape(size, count).astype(np.float64)
 
 
 def _first_repeated(names: Sequence[str]) -> str:

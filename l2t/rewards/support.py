@@ -13,7 +13,7 @@ from l2t.errors import L2TError
 from l2t.rewards.samples import as_table
 
 _LEAST_VARIANCE = 1e-6
-"""Directions of less variance, beside the largest, are taken for duplicates and left out."""
+"""Directions of less variance, beside the largest, are duplicates: a thousandth of a deviation is rounding there."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Support:
     """
 
     centre: Float[ndarray, " n"]
-    whitening: Float[ndarray, "n k"]
-    reference: Float[ndarray, "m k"]
+    whitening: Float[ndarray, "n n"]
+    reference: Float[ndarray, "m n"]
     radius: float
 
     def contains(self, x: Float[ndarray, "*batch n"]) -> Bool[ndarray, " *batch"]:
@@ -65,11 +65,8 @@ def fit_support(samples: Any, *, quantile: float = 0.99, reference: int = 2000, 
     varies = scale > 1e-12 * np.maximum(1.0, np.abs(centre))
     if not varies.any():
         raise L2TError("The samples of the support are all alike; give more of them.")
-    scale = np.where(varies, scale, 1.0)
-    # A column that never varied may not move by more than rounding: its deviation counts as it is.
+    scale = np.where(varies, scale, 1.0)  # a column that never varied may move by a thousandth of its unit
     variance, direction = np.linalg.eigh(np.cov(((table - centre) / scale).T, bias=True).reshape(len(centre), -1))
-    used = variance > _LEAST_VARIANCE * variance.max()
-    whitening = direction[:, used] / np.sqrt(variance[used]) / scale[:, None]
-    whitening = np.hstack([whitening, np.eye(len(centre))[:, ~varies]])
+    whitening = direction / np.sqrt(np.maximum(variance, _LEAST_VARIANCE * variance.max())) / scale[:, None]
     unscaled = Support(centre, whitening, (kept - centre) @ whitening, np.inf)
     return Support(centre, whitening, unscaled.reference, float(np.quantile(unscaled._distance(held_out), quantile)))

@@ -1,5 +1,7 @@
 """Integrated Gradients on rewards whose attributions are known in closed form."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,8 +25,11 @@ def additive(x):
 def network(activation, sizes=(3, 256, 256), seed=0):
     rng = np.random.default_rng(seed)
     layers = [
-        (jnp.asarray(rng.normal(size=(a, b)) * np.sqrt(2.0 / a), jnp.float32), jnp.asarray(rng.normal(size=b) * 0.3, jnp.float32))
-        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        (
+            jnp.asarray(rng.normal(size=(a, b)) * np.sqrt(2.0 / a), jnp.float32),
+            jnp.asarray(rng.normal(size=b) * 0.3, jnp.float32),
+        )
+        for a, b in itertools.pairwise(sizes)
     ]
     last = jnp.asarray(rng.normal(size=sizes[-1]) / np.sqrt(sizes[-1]), jnp.float32)
 
@@ -71,7 +76,7 @@ def test_the_quadrature_is_exact_up_to_twice_its_nodes(nodes):
 
 
 def test_smooth_networks_are_complete_within_one_per_cent_and_relu_is_not():
-    x, b = np.random.default_rng(1).normal(size=(2, 200, 3))
+    x, b = np.random.default_rng(1).normal(size=(2, 50, 3))
     errors = {
         name: attribute(network(activation), x, b, NAMES).completeness_error
         for name, activation in {"tanh": jnp.tanh, "elu": jax.nn.elu, "relu": jax.nn.relu}.items()
@@ -112,7 +117,9 @@ def test_noise_gets_nothing_and_a_duplicate_is_reported_with_its_original():
     rng = np.random.default_rng(4)
     base = rng.normal(size=(500, 3))
     x = np.column_stack([base, base[:, 0] ** 3 + 1.0])  # a monotone copy of the first column
-    found = attribute(lambda x: 2.0 * x[..., 0] + x[..., 1] + 0.5 * x[..., 3], x[:250], x[250:], ("a", "b", "noise", "copy"))
+    found = attribute(
+        lambda x: 2.0 * x[..., 0] + x[..., 1] + 0.5 * x[..., 3], x[:250], x[250:], ("a", "b", "noise", "copy")
+    )
     assert found.groups == ((0, 3), (1,), (2,))
     assert found.group_magnitude.names == ("a + copy", "b", "noise")
     assert found.magnitude["noise"].estimate == 0.0
@@ -140,11 +147,11 @@ def test_the_share_of_paths_outside_the_support_is_that_of_chords_of_a_ring():
 def test_an_episode_counts_once_however_often_it_is_repeated():
     rng = np.random.default_rng(7)
     once, expert = rng.normal(size=(60, 3)), np.zeros((30, 3)) + 0.1
-    often, episode = np.repeat(once, 20, axis=0), np.repeat(np.arange(60), 20)
-    alone = attribute(linear, once, expert, NAMES).mean
-    together = attribute(linear, often, expert, NAMES, episode=episode).mean
+    often, episode = np.repeat(once, 8, axis=0), np.repeat(np.arange(60), 8)
+    alone = attribute(linear, once, expert, NAMES, nodes=1, baselines=1).mean
+    together = attribute(linear, often, expert, NAMES, nodes=1, baselines=1, episode=episode).mean
     np.testing.assert_allclose(together.high - together.low, alone.high - alone.low, rtol=1e-6)
-    careless = attribute(linear, often, expert, NAMES).mean
+    careless = attribute(linear, often, expert, NAMES, nodes=1, baselines=1).mean
     assert np.all(careless.high - careless.low < 0.4 * (alone.high - alone.low))
 
 

@@ -48,7 +48,9 @@ def test_an_unknown_name_is_answered_with_those_that_exist():
 
 
 def test_the_room_is_imported_without_training_code_or_a_simulator():
-    modules = "attribution decomposition ensemble importance maps phase plots regret reoptimise shaping surrogate support"
+    modules = (
+        "attribution decomposition ensemble importance maps phase plots regret reoptimise shaping surrogate support"
+    )
     code = "import sys\n" + "".join(f"import l2t.rewards.{name}\n" for name in modules.split())
     code += "print([m for m in sys.modules if m.startswith(('l2t.rl', 'l2t.run.', 'mujoco', 'flax', 'optax'))])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -38,7 +38,11 @@ def test_leaving_a_tight_correlation_or_a_constant_is_leaving_the_support():
     rng = np.random.default_rng(3)
     first = rng.normal(size=1000)
     support = fit_support(np.column_stack([first, first + 0.01 * rng.normal(size=1000), np.full(1000, 3.0)]))
-    assert support.contains(np.array([[1.0, 1.0, 3.0], [1.0, 0.8, 3.0], [1.0, 1.0, 4.0]])).tolist() == [True, False, False]
+    assert support.contains(np.array([[1.0, 1.0, 3.0], [1.0, 0.8, 3.0], [1.0, 1.0, 4.0]])).tolist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_too_few_or_equal_samples_are_refused():
