@@ -56,7 +56,7 @@ def surrogate_curves(
             ax.set_ylim(floor, high + 0.05 * (high - low))
             ax.margins(x=0.0)
             ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-            ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+            ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
         score = surrogate.r_squared
         known = f" [{score.low:.2f}, {score.high:.2f}]" if np.isfinite(score.low) else ""
         figure.suptitle(
@@ -70,9 +70,9 @@ def surrogate_curves(
 
 
 def heat_map(
-    x: Any, y: Any, reward: Any, *, x_label: str, y_label: str, title: str, unit: str = "reward", bins: int = 30
+    x: Any, y: Any, reward: Any, *, x_label: str, y_label: str, title: str, unit: str = "reward", bins: int = 25
 ) -> Figure:
-    """Mean reward of the samples in each cell of two columns, blank where there is none, with contours of density.
+    """Mean reward of the samples in each cell of two columns, blank with fewer than three, and contours of density.
 
     A mean over samples that exist, whatever the other columns are there: no value of the reward at made-up inputs.
     Contours hold 50 % and 90 % of the samples. Axes show the middle 99 % of either column.
@@ -87,7 +87,7 @@ def heat_map(
         raise L2TError("A map needs two columns that vary; choose others.")
     count, x_edges, y_edges = np.histogram2d(first, second, bins, ranges)
     total = np.histogram2d(first, second, bins, ranges, weights=r)[0]
-    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count >= 3)
     with style():
         figure = Figure((4.6, 3.5), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
         FigureCanvasAgg(figure)

@@ -78,6 +78,9 @@ def waterfall(gap: Gap, *, title: str, x_label: str, top: int = 10) -> Figure:
         for row, end in enumerate(ends[:-1]):
             ax.plot([end, end], [row + 0.31, row + 0.69], color=INK, linewidth=0.7)
         _rows(ax, [row[0] for row in rows] + ["expert − policy"])
+        for row, value in enumerate([*size, total.estimate]):
+            text = _number(value, 0.1 * max(float(np.abs(size).max()), 1e-12))
+            ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8.0)
         ax.axvline(0.0, color=INK, linewidth=0.6)
         ax.set(title=title, xlabel=f"{x_label} (95 % interval of each summand)")
     return figure
@@ -107,11 +110,13 @@ def regret_table(regret: RegretMatrix, *, title: str, unit: str) -> Figure:
         ax.set_yticks(range(rows), regret.rewards)
         ax.grid(False)
         ax.spines[:].set_visible(False)
-        known = " [95 % interval]" if np.isfinite(regret.low).any() else ""
         ax.set(xlabel="dynamics", ylabel="reward that was optimised")
         ax.set_title(title, loc="left")
-        bar = figure.colorbar(image, ax=ax, label=f"regret [{unit}]{known}", aspect=14)
+        bar = figure.colorbar(image, ax=ax, label=f"regret [{unit}]", aspect=14)
         plain_bar(bar)
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        if np.isfinite(regret.low).any():
+            _footer(figure, "in brackets: 95 % interval over seeds")
     return figure
 
 
@@ -128,16 +133,15 @@ def ensemble_dots(ensemble: Ensemble, *, title: str, top: int = 15) -> Figure:
             ax.plot(mean.estimate[column], row, "|", color=ink, markersize=9.0, markeredgewidth=2.0)
             ax.plot(seeds, np.full(len(seeds), row), "o", color=ink, markersize=4.0, alpha=0.45, markeredgewidth=0.0)
         ax.axvline(0.0, color=INK, linewidth=0.6)
-        ax.plot([], [], "o-", color=BLUE, markersize=4.0, label="sign is stable")
-        ax.plot([], [], "o-", color=GREY, markersize=4.0, label="sign is not stable")
         _rows(ax, [ensemble.names[column] for column in order])
         ax.set_title(title, loc="left")
         ax.set_xlabel("effect of one standard deviation [standard deviations of the reward]")
-        agreement = f"rank correlation of two seeds: columns {_interval(ensemble.ranking_agreement)}"
-        figure.supxlabel(
-            f"{agreement}, samples {_interval(ensemble.reward_agreement)}", fontsize=7.5, x=0.01, ha="left", color=INK
+        _footer(
+            figure,
+            "dots: seeds, lines: 95 % interval of their mean; blue: the sign is stable, grey: it is not\n"
+            f"rank correlation of two seeds: columns {_interval(ensemble.ranking_agreement)}, "
+            f"samples {_interval(ensemble.reward_agreement)}",
         )
-        figure.legend(loc="outside upper right", ncols=2)
     return figure
 
 
@@ -152,6 +156,10 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure((width, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
     FigureCanvasAgg(figure)
     return figure, figure.subplots()
+
+
+def _footer(figure: Figure, text: str) -> None:
+    figure.supxlabel(text, x=0.01, ha="left", size=7.5, color=INK)
 
 
 def _rows(ax: Axes, names: Any) -> None:
