@@ -19,15 +19,142 @@ TASKS = sorted(MUJOCO_TASKS)
 # Per coordinate of qpos and of qvel, the column that is named after it; "" where the task does not show it.
 CHEETAH = ("back thigh", "back shin", "back foot", "front thigh", "front shin", "front foot")
 WALKER = ("right thigh", "right leg", "right foot", "left thigh", "left leg", "left foot")
-ANT = [
-    f"{side} {joint}" for side in ("front left", "front right", "back left", "back right") for joint in ("hip", "ankle")
-]
+LEGS = ("front left", "front right", "back left", "back right")
+ANT = [f"{leg} {part}" for leg in LEGS for part in ("hip", "ankle")]
 HUMANOID = [
     *("abdomen z", "abdomen y", "abdomen x"),
     *(f"{side} {part}" for side in ("right", "left") for part in ("hip x", "hip z", "hip y", "knee")),
     *(f"{side} {part}" for side in ("right", "left") for part in ("shoulder1", "shoulder2", "elbow")),
 ]
- if part}, (
+ARM = ("shoulder pan", "shoulder lift", "upper arm roll", "elbow flex", "forearm roll", "wrist flex", "wrist roll")
+
+
+def angles(joints) -> list[str]:
+    return [f"{joint} angle [rad]" for joint in joints]
+
+
+def rates(joints) -> list[str]:
+    return [f"{joint} velocity [rad/s]" for joint in joints]
+
+
+def planar(height: str, joints) -> tuple[list[str], list[str]]:
+    moves = ["torso x velocity [m/s]", "torso vertical velocity [m/s]"]
+    return ["", height, *angles(["torso pitch", *joints])], [*moves, *rates(["torso pitch", *joints])]
+
+
+def floating(joints) -> tuple[list[str], list[str]]:
+    pose = ["", "", "torso height [m]", *(f"torso orientation {part}" for part in "wxyz")]
+    moves = [f"torso {way} velocity [m/s]" for way in ("x", "y", "vertical")]
+    turns = [f"torso {turn} rate [rad/s]" for turn in ("roll", "pitch", "yaw")]
+    return [*pose, *angles(joints)], [*moves, *turns, *rates(joints)]
+
+
+NAMED = {
+    "half_cheetah": planar("torso height above rest [m]", CHEETAH),
+    "hopper": planar("torso height [m]", ("thigh", "leg", "foot")),
+    "walker2d": planar("torso height [m]", WALKER),
+    "ant": floating(ANT),
+    "humanoid": floating(HUMANOID),
+    "humanoid_standup": floating(HUMANOID),
+    "swimmer": (
+        ["", "", *angles(["first link", "first rotor", "second rotor"])],
+        [
+            "front tip x velocity [m/s]",
+            "front tip y velocity [m/s]",
+            *rates(["first link", "first rotor", "second rotor"]),
+        ],
+    ),
+    "inverted_pendulum": (
+        ["cart position [m]", "pole angle [rad]"],
+        ["cart velocity [m/s]", "pole velocity [rad/s]"],
+    ),
+    "inverted_double_pendulum": (
+        [
+            "cart position [m]",
+            "sin of lower pole angle,cos of lower pole angle",
+            "sin of upper pole angle,cos of upper pole angle",
+        ],
+        ["cart velocity [m/s]", "lower pole velocity [rad/s]", "upper pole velocity [rad/s]"],
+    ),
+    "reacher": (
+        [
+            "cos of first arm angle,sin of first arm angle",
+            "cos of second arm angle,sin of second arm angle",
+            "target x position [m]",
+            "target y position [m]",
+        ],
+        ["first arm velocity [rad/s]", "second arm velocity [rad/s]", "", ""],
+    ),
+    "pusher": (
+        [*angles(ARM), "object y position [m]", "object x position [m]", "goal y position [m]", "goal x position [m]"],
+        [*rates(ARM), "", "", "", ""],
+    ),
+}
+DERIVED = (
+    "fingertip",
+    "constraint force",
+    "external",
+    "inertia",
+    "mass",
+    "angular velocity",
+    "linear velocity",
+    "torque",
+)
+"""Columns that are functions of several coordinates; their names are checked by what they measure."""
+
+
+@functools.cache
+def environment(task: str) -> MujocoEnvironment:
+    return MujocoConfig(task, student_noise=0.0).build(PhysicsConfig("native"))
+
+
+@functools.cache
+def reset_to(task: str):
+    return jax.jit(environment(task).reset_to)
+
+
+def observe(task: str, qpos, qvel) -> np.ndarray:
+    return np.asarray(reset_to(task)(jax.random.key(0), qpos, qvel).observation["teacher"], np.float64)
+
+
+def somewhere(task: str) -> tuple[np.ndarray, np.ndarray]:
+    """Near the rest state, off every symmetry."""
+    model, rng = environment(task).model, np.random.default_rng(0)
+    return (
+        (model.qpos0 + rng.uniform(0.02, 0.06, model.nq)).astype(np.float32),
+        rng.uniform(0.05, 0.1, model.nv).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_coordinate_has_a_name_of_its_own(task):
+    spec = environment(task).spec
+    names = spec.observation_names["teacher"]
+    assert len(names) == len(set(names)) == spec.observation_sizes["teacher"]
+    assert len(spec.action_names) == len(set(spec.action_names)) == spec.action_size
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_moving_one_coordinate_changes_exactly_the_columns_of_its_name(task):
+    names = environment(task).spec.observation_names["teacher"]
+    plain = [i for i, name in enumerate(names) if not any(word in name for word in DERIVED)]
+    qpos, qvel = somewhere(task)
+    before = observe(task, qpos, qvel)
+    positions, velocities = NAMED[task]
+    assert (len(positions), len(velocities)) == (len(qpos), len(qvel))
+    quaternion = {names[i] for i in plain if "orientation" in names[i]}
+    for which, expected in ((0, positions), (1, velocities)):
+        for index, name in enumerate(expected):
+            moved = [qpos.copy(), qvel.copy()]
+            moved[which][index] += 0.01
+            change = np.abs(observe(task, *moved) - before)
+            changed = {names[i] for i in plain if change[i] > 1e-5}
+            # A quaternion is normalised, so that its parts move together, the one that was moved the most.
+            if name in quaternion:
+                assert changed <= quaternion
+                assert name in changed
+            else:
+                assert changed == {part for part in name.split(",") if part}, (
                     f"coordinate {index} of {('qpos', 'qvel')[which]}"
                 )
     shown = {part for name in (*positions, *velocities) for part in name.split(",") if part}

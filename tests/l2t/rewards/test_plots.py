@@ -86,7 +86,8 @@ def test_the_waterfall_goes_from_zero_to_the_total(tmp_path):
 
 def test_the_matrix_says_its_numbers_and_intervals(tmp_path):
     regret = np.array([[0.0, 0.0], [1234.0, -56.0]])
-    low, high = regret - [[0, 0], [10, 20]], regret + [[0, 0], [10, 20]]
+    half = np.array([[0, 0], [10, 20]])
+    low, high = regret - half, regret + half
     matrix = RegretMatrix(("true", "learned"), ("nominal", "low friction"), regret, low, high, regret[:, :, None])
     figure = plots.regret_table(matrix, title="Regret", unit="return")
     said = [text.get_text() for text in figure.axes[0].texts]
