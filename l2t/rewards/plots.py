@@ -135,7 +135,7 @@ def ensemble_dots(ensemble: Ensemble, *, title: str, top: int = 15) -> Figure:
         ax.axvline(0.0, color=INK, linewidth=0.6)
         _rows(ax, [ensemble.names[column] for column in order])
         ax.set_title(title, loc="left")
-        ax.set_xlabel("effect of one standard deviation [standard deviations of the reward]")
+        ax.set_xlabel("effect per standard deviation [deviations of the reward]")
         _footer(
             figure,
             "dots: seeds, lines: 95 % interval of their mean; blue: the sign is stable, grey: it is not\n"
