@@ -8,10 +8,30 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import external_forces, motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, mean_velocity, normal_noise, uniform_start
 from envs.physics.base import PhysicsState, Reads
 
 TORSO = 1
+
+
+LABELS = {
+    "back_leg": "back left leg",
+    "right_back_leg": "back right leg",
+    "hip_1": "front left hip",
+    "ankle_1": "front left ankle",
+    "aux_1": "front left hip link",
+    "hip_2": "front right hip",
+    "ankle_2": "front right ankle",
+    "aux_2": "front right hip link",
+    "hip_3": "back left hip",
+    "ankle_3": "back left ankle",
+    "aux_3": "back left hip link",
+    "hip_4": "back right hip",
+    "ankle_4": "back right ankle",
+    "aux_4": "back right hip link",
+}
+"""Legs are called as the model file calls them, whichever way the task runs."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,14 @@ class Ant:
     def observe(self, physics: PhysicsState, model: mujoco.MjModel) -> Float[Array, " observation"]:
         """Qpos without the root's x and y, qvel, clipped external forces on every body but the world."""
         return jnp.concatenate([physics["qpos"][2:], physics["qvel"], self._contact_forces(physics)[1:].reshape(-1)])
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """One per coordinate of `observe`."""
+        return (*positions(model, LABELS)[2:], *velocities(model, LABELS), *external_forces(model, LABELS))
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Forward velocity, control cost, contact cost and the bonus for being healthy."""

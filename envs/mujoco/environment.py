@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import NamesGroups
 from envs.mujoco.task import Metrics, Start, Task, Transition, load_model
 from envs.observation import StudentView, policy_units
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine, keep
@@ -68,6 +69,7 @@ class MujocoEnvironment:
         """Sizes, bounds and limits."""
         low, high = self.task.bounds(self.model)
         groups = jax.eval_shape(lambda: self.reset(jax.random.key(0))).observation
+        named = self.task if isinstance(self.task, NamesGroups) else None
         return EnvironmentSpec(
             name=self.name,
             observation_sizes={name: group.shape[0] for name, group in groups.items()},
@@ -76,6 +78,8 @@ class MujocoEnvironment:
             episode_length=self.task.episode_length,
             reset_cost=self.reset_cost,
             timestep=self.model.opt.timestep * self.task.substeps,
+            observation_names=named.observation_names(self.model) if named else {},
+            action_names=named.action_names(self.model) if named else (),
         )
 
     def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:

@@ -8,8 +8,21 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, mean_velocity, normal_noise, uniform_start
 from envs.physics.base import PhysicsState, Reads
+
+LABELS = {
+    "rootx": "torso x",
+    "rootz": "torso",
+    "rooty": "torso pitch",
+    "bthigh": "back thigh",
+    "bshin": "back shin",
+    "bfoot": "back foot",
+    "fthigh": "front thigh",
+    "fshin": "front shin",
+    "ffoot": "front foot",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,14 @@ class HalfCheetah:
     def observe(self, physics: PhysicsState, model: mujoco.MjModel) -> Float[Array, " observation"]:
         """Qpos without the root's x, qvel."""
         return jnp.concatenate([physics["qpos"][1:], physics["qvel"]])
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """One per coordinate of `observe`."""
+        return (*positions(model, LABELS)[1:], *velocities(model, LABELS))
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Forward velocity and control cost."""

@@ -8,10 +8,20 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import (
+    body_velocities,
+    external_forces,
+    inertias,
+    motor_torques,
+    motors,
+    positions,
+    velocities,
+)
 from envs.mujoco.task import Metrics, Transition, mean_velocity, uniform_start, within
 from envs.physics.base import PhysicsState, Reads
 
 BODY_FIELDS = ("qpos", "qvel", "cinert", "cvel", "qfrc_actuator", "cfrc_ext")
+LABELS = {"lwaist": "lower waist"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,14 @@ class Humanoid:
     def observe(self, physics: PhysicsState, model: mujoco.MjModel) -> Float[Array, " observation"]:
         """See `observe_body`."""
         return observe_body(physics)
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """See `name_body`."""
+        return name_body(model)
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Forward velocity, control cost, contact cost and the bonus for being healthy."""
@@ -87,6 +105,18 @@ def observe_body(physics: PhysicsState) -> Float[Array, " observation"]:
             physics["qfrc_actuator"][6:],
             physics["cfrc_ext"][1:].reshape(-1),
         ]
+    )
+
+
+def name_body(model: mujoco.MjModel) -> tuple[str, ...]:
+    """One name per coordinate of `observe_body`."""
+    return (
+        *positions(model, LABELS)[2:],
+        *velocities(model, LABELS),
+        *inertias(model, LABELS),
+        *body_velocities(model, LABELS),
+        *motor_torques(model, LABELS),
+        *external_forces(model, LABELS),
     )
 
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
-from envs.mujoco.humanoid import BODY_FIELDS, contact_cost, observe_body
+from envs.mujoco.humanoid import BODY_FIELDS, LABELS, contact_cost, name_body, observe_body
+from envs.mujoco.names import motors
 from envs.mujoco.task import Metrics, Transition, uniform_start
 from envs.physics.base import PhysicsState, Reads
 
@@ -35,6 +36,14 @@ class HumanoidStandup:
     def observe(self, physics: PhysicsState, model: mujoco.MjModel) -> Float[Array, " observation"]:
         """As Humanoid; see `observe_body`."""
         return observe_body(physics)
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """See `name_body`."""
+        return name_body(model)
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Height, control cost, impact cost and the constant that Gymnasium adds without naming it."""

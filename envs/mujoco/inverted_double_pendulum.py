@@ -8,8 +8,11 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, normal_noise, uniform_start
 from envs.physics.base import PhysicsState, Reads
+
+LABELS = {"slider": "cart", "hinge": "lower pole", "hinge2": "upper pole"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,21 @@ class InvertedDoublePendulum:
                 jnp.clip(physics["qfrc_constraint"][:1], -10.0, 10.0),
             ]
         )
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """One per coordinate of `observe`."""
+        poles = ("lower pole angle", "upper pole angle")
+        return (
+            positions(model, LABELS)[0],
+            *(f"sin of {pole}" for pole in poles),
+            *(f"cos of {pole}" for pole in poles),
+            *velocities(model, LABELS),
+            "cart constraint force [N]",
+        )
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Bonus for being alive, penalties for the tip's distance from upright and for fast poles."""

@@ -8,8 +8,11 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, uniform_start
 from envs.physics.base import PhysicsState, Reads
+
+LABELS = {"slider": "cart", "hinge": "pole"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,14 @@ class InvertedPendulum:
     def observe(self, physics: PhysicsState, model: mujoco.MjModel) -> Float[Array, " observation"]:
         """Cart position, pole angle and their velocities."""
         return jnp.concatenate([physics["qpos"], physics["qvel"]])
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """One per coordinate of `observe`."""
+        return (*positions(model, LABELS), *velocities(model, LABELS))
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """One for each step that the pole survives."""

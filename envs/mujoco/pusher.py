@@ -9,11 +9,23 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import AXES, motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, initial_state, uniform_noise
 from envs.physics.base import PhysicsState, Reads
 
 CLEARANCE = 0.17
 CANDIDATES = 32
+
+
+LABELS = {
+    "r_shoulder_pan_joint": "shoulder pan",
+    "r_shoulder_lift_joint": "shoulder lift",
+    "r_upper_arm_roll_joint": "upper arm roll",
+    "r_elbow_flex_joint": "elbow flex",
+    "r_forearm_roll_joint": "forearm roll",
+    "r_wrist_flex_joint": "wrist flex",
+    "r_wrist_roll_joint": "wrist roll",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,15 @@ class Pusher:
         """Arm angles and velocities, positions of tip, object and goal."""
         tip, cylinder, goal = self._points(physics, model)
         return jnp.concatenate([physics["qpos"][:7], physics["qvel"][:7], tip, cylinder, goal])
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """One per coordinate of `observe`."""
+        points = (f"{what} {axis} position [m]" for what in ("fingertip", "object", "goal") for axis in AXES)
+        return (*positions(model, LABELS)[:7], *velocities(model, LABELS)[:7], *points)
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Distances of the object from the tip and from the goal, control cost."""

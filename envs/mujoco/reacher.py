@@ -9,8 +9,11 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, initial_state, uniform_noise
 from envs.physics.base import PhysicsState, Reads
+
+LABELS = {"joint0": "first arm", "joint1": "second arm"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,22 @@ class Reacher:
         qpos = physics["qpos"]
         offset = self._offset(physics, model)
         return jnp.concatenate([jnp.cos(qpos[:2]), jnp.sin(qpos[:2]), qpos[2:], physics["qvel"][:2], offset[:2]])
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """One per coordinate of `observe`."""
+        arms = ("first arm angle", "second arm angle")
+        return (
+            *(f"cos of {arm}" for arm in arms),
+            *(f"sin of {arm}" for arm in arms),
+            *positions(model, LABELS)[2:],
+            *velocities(model, LABELS)[:2],
+            "fingertip minus target x [m]",
+            "fingertip minus target y [m]",
+        )
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Distance to the target and control cost."""

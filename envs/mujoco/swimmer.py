@@ -8,8 +8,17 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, mean_velocity, uniform_start
 from envs.physics.base import PhysicsState, Reads
+
+LABELS = {
+    "slider1": "front tip x",
+    "slider2": "front tip y",
+    "free_body_rot": "first link",
+    "motor1_rot": "first rotor",
+    "motor2_rot": "second rotor",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,14 @@ class Swimmer:
     def observe(self, physics: PhysicsState, model: mujoco.MjModel) -> Float[Array, " observation"]:
         """Qpos without the root's x and y, qvel."""
         return jnp.concatenate([physics["qpos"][2:], physics["qvel"]])
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """One per coordinate of `observe`."""
+        return (*positions(model, LABELS)[2:], *velocities(model, LABELS))
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Forward velocity and control cost."""

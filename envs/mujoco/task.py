@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from envs.mujoco.names import NamesColumns
 from envs.physics.base import PhysicsState, Reads, displacement, divert_warnings
 from l2t.rl.types import Observation
 
@@ -77,7 +78,10 @@ class Facts(Protocol):
 
 
 class MemorylessTask(Facts, Protocol):
-    """A task without a memory, whose action is the control of the motors."""
+    """A task without a memory, whose action is the control of the motors.
+
+    It may also name its coordinates; see `NamesColumns`.
+    """
 
     def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         """Draw (qpos, qvel) from the start distribution."""
@@ -202,6 +206,14 @@ class Memoryless:
     def information(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """The task's."""
         return self.task.information(transition, model)
+
+    def observation_names(self, model: mujoco.MjModel) -> Mapping[str, tuple[str, ...]]:
+        """The task's, where it has names."""
+        return {"teacher": self.task.observation_names(model)} if isinstance(self.task, NamesColumns) else {}
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """The task's, where it has names."""
+        return self.task.action_names(model) if isinstance(self.task, NamesColumns) else ()
 
 
 def load_model(xml: str) -> mujoco.MjModel:

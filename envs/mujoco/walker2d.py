@@ -8,8 +8,21 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
+from envs.mujoco.names import motors, positions, velocities
 from envs.mujoco.task import Metrics, Transition, mean_velocity, uniform_start, within
 from envs.physics.base import PhysicsState, Reads
+
+LABELS = {
+    "rootx": "torso x",
+    "rootz": "torso",
+    "rooty": "torso pitch",
+    "thigh_joint": "right thigh",
+    "leg_joint": "right leg",
+    "foot_joint": "right foot",
+    "thigh_left_joint": "left thigh",
+    "leg_left_joint": "left leg",
+    "foot_left_joint": "left foot",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,14 @@ class Walker2d:
     def observe(self, physics: PhysicsState, model: mujoco.MjModel) -> Float[Array, " observation"]:
         """Qpos without the root's x, qvel clipped to +-10."""
         return jnp.concatenate([physics["qpos"][1:], jnp.clip(physics["qvel"], -10.0, 10.0)])
+
+    def observation_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """One per coordinate of `observe`."""
+        return (*positions(model, LABELS)[1:], *velocities(model, LABELS))
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """After the joints."""
+        return motors(model, LABELS)
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Forward velocity, control cost and the bonus for being healthy."""

@@ -104,7 +104,7 @@ def draw(
     entries = _legend_entries(lines, labels)
     per_row = max(1, int(columns * size[0] * 10 / (8 + max((len(text) for text, _ in entries), default=0))))
     legend_rows = math.ceil(len(entries) / per_row)
-    with _style():
+    with style():
         figure = Figure(
             (columns * size[0], rows * size[1] + 0.2 * legend_rows),
             layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05),
@@ -129,7 +129,7 @@ def to_svg(figure: Figure, title: str) -> str:
     `title` is what a screen reader says; it also keeps the ids of two figures on one page apart.
     """
     buffer = io.StringIO()
-    with _style(), matplotlib.rc_context({"svg.hashsalt": title, "svg.id": None}):
+    with style(), matplotlib.rc_context({"svg.hashsalt": title, "svg.id": None}):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     svg = buffer.getvalue()
@@ -146,9 +146,16 @@ def to_svg(figure: Figure, title: str) -> str:
 
 def save_png(figure: Figure, path: Path) -> Path:
     """Write the figure on white at 200 dots per inch."""
-    with _style():
+    with style():
         figure.savefig(path, dpi=200, facecolor="white")
     return path
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Figures that are made or written inside look like all others."""
+    with matplotlib.rc_context(STYLE):
+        yield
 
 
 def thin(series: Series, points: int = POINTS) -> Curve:
@@ -222,12 +229,6 @@ def _colour(label: str, labels: Sequence[str]) -> str:
 
 def _dash(role: str) -> Any:
     return DASHES.get(role, OTHER_DASH)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with matplotlib.rc_context(STYLE):
-        yield
 
 
 def _attribute(text: str) -> str:

@@ -1,1 +1,1 @@
-"""Rewards as objects of their own: comparing two of them, whatever they were learnt with."""
+"""Learned rewards: the network that is one, what it pays for, and how far it can be trusted."""

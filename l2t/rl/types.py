@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import jax
@@ -29,6 +29,8 @@ class EnvironmentSpec:
         episode_length: time limit in steps.
         reset_cost: what the average-reward formulation charges for a termination (a reset transition), in reward units.
         timestep: seconds of simulated time per environment step.
+        observation_names: what each coordinate of a group is, with its unit; groups without names are left out.
+        action_names: what each coordinate of the action is; empty where it is not known.
     """
 
     name: str
@@ -38,6 +40,8 @@ class EnvironmentSpec:
     episode_length: int
     reset_cost: float = 0.0
     timestep: float = 1.0
+    observation_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    action_names: tuple[str, ...] = ()
 
     @property
     def action_size(self) -> int:
