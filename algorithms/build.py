@@ -38,6 +38,7 @@ from l2t.rl.experience import Experience, Fresh
 from l2t.rl.learner import Teacher
 from l2t.rl.loop import Loop, Solo
 from l2t.rl.replay import Replay
+from l2t.rl.reward import TaskReward
 from l2t.runtime import free_memory
 
 
@@ -94,12 +95,14 @@ def _(config: ReplayConfig, context: BuildContext) -> Algorithm:
 
 @build.register
 def _(config: InverseConfig, context: BuildContext) -> Algorithm:
+    _check_task_reward(context)
     loop = _solo(config.optimizer, context)
     return replace(loop, reward=learned_reward(config, context), warnings=WARNINGS)
 
 
 @build.register
 def _(config: IQLearnConfig, context: BuildContext) -> Algorithm:
+    _check_task_reward(context)
     learner = IQLearn(config, context.environment.spec, context.num_envs, expert_of(config, context))
     agent = Solo(learner, config.replay.observation, context.num_envs)
     experience = _experience(config.replay, context)
@@ -108,6 +111,7 @@ def _(config: IQLearnConfig, context: BuildContext) -> Algorithm:
 
 @build.register
 def _(config: CloningConfig, context: BuildContext) -> Algorithm:
+    _check_task_reward(context)
     regression = Regression.of_task(config.regression, context.environment.spec)
     agent = Solo(Cloning(regression, expert_of(config, context)), "teacher", context.num_envs)
     return Loop(context.environment, agent, context.num_envs, config.num_steps)
@@ -115,6 +119,7 @@ def _(config: CloningConfig, context: BuildContext) -> Algorithm:
 
 @build.register
 def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
+    _check_task_reward(context)
     spec, regression = context.environment.spec, config.regression
     policy = _frozen(context, config.expert_run, config.role)
     agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, context.num_envs)
@@ -137,11 +142,12 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         student_envs=student_envs,
     )
     experience = _experience(config.teacher, context)
-    return Loop(context.environment, agent, context.num_envs, num_steps, experience=experience)
+    return Loop(context.environment, agent, context.num_envs, num_steps, context.reward, experience)
 
 
 @build.register
 def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
+    _check_task_reward(context)
     policy = _frozen(context, config.teacher_run, "teacher")
     agent = LearnToTeach(
         teacher=FrozenTeacher(policy, config.exploration),
@@ -151,6 +157,13 @@ def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
     )
     prior = {"pretraining": policy.env_steps}
     return Loop(context.environment, agent, context.num_envs, config.num_steps, prior_steps=prior)
+
+
+def _check_task_reward(context: BuildContext) -> None:
+    if not isinstance(context.reward, TaskReward):
+        raise ConfigurationError(
+            "env.reward would change nothing: this algorithm learns from demonstrations or a teacher, not from rewards."
+        )
 
 
 def _frozen(context: BuildContext, run: str, role: str) -> FrozenPolicy:
@@ -165,7 +178,7 @@ def _solo(config: TeacherConfig, context: BuildContext) -> Loop:
     _check_parts(config, config.num_steps * context.num_envs, "")
     agent = Solo(learner(config, context), config.observation, context.num_envs)
     experience = _experience(config, context)
-    return Loop(context.environment, agent, context.num_envs, config.num_steps, experience=experience)
+    return Loop(context.environment, agent, context.num_envs, config.num_steps, context.reward, experience)
 
 
 def _experience(config: TeacherConfig, context: BuildContext) -> Experience:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from algorithms.inverse.config import InverseConfig
 from configs.build import experiment_config, read_config
 from configs.command_line import compose_config
 from configs.fields import path_fields
@@ -115,6 +116,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
         What `result.json` holds.
     """
     from configs.loading import build
+    from configs.rewards import keep_reward
     from l2t import runtime
     from l2t.rl.evaluation import make_evaluator
     from l2t.run.checkpoint import Checkpoints
@@ -156,6 +158,8 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
             make_evaluator(built.algorithm, config.eval_episodes),
         )
         status = result["status"]
+        if isinstance(config.algorithm, InverseConfig):
+            keep_reward(path, config.num_seeds)
     finally:
         trackers.finish(status)
     return result

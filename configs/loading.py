@@ -20,7 +20,12 @@ from l2t.config import check_choice
 from l2t.demonstrations.files import read_demonstrations
 from l2t.demonstrations.record import Demonstrations, blank
 from l2t.errors import ConfigurationError
+from l2t.rewards.artefact import load as load_reward
+from l2t.rewards.artefact import model_of
+from l2t.rewards.frozen import FrozenReward
 from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy, RunState
+from l2t.rl.models import ModelState
+from l2t.rl.reward import Reward, TaskReward
 from l2t.rl.types import Environment, EnvironmentSpec
 from l2t.run.checkpoint import Checkpoints
 
@@ -59,6 +64,7 @@ def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
         pantry.load,
         config.num_seeds,
         partial(pantry.demonstrations, spec=environment.spec),
+        pantry.reward(config.env, environment.spec),
     )
     return Built(environment, build_algorithm(config.algorithm, context), pantry.recipes)
 
@@ -163,6 +169,35 @@ class Pantry:
             recipe = {"lengths": found.lengths.tolist()}
         self.recipes[name] = recipe
         return found
+
+    def reward(self, env: Any, spec: EnvironmentSpec) -> Reward:
+        """What learners are paid: the task's own reward, or a learned one that the environment's configuration names.
+
+        Raises:
+            RewardError: it cannot be read.
+            ConfigurationError: it looks at what the task does not show.
+        """
+        path = getattr(env, "reward", "")  # a stranger's environment may know of no other reward
+        if not path:
+            return TaskReward()
+        name = f"reward {path}"
+        if name in self.known:
+            recipe = self.known[name]
+            model = model_of(recipe["model"])
+
+            def parameters() -> ModelState:
+                return model.init(jax.random.key(0))  # of the right structure; the checkpoint has the values
+
+        else:
+            learned = load_reward(path)
+            learned.check_task(spec)
+            recipe, model = learned.description(), learned.model
+
+            def parameters() -> ModelState:
+                return learned.state
+
+        self.recipes[name] = recipe
+        return FrozenReward(model, parameters, env.reward_weight, env.task_reward_weight)
 
 
 def _container(config: Any) -> DictConfig:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from envs.physics.config import PhysicsConfig
-from l2t.config import check_choice, check_count, check_flag, check_interval, check_range
+from l2t.config import PATH, check_choice, check_count, check_flag, check_interval, check_range
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class MujocoConfig:
         parameters: fields of the task's dataclass to change, such as `ctrl_cost_weight`.
         randomise: model fields to scale at each reset by a factor from [low, high], such as `{body_mass: [0.8, 1.2]}`.
         student_previous_action: whether the student also sees its previous action; see `StudentView`.
+        reward: directory of a learned reward, or of the run that left it, to train on; empty for the task's own alone.
+            What is logged and evaluated stays the task's own.
+        reward_weight, task_reward_weight: what the learned and the task's own count for where there is a learned one.
     """
 
     task: str
@@ -55,6 +58,9 @@ class MujocoConfig:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     randomise: Mapping[str, Any] = field(default_factory=dict)
     student_previous_action: bool = False
+    reward: str = field(default="", metadata=PATH)
+    reward_weight: float = 1.0
+    task_reward_weight: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("env.task", self.task, MUJOCO_TASKS)
@@ -101,6 +107,9 @@ class GymnasiumConfig:
         episode_length: time limit in steps; None for the one that the id is registered with.
         parameters: keyword arguments of `gymnasium.make`.
         student_previous_action: whether the student also sees its previous action; see `StudentView`.
+        reward: directory of a learned reward, or of the run that left it, to train on; empty for the task's own alone.
+            What is logged and evaluated stays the task's own.
+        reward_weight, task_reward_weight: what the learned and the task's own count for where there is a learned one.
     """
 
     id: str
@@ -111,6 +120,9 @@ class GymnasiumConfig:
     episode_length: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     student_previous_action: bool = False
+    reward: str = field(default="", metadata=PATH)
+    reward_weight: float = 1.0
+    task_reward_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
@@ -157,6 +169,14 @@ def _check_view(config: MujocoConfig | GymnasiumConfig) -> None:
     check_count("env.student_stack", config.student_stack)
     check_flag("env.student_previous_action", config.student_previous_action)
     check_range("env.reset_cost", config.reset_cost, 0.0)
+    if not isinstance(config.reward, str):
+        raise ConfigurationError(f"env.reward={config.reward!r} must be the path of a learned reward.")
+    check_range("env.reward_weight", config.reward_weight)
+    check_range("env.task_reward_weight", config.task_reward_weight)
+    defaults = {f.name: f.default for f in dataclasses.fields(config)}
+    for name in ("reward_weight", "task_reward_weight"):
+        if not config.reward and getattr(config, name) != defaults[name]:
+            raise ConfigurationError(f"env.{name} weighs a learned reward, and there is none: give env.reward=<run>.")
 
 
 def _view(config: MujocoConfig | GymnasiumConfig) -> StudentView:

@@ -61,9 +61,7 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
             VariableHorizonWarning,
             stacklevel=2,
         )
-    score = jnp.asarray(
-        [demonstrations.returns.mean(), demonstrations.returns.sum() / lengths.sum()], jnp.float32
-    )
+    score = jnp.asarray([demonstrations.returns.mean(), demonstrations.returns.sum() / lengths.sum()], jnp.float32)
     if config.held_out == 0:
         kept = demonstrations.transitions
         return lambda: Expert(kept, jax.tree.map(lambda x: x[:0], kept), score)

@@ -113,9 +113,7 @@ class Cloning:
         def surprise(weights: PyTree, rows: dict[str, Any]) -> Float[Array, ""]:
             return -actor.apply(weights, rows["features"]).log_prob(rows["action"]).mean()
 
-        weights, optimiser, loss = self.regression.descend(
-            state.actor.weights, state.optimiser, draw, surprise, key
-        )
+        weights, optimiser, loss = self.regression.descend(state.actor.weights, state.optimiser, draw, surprise, key)
         held = loss
         if expert.held_out.terminated.shape[0] > 0:
             held = surprise(weights, self._labelled(state, expert.held_out))

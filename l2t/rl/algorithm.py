@@ -11,6 +11,7 @@ from flax import struct
 from jaxtyping import Array, Int, Key, PyTree
 
 from l2t.rl.policy import Policy
+from l2t.rl.reward import Reward, TaskReward
 from l2t.rl.types import Environment, Metrics
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class BuildContext:
         load_policy: reads the policy of a role from a run directory.
         num_seeds: independent runs that are batched into one program.
         load_demonstrations: reads a directory of recorded episodes, an `l2t.demonstrations.record.Demonstrations`.
+        reward: what learners are paid.
     """
 
     environment: Environment
@@ -116,6 +118,7 @@ class BuildContext:
     load_policy: Callable[[str, str], FrozenPolicy] = field(default=lambda run, role: _no_policies(run, role))
     num_seeds: int = 1
     load_demonstrations: Callable[[str], Any] = field(default=lambda path: _no_demonstrations(path))
+    reward: Reward = field(default_factory=TaskReward)
 
     def iterations(self, num_steps: int) -> int:
         """Iterations of the run with roll-outs of `num_steps`."""
