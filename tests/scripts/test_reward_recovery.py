@@ -11,10 +11,11 @@ from algorithms.inverse.tabular_config import CountingConfig, IPMDConfig, IQLear
 from algorithms.policy_evaluation.config import TDConfig
 from configs.build import experiment_config
 from configs.command_line import compose_config
-from envs.tabular.exact import relative_value_iteration
+from envs.tabular.exact import evaluate, relative_value_iteration
 from envs.tabular.families import garnet
 from l2t.errors import ConfigurationError
 from l2t.report.study import StudyContext, fitted_slope, interval_text
+from l2t.rewards.canonical import canonical_reward
 from scripts import studies
 from scripts.studies.reward_recovery import Case, RewardRecovery, _visits
 
@@ -47,12 +48,34 @@ def test_errors_fall_with_the_demonstrations_and_end_at_what_exact_visits_leave(
     assert float(rows["ipmd"][-1]) < 1e-8
     floor = float(rows["iq_learn"][-1])
     assert 0.01 < floor < 2.0 * np.sqrt(iq_learn.y[:, -1]).mean()  # χ² and discount stay in it
-    slope = fitted_slope(counting, 300)
-    assert slope.low < -1.0 < slope.high  # as 1/n
-    assert rows["counting"][3] == interval_text(slope)
+    assert rows["counting"][3] == interval_text(fitted_slope(counting, 300))
+    assert counting.y[:, -1].mean() == pytest.approx(asymptotic_error(0.5) / 20_000, rel=0.3)
+    assert 0.8 < ipmd.y[:, -1].mean() / counting.y[:, -1].mean() < 2.0
     # Six numbers of demonstrations: the first, a middle and the last are told of.
     assert [row[2] for row in result.tables[1].rows] == ["50", f"{SMALL.transitions()[2]:,}", "20,000"]
     assert [line.endswith(" ...") for line in told if not line.startswith("warning")] == [True, False] * 4
+
+
+def asymptotic_error(entropy: float) -> float:
+    """n E d² of r = μ log π̂ for large n, by the delta method: counts in each state are multinomial, C is linear.
+
+    cov(log π̂(a|s), log π̂(b|s)) = (1{a=b}/π(a|s) - 1)/(n ν(s)),   d² = ¼ ‖(I - z zᵀ) δC‖²/‖C‖²,   z = C/‖C‖.
+    """
+    expert = relative_value_iteration(PROCESS, entropy).policy
+    visits = evaluate(PROCESS, expert).stationary
+    covariance = np.zeros((8, 8))
+    for state in range(4):
+        part = slice(2 * state, 2 * state + 2)
+        covariance[part, part] = (np.diag(1.0 / expert[state]) - 1.0) / visits[state]
+    columns = [
+        canonical_reward(PROCESS.transition, unit.reshape(4, 2), PROCESS.uniform_policy()).reshape(-1)
+        for unit in np.eye(8)
+    ]
+    linear = np.stack(columns, 1)
+    canonical = linear @ (entropy * np.log(expert)).reshape(-1)
+    direction = canonical / np.linalg.norm(canonical)
+    across = (np.eye(8) - np.outer(direction, direction)) @ linear
+    return 0.25 * entropy**2 * float(np.trace(across @ covariance @ across.T)) / float(canonical @ canonical)
 
 
 def test_visits_are_the_shares_of_the_same_draws_counted_by_hand() -> None:
