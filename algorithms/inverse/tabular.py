@@ -11,7 +11,7 @@ c = 0 and a linear reward r_φ = Ψφ,
 
     ∇L(φ) = Ψᵀ (d_π - d_E):   stationary features of the policy minus those of the expert.
 
-- If d_E is a stationary distribution, L is 0 gradient where π is the expert: one solution is r = μ log π_E, and every
+- If d_E is a stationary distribution, the gradient is 0 where π is the expert: one solution is r = μ log π_E, and every
   other is that plus Φ(s') - Φ(s) + const, which L cannot see (`l2t.rewards.canonical` takes it out).
 - Counted from finitely many demonstrations, d_E is no stationary distribution of the process: it has more in a state
   than flows in. Along such a Φ(s') - Φ(s) L with c = 0 falls for ever, and r with it grows. The squared norm stops it:
@@ -19,8 +19,8 @@ c = 0 and a linear reward r_φ = Ψφ,
 
       r = (d_E - d_π) / (2c (d_E + d_π)),   so |r| <= 1/(2c),
 
-  at the price of a policy that no longer visits exactly what the expert does. A penalty on the norm itself grows like r,
-  as what it should hold back does: it bounds nothing if it is small, and sends r to 0 if it is large.
+  at the price of a policy that no longer visits exactly what the expert does. A penalty on the norm itself grows like
+  r, as what it should hold back does: it bounds nothing if it is small, and sends r to 0 if it is large.
 
 The process is the array P[s,a,s'], so that nothing here knows an environment. Everything is in the dtype of its
 arguments, and can be compiled and vmapped.

@@ -11,8 +11,8 @@ what it was fitted to, G falls as long as r grows along directions in which coun
 process; on the held-out part that is a loss. So the reward that is kept is the one of the least held-out G, and
 the *gap* is G(held out) - G(fitted) = E_fitted[r] - E_held out[r], in units of reward.
 
-The entropy price μ is fixed. With a temperature that adapts to a target entropy the policy is the same for r and 2r, and
-the scale of the reward is not identified.
+The entropy price μ is fixed. With a temperature that adapts to a target entropy the policy is the same for r and 2r,
+and the scale of the reward is not identified.
 
 Source: Wu, Ke and Wu, "Inverse reinforcement learning with the average reward criterion" (arXiv 2305.14608).
 """
@@ -159,13 +159,13 @@ def check_overfitting(found: Recovery, config: IPMDConfig) -> tuple[float, float
     risen = (unseen[..., -1] - unseen.min(-1)) / last
     relative = gap[..., -1] / last
     cure = (
-        f"Give more demonstrations, a larger penalty than {config.penalty:g} (of its square, which bounds the reward) or "
-        "fewer iterations, and take the reward that was kept where held-out demonstrations liked it best."
+        f"Give more demonstrations, a larger penalty than {config.penalty:g} (of its square, which bounds the reward) "
+        "or fewer iterations, and take the reward that was kept where held-out demonstrations liked it best."
     )
     if (growth > GROWTH).any():
         warnings.warn(
-            f"The reward is still growing{_runs(growth > GROWTH)}: its size rose by up to {growth.max():.2f} times over "
-            f"the second half of {config.iterations} iterations, to {size[..., -1].max():.3g}. {cure}",
+            f"The reward is still growing{_runs(growth > GROWTH)}: its size rose by up to {growth.max():.2f} times "
+            f"over the second half of {config.iterations} iterations, to {size[..., -1].max():.3g}. {cure}",
             OverfittingWarning,
             stacklevel=2,
         )

@@ -9,8 +9,9 @@ known here, so that P V is exact; from sampled successors the last term would al
 
 What to know before it is compared with IPMD:
 
-- **Where the χ² term stands matters.** On the expert's pairs alone nothing holds Q back in states that only the policy
-  visits: -V there is unbounded, and J diverges. On the mixture it is IPMD's squared norm, c = 1/(8a).
+- **Where the χ² term stands matters.** On the expert's pairs alone nothing holds Q up at pairs that are not
+  demonstrated and in states that no demonstrated pair leads to: there Q falls for ever, and J diverges. On the mixture
+  it is IPMD's squared norm with c = 1/(8a).
 - **γ < 1 is not a detail.** E_mix[V - γ P V] = (1-γ) E_mix[V] for stationary visits: at γ = 1 the value term telescopes
   to nothing, and nothing says any more what Q costs.
 - **The discount stays in the answer.** Every r = μ log π_E + V - γ P V explains the expert. In the average-reward
@@ -26,6 +27,8 @@ Source: Garg et al., "IQ-Learn: inverse soft-Q learning for imitation" (arXiv 21
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -107,7 +110,7 @@ def iq_learn(
     check_range("entropy", entropy, 0.0, open_low=True)
     discount = config.discount
 
-    def once(q: Array, _: None) -> tuple[Array, Array]:
+    def once(q: Array, _: Any) -> tuple[Array, Array]:
         log_policy = jax.nn.log_softmax(q / entropy)
         policy = jnp.exp(log_policy)
         mixed = 0.5 * (expert_visits + visitation(transition, policy))
@@ -116,7 +119,7 @@ def iq_learn(
         arriving = jnp.einsum("sa,sat->t", mixed, transition)
         scale = (mixed + (mixed.sum(1) + arriving)[:, None] * policy) * (1.0 + 2.0 * weight * entropy)
         moved = q + config.step_size * entropy * ascent / (scale + _EMPTY)
-        _, reward = _value_and_reward(transition, moved, entropy, discount)
+        reward = _value_and_reward(transition, moved, entropy, discount)[1]
         moved = moved - (chi2 * reward).sum() / (1.0 - discount)
         change = entropy * (jax.nn.log_softmax(moved / entropy) - log_policy)
         return moved, jnp.sqrt((change**2).mean())

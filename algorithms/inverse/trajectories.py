@@ -5,7 +5,7 @@ A trajectory τ of T pairs has the weight w(τ) = p(s_1) Π P(s_{t+1}|s_t,a_t), 
     p_r(τ) = w(τ) exp(Σ_t r(s_t,a_t)/α) / Z,      ρ_r(x) = (1/T) Σ_τ p_r(τ) n_τ(x),
 
 where n_τ(x) counts how often τ visits x, which may be states or pairs. f-IRL minimises D_f(ρ_E ‖ ρ_r) =
-Σ_x ρ_r(x) f(ρ_E(x)/ρ_r(x)). Its gradient is a covariance over *whole trajectories*, since r reweighs those and not pairs:
+Σ_x ρ_r(x) f(ρ_E(x)/ρ_r(x)). Its gradient is a covariance over *whole trajectories*, since r reweighs those:
 
     ∇_r D_f = -(1/(αT)) cov_τ(Σ_t h(log ρ_E/ρ_r)(x_t),  n_τ),       h = f'(u) u - f(u) as a function of log u.
 

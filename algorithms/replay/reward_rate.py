@@ -5,7 +5,7 @@
 Every update adds r - ρ + v' - Q on average, so Q stands still only if ρ answers to Q itself. Two rules do:
 
     f <- f + κ (mean v' - f),        relative value iteration: at rest the mean of v' is ρ, which fixes Q's constant;
-    ρ <- ρ + β mean(δ),              δ = r - ρ + v' - Q: at rest the mean of δ is 0, and Q's constant is where it stopped.
+    ρ <- ρ + β mean(δ),              δ = r - ρ + v' - Q: at rest the mean of δ is 0, and Q's constant is anything.
 
 The mean reward of the batch, or an exponential average of it, is no rule: it is the rate of whatever policies filled
 the replay, without their entropy, and Q grows without end at the difference between it and the soft gain. What both
@@ -53,7 +53,7 @@ def td_rate(rate: Float[Array, ""], td_error: Float[Array, "*batch"], step_size:
     Args:
         rate: ρ.
         td_error: δ of the batch, which the critic is moved by too.
-        step_size: β > 0. Q and ρ answer to the same errors: the smaller β beside the critic's step, the further Q's mean
-            travels until ρ is right, and there it stays.
+        step_size: β > 0. Q and ρ answer to the same errors: the smaller β beside the critic's step, the further Q's
+            mean travels until ρ is right, and there it stays.
     """
     return rate + step_size * jnp.mean(td_error)

@@ -55,8 +55,8 @@ def canonical_reward(
     system[:size, size] = system[size, :size] = 1.0
     if np.linalg.matrix_rank(system) <= size:
         raise ReducibleChainError(
-            "The reference policy has several recurrent classes, so it has no one reward rate: give one that takes every "
-            "action, or link the classes."
+            "The reference policy has several recurrent classes, so it has no one reward rate: give one that takes "
+            "every action, or link the classes."
         )
     solved = np.linalg.solve(system, np.append((reference * reward).sum(1), 0.0))
     value, rate = solved[:size], solved[size]

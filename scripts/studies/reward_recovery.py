@@ -91,7 +91,8 @@ class RewardRecovery:
         for label, method in self.methods.items():
             if not isinstance(method, IPMDConfig | IQLearnConfig | CountingConfig):
                 raise ConfigurationError(
-                    f"study.methods.{label} is a {type(method).__name__}; give one of algorithms.inverse.tabular_config."
+                    f"study.methods.{label} is a {type(method).__name__}; give one of "
+                    "algorithms.inverse.tabular_config."
                 )
         if (self.transitions() >= self.fit_from).sum() < 3:
             raise ConfigurationError(f"study.fit_from={self.fit_from} leaves no three numbers of transitions to fit.")
@@ -180,7 +181,8 @@ class RewardRecovery:
         held_out = getattr(method, "held_out", 0.0)
         parts = [_visits(pairs, int(n), held_out, shape) for n in numbers]
         # Exact visits are one more number of demonstrations: infinitely many.
-        parts.append((np.broadcast_to(exact, parts[0][0].shape),) * 2)
+        everywhere = np.broadcast_to(exact, parts[0][0].shape)
+        parts.append((everywhere, everywhere))
         fitted, unseen = (np.stack(part, 1) for part in zip(*parts, strict=True))
         found = _recover(method)(mdp, case.entropy, fitted, unseen, np.append(numbers, np.inf))
         errors = np.array([[_squared_distance(mdp, reward) for reward in row] for row in found.reward])
@@ -270,8 +272,8 @@ def _iq_learn(
     remarks = []
     if moving.max() > UNSETTLED:
         remarks.append(
-            f"{(moving > UNSETTLED).sum()} of {moving.size} runs still move log π by up to {moving.max():.1e} in a step: "
-            "give more iterations."
+            f"{(moving > UNSETTLED).sum()} of {moving.size} runs still move log π by up to {moving.max():.1e} in a "
+            "step: give more iterations."
         )
     return Found(found.reward, [], remarks)
 

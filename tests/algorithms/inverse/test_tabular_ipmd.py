@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from functools import cache
 from typing import Any
@@ -96,7 +95,7 @@ def test_the_squared_norm_bounds_the_reward_and_says_where_it_ends() -> None:
     """At rest r = (d_E - d_π)/(2c (d_E + d_π)); ten times the steps do not move it."""
     fitted, held_out = demonstrations()
     penalty = 0.2
-    short, long = (run(MDP, MU, IPMDConfig(iterations=k), penalty, fitted, held_out) for k in (2_000, 20_000))
+    short, long = (run(MDP, MU, IPMDConfig(iterations=k), penalty, fitted, held_out) for k in (1_000, 10_000))
     log_policy = long.last_log_policy
     visits = evaluate(MDP, np.exp(log_policy) / np.exp(log_policy).sum(1, keepdims=True)).stationary[:, None]
     visits = visits * np.exp(log_policy)
@@ -133,16 +132,16 @@ def many_demonstrations() -> tuple[np.ndarray, np.ndarray]:
 def test_without_a_penalty_few_demonstrations_make_the_reward_grow_and_warnings_say_so() -> None:
     """Ten times the steps: the reward grows with them, except where the squared norm is punished."""
     fitted, held_out = many_demonstrations()
-    short, long, bounded = many_runs(400, 0.0), many_runs(4_000, 0.0), many_runs(4_000, 0.2)
+    short, long, bounded = many_runs(200, 0.0), many_runs(2_000, 0.0), many_runs(2_000, 0.2)
     assert (long.size[:, -1] > 3.0 * short.size[:, -1]).all()
     assert np.abs(bounded.last_reward).max() <= 2.5 < 10.0 < np.abs(long.last_reward).max()
     with pytest.warns(OverfittingWarning) as caught:
-        gap, growth = check_overfitting(long, IPMDConfig(iterations=4_000))
+        gap, growth = check_overfitting(long, IPMDConfig(iterations=2_000))
     growing, rising = (str(warning.message) for warning in caught)
     assert growing.startswith("The reward is still growing in 16 of 16 runs")
     assert rising.startswith("The held-out gap grows in")
     assert all("a larger penalty" in text and "fewer iterations" in text for text in (growing, rising))
-    assert growth == pytest.approx((long.size[:, -1] / long.size[:, 2_000]).max())
+    assert growth == pytest.approx((long.size[:, -1] / long.size[:, 1_000]).max())
     # The gap is what held-out demonstrations earn less than those that were fitted.
     earned = ((fitted - held_out) * long.last_reward).sum((1, 2))
     np.testing.assert_allclose(long.gap[:, -1], earned, rtol=0.02)
@@ -150,12 +149,12 @@ def test_without_a_penalty_few_demonstrations_make_the_reward_grow_and_warnings_
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="The reward is still growing")
         warnings.filterwarnings("ignore", message="The held-out gap grows")
-        check_overfitting(bounded, IPMDConfig(iterations=4_000))
+        check_overfitting(bounded, IPMDConfig(iterations=2_000))
 
 
 def test_the_kept_reward_is_the_one_that_held_out_demonstrations_like_best() -> None:
     """In most draws that is long before the end, and on average it is nearer to the truth."""
-    found = many_runs(400, 0.0)
+    found = many_runs(200, 0.0)
     np.testing.assert_array_equal(found.stopped, found.held_out.argmin(1))
     assert (found.stopped < 100).sum() >= 8
     distances = np.array(
@@ -166,7 +165,7 @@ def test_the_kept_reward_is_the_one_that_held_out_demonstrations_like_best() -> 
     )
     assert distances[0].mean() < 0.9 * distances[1].mean()
 
-    run_ = int(((found.stopped > 0) & (found.stopped < 399)).argmax())
+    run_ = int(((found.stopped > 0) & (found.stopped < 199)).argmax())
     stopped, (fitted, held_out) = int(found.stopped[run_]), many_demonstrations()
     again = run(MDP, MU, IPMDConfig(iterations=stopped), 0.0, fitted[run_])
     np.testing.assert_allclose(found.reward[run_], again.last_reward, atol=1e-10)
@@ -187,7 +186,7 @@ def test_an_exact_expert_raises_no_warning() -> None:
 
 def test_a_bounded_reward_stays_within_its_bound_without_a_penalty() -> None:
     fitted, held_out = demonstrations()
-    found = run(MDP, MU, IPMDConfig(iterations=3_000, bound=0.8), 0.0, fitted, held_out)
+    found = run(MDP, MU, IPMDConfig(iterations=1_000, bound=0.8), 0.0, fitted, held_out)
     assert 0.5 < np.abs(found.last_reward).max() <= 0.8
 
 
