@@ -21,7 +21,7 @@ from algorithms.config import (
     TeacherConfig,
 )
 from algorithms.distillation import FrozenTeacher
-from algorithms.inverse.build import WARNINGS, expert_of, learned_reward
+from algorithms.inverse.build import WARNINGS, expert_of, inverse_student, learned_reward
 from algorithms.inverse.cloning import Cloning, DAgger, Regression
 from algorithms.inverse.config import CloningConfig, DAggerConfig, InverseConfig, IQLearnConfig
 from algorithms.inverse.iq_learn import IQLearn
@@ -76,6 +76,11 @@ def _(config: SPMDVRTDConfig, context: BuildContext) -> Teacher:
 @learner.register
 def _(config: ReplayConfig, context: BuildContext) -> Teacher:
     return ReplayActorCritic(config, context.environment.spec, context.num_envs)
+
+
+@learner.register
+def _(config: InverseConfig, context: BuildContext) -> Teacher:
+    return learner(config.optimizer, context)
 
 
 @build.register
@@ -135,14 +140,20 @@ def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
 def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
     num_steps, student_envs = config.teacher.num_steps, round(config.student_share * context.num_envs)
     _check_parts(config.teacher, num_steps * (context.num_envs - student_envs), "teacher.")
+    reward, student, warnings = context.reward, _student(config.student, context, num_steps), {}
+    if isinstance(config.teacher, InverseConfig):
+        _check_task_reward(context)
+        reward, warnings = learned_reward(config.teacher, context), WARNINGS
+        if config.student.rl_coefficient > 0.0:
+            student = inverse_student(student, config.teacher, reward, context)
     agent = LearnToTeach(
         teacher=learner(config.teacher, context),
-        student=_student(config.student, context, num_steps),
+        student=student,
         num_envs=context.num_envs,
         student_envs=student_envs,
     )
     experience = _experience(config.teacher, context)
-    return Loop(context.environment, agent, context.num_envs, num_steps, context.reward, experience)
+    return Loop(context.environment, agent, context.num_envs, num_steps, reward, experience, warnings=warnings)
 
 
 @build.register
@@ -183,6 +194,8 @@ def _solo(config: TeacherConfig, context: BuildContext) -> Loop:
 
 def _experience(config: TeacherConfig, context: BuildContext) -> Experience:
     """What the configuration's learner learns from."""
+    if isinstance(config, InverseConfig):
+        return _experience(config.optimizer, context)
     if not isinstance(config, ReplayConfig):
         return Fresh()
     spec = context.environment.spec

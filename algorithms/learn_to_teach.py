@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Key, PyTree
 
-from algorithms.student import Student, StudentState
 from l2t.rl.distributions import Distribution, choose
-from l2t.rl.learner import Teacher
+from l2t.rl.learner import Judgement, Teacher
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Metrics, Observation, Trajectory
 
@@ -28,7 +28,29 @@ class LearnToTeachState:
     """Both learners."""
 
     teacher: PyTree
-    student: StudentState
+    student: PyTree
+
+
+class StudentLearner(Protocol):
+    """Learns from what a teacher did and thinks of it."""
+
+    def init(self, key: Key[Array, ""]) -> PyTree:
+        """A fresh student."""
+        ...
+
+    def policy(self, state: PyTree) -> Policy:
+        """On episodes of its own."""
+        ...
+
+    def behaviour(self, state: PyTree) -> Policy:
+        """In the run's own environments."""
+        ...
+
+    def learn(
+        self, state: PyTree, trajectory: Trajectory, judgement: Judgement, key: Key[Array, ""]
+    ) -> tuple[PyTree, Metrics]:
+        """One iteration on one batch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +65,7 @@ class LearnToTeach:
     """
 
     teacher: Teacher
-    student: Student
+    student: StudentLearner
     num_envs: int
     student_envs: int = 0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from l2t.config import check_choice, check_count, check_flag, check_range
 
@@ -87,6 +87,35 @@ class StudentView:
         """The group one step later, `action` being in policy units."""
         stack = self.history.push(stack, self._row(key, exact, action))
         return stack.reshape(-1), stack
+
+    def along(
+        self,
+        key: Key[Array, ""],
+        exact: Float[Array, "time n"],
+        action: Float[Array, "time action"],
+        first: Bool[Array, " time"],
+    ) -> Float[Array, "time student"]:
+        """The group at every step of episodes that were recorded, one behind the other.
+
+        Args:
+            key: of the noise.
+            exact: the observation before each step.
+            action: what was done at each, in policy units.
+            first: where an episode begins.
+        """
+
+        def show(stack: Array, xs: tuple[Array, ...]) -> tuple[Array, Array]:
+            key, exact, before, first = xs
+            begun = self.begin(key, exact, before.shape[-1])
+            seen, stack = jax.tree.map(
+                lambda a, b: jnp.where(first, a, b), begun, self.follow(key, stack, exact, before)
+            )
+            return stack, seen
+
+        before = jnp.concatenate([jnp.zeros_like(action[:1]), action[:-1]])
+        keys = jax.random.split(key, exact.shape[0])
+        start = self.begin(key, exact[0], action.shape[-1])[1]
+        return jax.lax.scan(show, start, (keys, exact, before, first))[1]
 
     def size(self, exact: int, action: int) -> int:
         """Length of the group for an observation and an action of these lengths."""

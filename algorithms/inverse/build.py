@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -24,9 +25,12 @@ from algorithms.inverse.config import (
 from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import AIRL, GAIL, IPMD, Objective
 from algorithms.inverse.reward import Expert, LearnedReward
+from algorithms.inverse.student import InverseStudent, with_blank_view
+from algorithms.student import Student
 from l2t.errors import ConfigurationError
 from l2t.rewards.model import RewardModel
 from l2t.rl.algorithm import BuildContext
+from l2t.rl.models import Critic
 from l2t.rl.types import EnvironmentSpec
 
 WARNINGS = {
@@ -79,6 +83,27 @@ def learned_reward(config: InverseConfig, context: BuildContext) -> LearnedRewar
         )
     stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0
     return LearnedReward(objective(config, spec), config.reward, expert_of(config, context), stretch_rate)
+
+
+def inverse_student(
+    student: Student, config: InverseConfig, teacher: LearnedReward, context: BuildContext
+) -> InverseStudent:
+    """A student with a reward and a critic of its own, learnt as its teacher's reward is.
+
+    Raises:
+        ConfigurationError: the reward is one of what follows, which the demonstrations do not show to a student.
+    """
+    if config.reward.inputs == "state_action_next" or isinstance(config, AIRLConfig):
+        raise ConfigurationError(
+            "A student's reward is a function of what it sees now: use algorithm.teacher.reward.inputs=state_action or "
+            "state, and another teacher than airl."
+        )
+    spec, group = context.environment.spec, student.group
+    settings = replace(config.reward, observation=group, network=student.config.network)
+    size = spec.observation_sizes[group]
+    expert = with_blank_view(teacher.demonstrations, size)
+    own = LearnedReward(objective(replace(config, reward=settings), spec), settings, expert, teacher.stretch_rate)
+    return InverseStudent(student, own, Critic(group, size, student.config.network), context.environment.as_student)
 
 
 @singledispatch

@@ -107,7 +107,9 @@ class IPMD:
         steepness = _steepness(
             lambda x: self.model.apply(weights[KEPT], x), policy["x"], expert["x"], key, self.gradient_penalty
         )
-        return gap + self.penalty * size + steepness, {"loss/reward": gap + self.penalty * size}
+        right = 0.5 * ((ours < 0.0).mean() + (theirs > 0.0).mean())
+        metrics = {"loss/reward": gap + self.penalty * size, "reward/accuracy": right}
+        return gap + self.penalty * size + steepness, metrics
 
     def pay(self, weights: PyTree, features: Features) -> Float[Array, " *batch"]:
         """r."""

@@ -102,6 +102,16 @@ class GymnasiumEnvironment:
             extras={"history": stack},
         )
 
+    def as_student(
+        self,
+        key: Key[Array, ""],
+        exact: Float[Array, "time n"],
+        action: Float[Array, "time action"],
+        first: Bool[Array, " time"],
+    ) -> Float[Array, "time student"]:
+        """The `student` group along episodes that were recorded; see `StudentView.along`."""
+        return self.view.along(key, exact, action, first)
+
     def step(self, state: EnvironmentState, action: Float[Array, " action"]) -> EnvironmentState:
         """Advance one step; `action` is in the environment's own range."""
         step = state.step + 1

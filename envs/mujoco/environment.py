@@ -151,6 +151,16 @@ class MujocoEnvironment:
             unstable=physics.unstable,
         )
 
+    def as_student(
+        self,
+        key: Key[Array, ""],
+        exact: Float[Array, "time n"],
+        action: Float[Array, "time action"],
+        first: Bool[Array, " time"],
+    ) -> Float[Array, "time student"]:
+        """The `student` group along episodes that were recorded; see `StudentView.along`."""
+        return self.view.along(key, exact, action, first)
+
     def draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
         """Model fields for one episode: each nominal value times a factor of its own."""
         overrides = {}

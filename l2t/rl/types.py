@@ -85,6 +85,23 @@ class Environment(Protocol):
         """Advance one step. `action` is in the task's own units; a time limit only sets `truncated`."""
         ...
 
+    def as_student(
+        self,
+        key: Key[Array, ""],
+        exact: Float[Array, "time n"],
+        action: Float[Array, "time action"],
+        first: Bool[Array, " time"],
+    ) -> Float[Array, "time student"]:
+        """The `student` group along recorded episodes, one behind the other; only what has one needs to answer.
+
+        Args:
+            key: of the noise.
+            exact: the `teacher` group before each step.
+            action: in policy units.
+            first: where an episode begins.
+        """
+        ...
+
 
 @struct.dataclass
 class Transitions:

@@ -1,0 +1,218 @@
+"""The student of Learn-to-Teach under inverse reinforcement learning: a reward and a critic of its own.
+
+r_ψ(o, a) is learnt as the teacher's reward is, between the student's actions a ~ π_S(·|o) at what the teacher visits and
+the expert's. The expert's observations pass through the student's own observation model first, with fresh noise in each
+iteration: between clean and noisy observations a reward would tell nothing but the noise.
+
+The critic holds differential values of r_ψ along the teacher's steps; its advantages stand in the student's policy-gradient
+term, whose ratio π_S/π_behaviour corrects for who acted. No step is the student's.
+
+Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783; that the expert is noised is a correction of this project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from algorithms.inverse.reward import Expert, LearnedReward, LearnedRewardState
+from algorithms.student import Student, StudentState
+from l2t.rl.learner import Judgement
+from l2t.rl.models import ActorPolicy, Critic, ModelState
+from l2t.rl.optimise import flatten_time, minimise
+from l2t.rl.returns import differential_advantage, explained_variance
+from l2t.rl.types import Metrics, Trajectory, Transitions
+
+RATE_STEP, SCALE_STEP, TRACE_DECAY = 0.1, 0.01, 0.95
+"""As SPMD's defaults: steps of the estimates of ρ and of the critic's scale, and λ."""
+
+
+class StudentEyes(Protocol):
+    """How a student would have seen what was recorded; `Environment.as_student`."""
+
+    def __call__(
+        self,
+        key: Key[Array, ""],
+        exact: Float[Array, "time n"],
+        action: Float[Array, "time action"],
+        first: Bool[Array, " time"],
+    ) -> Float[Array, "time student"]:
+        """The `student` group along episodes, one behind the other."""
+        ...
+
+
+@struct.dataclass
+class InverseStudentState:
+    """The student, its reward, its critic, and the critic's estimates.
+
+    Attributes:
+        reward_rate: ρ of r_ψ under the teacher's steps.
+        value_scale: the critic predicts differential values divided by this.
+        fresh: before the first iteration.
+    """
+
+    student: StudentState
+    reward: LearnedRewardState
+    critic: ModelState
+    optimiser: PyTree
+    reward_rate: Float[Array, ""]
+    value_scale: Float[Array, ""]
+    fresh: Bool[Array, ""]
+
+
+@dataclass(frozen=True)
+class InverseStudent:
+    """A student with a learned reward; see the module's docstring.
+
+    Attributes:
+        student: who learns to act.
+        reward: r_ψ, on the `student` group.
+        critic: of r_ψ, on the same group.
+        eyes: the student's observation model.
+    """
+
+    student: Student
+    reward: LearnedReward
+    critic: Critic
+    eyes: StudentEyes
+
+    def init(self, key: Key[Array, ""]) -> InverseStudentState:
+        """Fresh networks."""
+        student_key, reward_key, critic_key = jax.random.split(key, 3)
+        critic = self.critic.init(critic_key)
+        return InverseStudentState(
+            student=self.student.init(student_key),
+            reward=self.reward.init(reward_key),
+            critic=critic,
+            optimiser=self._optimiser.init(critic.weights),
+            reward_rate=jnp.zeros(()),
+            value_scale=jnp.ones(()),
+            fresh=jnp.asarray(True),
+        )
+
+    def policy(self, state: InverseStudentState) -> ActorPolicy:
+        """π_S, on episodes of its own."""
+        return self.student.policy(state.student)
+
+    def behaviour(self, state: InverseStudentState) -> ActorPolicy:
+        """π_S, in the run's own environments."""
+        return self.student.behaviour(state.student)
+
+    def learn(
+        self, state: InverseStudentState, trajectory: Trajectory, judgement: Judgement, key: Key[Array, ""]
+    ) -> tuple[InverseStudentState, Metrics]:
+        """A step of the reward, one of the critic, one of the student."""
+        view_key, action_key, reward_key, critic_key, student_key = jax.random.split(key, 5)
+        policy = self.student.behaviour(state.student)
+
+        def act(memory: PyTree, xs: PyTree) -> tuple[PyTree, Float[Array, "env action"]]:
+            observation, first, key = xs
+            memory, distribution = policy.step(memory, observation, first)
+            return memory, distribution.sample(key)
+
+        steps, envs = trajectory.reward.shape
+        keys = jax.random.split(action_key, steps)
+        _, own = jax.lax.scan(act, policy.initial(envs), (trajectory.observation, trajectory.first, keys))
+        own_steps = replace(trajectory, action=jnp.clip(own, -1.0, 1.0), replayed=None)
+        shown = replace(state.reward, expert=seen_by_student(state.reward.expert, self.eyes, view_key))
+        reward, reward_metrics = self.reward.learn(shown, own_steps, policy, reward_key)
+        reward = replace(reward, expert=state.reward.expert)
+
+        paid = self.reward.relabel(reward, replace(trajectory, replayed=None))
+        state, advantage, critic_metrics = self._evaluate(replace(state, reward=reward), paid, critic_key)
+        judged = Judgement(judgement.distribution, advantage)
+        student, metrics = self.student.learn(state.student, trajectory, judged, student_key)
+        mine = {f"student_{name}": value for name, value in reward_metrics.items() if name.startswith("reward/")}
+        return replace(state, student=student), metrics | critic_metrics | mine
+
+    def _evaluate(
+        self, state: InverseStudentState, paid: Trajectory, key: Key[Array, ""]
+    ) -> tuple[InverseStudentState, Float[Array, "time env"], Metrics]:
+        """Differential advantages of r_ψ, and the critic one step on."""
+        rate_step, scale_step = (jnp.where(state.fresh, 1.0, step) for step in (RATE_STEP, SCALE_STEP))
+        rate = state.reward_rate + rate_step * (paid.reward.mean() - state.reward_rate)
+        value, after = (
+            state.value_scale * self.critic.value(state.critic, observation)
+            for observation in (paid.observation, paid.following())
+        )
+        advantage = differential_advantage(paid.reward, value, after, paid.truncated, rate, TRACE_DECAY)
+        target = advantage + value
+        target = target - target.mean()
+        scale = state.value_scale + scale_step * (target.std() + 1e-6 - state.value_scale)
+        features = self.critic.features(state.critic, paid.observation)
+        batch = flatten_time({"features": features, "target": target / scale})
+
+        def loss(weights: PyTree, rows: dict[str, Array]) -> tuple[Float[Array, ""], Metrics]:
+            error = 0.5 * ((self.critic.apply(weights, rows["features"]) - rows["target"]) ** 2).mean()
+            return error, {"loss/student_critic": error}
+
+        config = self.student.config
+        weights, optimiser, metrics = minimise(
+            loss, self._optimiser, state.critic.weights, state.optimiser, batch, key, config.epochs, _parts(batch)
+        )
+        critic = ModelState(weights, state.critic.normaliser).seen(paid.observation[self.critic.group])
+        metrics |= {
+            "train/student_reward_rate": rate,
+            "train/student_explained_variance": explained_variance(value, target),
+        }
+        state = replace(
+            state,
+            critic=critic,
+            optimiser=optimiser,
+            reward_rate=rate,
+            value_scale=scale,
+            fresh=jnp.asarray(False),
+        )
+        return state, advantage, metrics
+
+    @property
+    def _optimiser(self) -> optax.GradientTransformation:
+        config = self.student.config
+        clip = optax.clip_by_global_norm(config.max_grad_norm)
+        return optax.flatten(optax.chain(clip, optax.adam(config.learning_rate, eps=1e-5)))
+
+
+def _parts(batch: PyTree) -> int:
+    """Minibatches of some 512 steps, as many as divide the batch."""
+    size = jax.tree.leaves(batch)[0].shape[0]
+    return next(parts for parts in range(max(1, size // 512), 0, -1) if size % parts == 0)
+
+
+def seen_by_student(expert: Expert, eyes: StudentEyes, key: Key[Array, ""]) -> Expert:
+    """Demonstrations with a `student` group, as the student would have seen them: noise, stack and all."""
+    one, other = jax.random.split(key)
+    return replace(
+        expert, learnt_from=_shown(expert.learnt_from, eyes, one), held_out=_shown(expert.held_out, eyes, other)
+    )
+
+
+def _shown(steps: Transitions, eyes: StudentEyes, key: Key[Array, ""]) -> Transitions:
+    if steps.terminated.shape[0] == 0:
+        return steps
+    ended = (steps.terminated | steps.truncated)[:-1]
+    first = jnp.concatenate([jnp.ones(1, bool), ended])
+    seen = eyes(key, steps.observation["teacher"], steps.action, first)
+    return replace(
+        steps, observation=steps.observation | {"student": seen}, following=steps.following | {"student": seen}
+    )
+
+
+def with_blank_view(demonstrations: Callable[[], Expert], size: int) -> Callable[[], Expert]:
+    """Demonstrations with an empty `student` group: it is drawn anew in each iteration."""
+
+    def blank(steps: Transitions) -> Transitions:
+        nothing = {"student": jnp.zeros((steps.terminated.shape[0], size))}
+        return replace(steps, observation=steps.observation | nothing, following=steps.following | nothing)
+
+    def read() -> Expert:
+        expert = demonstrations()
+        return replace(expert, learnt_from=blank(expert.learnt_from), held_out=blank(expert.held_out))
+
+    return read
