@@ -34,10 +34,10 @@ from l2t.rl.models import Critic
 from l2t.rl.types import EnvironmentSpec
 
 WARNINGS = {
-    "reward/resting": "the reward pays the demonstrations it learns from much more than the held-out ones, so it rests: "
-    "it has begun to memorise them. Record more episodes, or raise algorithm.reward.gradient_penalty.",
-    "warning/poor_expert": "the policy earns as much as the expert before it has learnt anything: the demonstrations are "
-    "no better than chance, or of another task. Look at what l2t-collect says of them.",
+    "reward/resting": "the reward pays the demonstrations it learns from much more than the held-out ones: it has begun "
+    "to memorise them, and rests. Record more episodes, or raise algorithm.reward.gradient_penalty.",
+    "warning/poor_expert": "the policy earns as much as the expert before it has learnt anything: the demonstrations "
+    "are no better than chance, or of another task. Look at what l2t-collect says of them.",
 }
 """What a run from demonstrations may have to say; see `Algorithm.warnings`."""
 
@@ -59,8 +59,8 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
     lengths = demonstrations.lengths
     if lengths.min() != lengths.max() or bool(np.asarray(demonstrations.transitions.terminated).any()):
         warnings.warn(
-            f"Episodes of {context.environment.spec.name} end early ({lengths.min():,} to {lengths.max():,} steps in the "
-            "demonstrations): where they end tells learners what was good, whatever the reward. Compare with "
+            f"Episodes of {context.environment.spec.name} end early ({lengths.min():,} to {lengths.max():,} steps in "
+            "the demonstrations): where they end tells learners what was good, whatever the reward. Compare with "
             "env.reset_cost=0, for every method alike.",
             VariableHorizonWarning,
             stacklevel=2,

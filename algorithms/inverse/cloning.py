@@ -1,10 +1,10 @@
 """Imitation as regression: behaviour cloning of demonstrations, and DAgger, which asks the expert.
 
-Behaviour cloning maximises E_E log π(a|s), with the normaliser of the demonstrations. Part of them is held out; the policy
-that is played is the one that was likeliest there.
+Behaviour cloning maximises E_E log π(a|s), with the normaliser of the demonstrations. Part of them is held out; the
+policy that is played is the one that was likeliest there.
 
-DAgger minimises E |mean π(s) - a_E(s)|² over all states visited so far, by whoever drove; the expert drives a share β^k of
-the environments in round k, and is asked about every state.
+DAgger minimises E |mean π(s) - a_E(s)|² over all states visited so far, by whoever drove; the expert drives a share β^k
+of the environments in round k, and is asked about every state.
 
 Sources: Pomerleau, 1991; Ross, Gordon and Bagnell, arXiv 1011.0686.
 """

@@ -1,13 +1,13 @@
 """The student of Learn-to-Teach under inverse reinforcement learning: a reward and a critic of its own.
 
-r_ψ(o, a) is learnt as the teacher's reward is, between the student's actions a ~ π_S(·|o) at what the teacher visits and
-the expert's. The expert's observations pass through the student's own observation model first, with fresh noise in each
-iteration: between clean and noisy observations a reward would tell nothing but the noise.
+r_ψ(o, a) is learnt as the teacher's reward is, between the student's actions a ~ π_S(·|o) at what the teacher visits
+and the expert's. The expert's observations pass through the student's own observation model first, with fresh noise in
+each iteration: between clean and noisy observations a reward would tell nothing but the noise.
 
-The critic holds differential values of r_ψ along the teacher's steps; its advantages stand in the student's policy-gradient
-term, whose ratio π_S/π_behaviour corrects for who acted. No step is the student's.
+The critic holds differential values of r_ψ along the teacher's steps; its advantages stand in the student's
+policy-gradient term, whose ratio π_S/π_behaviour corrects for who acted. No step is the student's.
 
-Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783; that the expert is noised is a correction of this project.
+Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783; that the expert is noised is this project's correction.
 """
 
 from __future__ import annotations

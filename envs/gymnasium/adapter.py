@@ -14,7 +14,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from envs.observation import StudentView, policy_units
 from envs.physics.base import divert_warnings

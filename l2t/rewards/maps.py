@@ -64,7 +64,7 @@ def surrogate_curves(
         )
         figure.supylabel(f"contribution f [{unit}]", size=9.0)
         left_out = len(spread) - len(shown)
-        remark = f"; the other {left_out} columns contribute less" if left_out else ""
+        remark = f"; {left_out} smaller not shown" if left_out else ""
         figure.supxlabel(f"band: 95 % interval, grey: where the samples are{remark}", x=0.01, ha="left", size=7.5)
     return figure
 

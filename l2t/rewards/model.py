@@ -80,7 +80,8 @@ class RewardModel:
         """x of transitions, raw."""
         parts = [steps.observation[self.group]]
         if self.inputs != "state":
-            parts.append(steps.action)
+            # As it is played: what a Gaussian asks for beyond the box would tell it from any expert.
+            parts.append(jnp.clip(steps.action, -1.0, 1.0))
         if self.inputs == "state_action_next":
             parts.append(steps.following[self.group])
         return jnp.concatenate(parts, axis=-1)

@@ -43,7 +43,7 @@ def ranking(values: Estimates, *, title: str, x_label: str, top: int = 15) -> Fi
         _rows(ax, names)
         _zero_line(ax, values.low, values.high)
         left_out = len(shown.names) - count
-        remark = f"; the other {left_out} are smaller" if left_out else ""
+        remark = f"; {left_out} smaller not shown" if left_out else ""
         ax.set(title=title, xlabel=f"{x_label} (95 % interval{remark})")
     return figure
 

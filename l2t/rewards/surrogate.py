@@ -227,8 +227,9 @@ def _cross_validated(design: ndarray, target: ndarray, roughness: ndarray) -> fl
 def _solve(gram: ndarray, moment: ndarray, penalty: ndarray, bounded: ndarray) -> ndarray:
     """argmin γᵀ (G + penalty) γ / 2 - γᵀ m, with γ >= 0 where it is `bounded`."""
     matrix = _regular(gram + penalty, gram)
-    if not bounded.any():
-        return cho_solve(cho_factor(matrix), moment)
+    free = cho_solve(cho_factor(matrix), moment)
+    if (free[bounded] >= 0.0).all():
+        return free  # the problem is convex: a bound that does not bind changes nothing
     upper = cholesky(matrix)
     right = solve_triangular(upper, moment, trans=1)
     found = lsq_linear(upper, right, (np.where(bounded, 0.0, -np.inf), np.inf), method="bvls", tol=1e-12)

@@ -63,7 +63,7 @@ def test_bars_are_ranked_and_as_long_as_the_numbers(tmp_path):
     (ax,) = figure.axes
     assert labels_of(ax.yaxis) == [NAMES[1], NAMES[2], NAMES[0]]
     assert [bar.get_width() for bar in ax.patches] == [-0.9, 0.5, 0.2]
-    assert "the other 1 are smaller" in ax.get_xlabel()
+    assert "; 1 smaller not shown" in ax.get_xlabel()
     low, high = ax.get_xlim()
     assert low < -1.0
     assert high > 0.6
