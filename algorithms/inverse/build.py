@@ -34,8 +34,8 @@ from l2t.rl.models import Critic
 from l2t.rl.types import EnvironmentSpec
 
 WARNINGS = {
-    "reward/resting": "the reward pays the demonstrations it learns from much more than the held-out ones: it has begun "
-    "to memorise them, and rests. Record more episodes, or raise algorithm.reward.gradient_penalty.",
+    "reward/resting": "the reward pays the demonstrations it learns from much more than the held-out ones: it has "
+    "begun to memorise them, and rests. Record more episodes, or raise algorithm.reward.gradient_penalty.",
     "warning/poor_expert": "the policy earns as much as the expert before it has learnt anything: the demonstrations "
     "are no better than chance, or of another task. Look at what l2t-collect says of them.",
 }

@@ -3,8 +3,8 @@
     max_Q  E_E[Q - γ V'] - E_mix[V - γ V'] - (1/4a) E_mix[(Q - γ V')²],      V(s) = Q(s, a_π) - α log π(a_π|s),
 
 with a_π ~ π(·|s), nothing after a termination, and half of the mixture from the expert. The χ² term is over the
-mixture: over the expert alone it diverges. It is discounted: at γ = 1 the term of V telescopes away. One critic, a fixed
-temperature, and an actor ten times slower than the critic.
+mixture: over the expert alone it diverges. It is discounted: at γ = 1 the term of V telescopes away. One critic, a
+fixed temperature, and an actor ten times slower than the critic.
 
 Source: Garg et al., "IQ-Learn: inverse soft-Q learning for imitation", arXiv 2106.12142.
 """
