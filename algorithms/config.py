@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_range
+from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_flag, check_range
 from l2t.errors import ConfigurationError
 
 GROUPS = ("teacher", "student")
@@ -63,6 +63,9 @@ class SPMDConfig(ActorCriticConfig):
         entropy: μ of the regulariser h = μ Σ π log π.
         reward_rate_step: step of the exponential average that estimates ρ.
         value_scale_step: step of the critic's running scale.
+        adapt_reset_cost: raise the cost of a reset, from the task's own on, until few steps are resets.
+        reset_rate: how many that may be, as a share of the steps.
+        reset_cost_step: Adam's step on the cost, in reward units, once an iteration.
     """
 
     step_size: float = 1.0
@@ -74,6 +77,9 @@ class SPMDConfig(ActorCriticConfig):
     entropy: float = 0.0
     reward_rate_step: float = 0.1
     value_scale_step: float = 0.01
+    adapt_reset_cost: bool = False
+    reset_rate: float = 1e-3
+    reset_cost_step: float = 0.5
 
     name = "spmd"
 
@@ -88,6 +94,9 @@ class SPMDConfig(ActorCriticConfig):
         check_range("algorithm.target_kl", self.target_kl, 0.0, open_low=True)
         check_range("algorithm.ratio_clip", self.ratio_clip, 0.0, open_low=True, allow_infinite=True)
         check_range("algorithm.entropy", self.entropy, 0.0)
+        check_flag("algorithm.adapt_reset_cost", self.adapt_reset_cost)
+        check_range("algorithm.reset_rate", self.reset_rate, 0.0, 1.0, open_low=True)
+        check_range("algorithm.reset_cost_step", self.reset_cost_step, 0.0, open_low=True)
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
 
@@ -153,6 +162,10 @@ class SPMDVRTDConfig:
                 raise ConfigurationError(
                     f"algorithm.actor.{name} belongs to SPMD's neural critic; spmd_vrtd has none: leave it out."
                 )
+        if self.actor.adapt_reset_cost:
+            raise ConfigurationError(
+                "algorithm.actor.adapt_reset_cost is for spmd alone; leave it out and set env.reset_cost."
+            )
 
     @property
     def observation(self) -> str:

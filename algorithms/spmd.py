@@ -21,6 +21,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.config import SPMDConfig
+from algorithms.reset_cost import ResetCost
 from l2t.config import NetworkConfig
 from l2t.rl.actor_critic import ActorCritic, ActorCriticState
 from l2t.rl.distributions import DiagonalGaussian
@@ -43,6 +44,7 @@ class SPMDState:
         reward_rate: ρ.
         value_scale: the critic predicts differential values divided by this.
         step_size: η_k.
+        reset_cost: c.
         iteration: k, from 0.
     """
 
@@ -51,6 +53,7 @@ class SPMDState:
     reward_rate: Float[Array, ""]
     value_scale: Float[Array, ""]
     step_size: Float[Array, ""]
+    reset_cost: ResetCost
     iteration: Int[Array, ""]
 
 
@@ -80,6 +83,7 @@ class SPMD:
             reward_rate=jnp.zeros(()),
             value_scale=jnp.ones(()),
             step_size=jnp.asarray(self.config.step_size, jnp.float32),
+            reset_cost=ResetCost.create(self.reset_cost),
             iteration=jnp.zeros((), jnp.int32),
         )
 
@@ -90,7 +94,7 @@ class SPMD:
     def judge(self, state: SPMDState, trajectory: Trajectory) -> Judgement:
         """π_k, and differential advantages with the reward rate and critic of `state`."""
         policy = self.models.policy(state.models).distribution(trajectory.observation)
-        reward = paid_reward(trajectory, policy, self.reset_cost, self.config.entropy)
+        reward = paid_reward(trajectory, policy, state.reset_cost.cost, self.config.entropy)
         return Judgement(policy, self._evaluate(state, trajectory, reward)[1])
 
     def learn(self, state: SPMDState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[SPMDState, Metrics]:
@@ -98,7 +102,7 @@ class SPMD:
         config = self.config
         first = state.iteration == 0
         old = self.models.policy(state.models).distribution(trajectory.observation)
-        reward = paid_reward(trajectory, old, self.reset_cost, config.entropy)
+        reward = paid_reward(trajectory, old, state.reset_cost.cost, config.entropy)
         rate_step = jnp.where(first, 1.0, config.reward_rate_step)
         state = replace(state, reward_rate=state.reward_rate + rate_step * (reward.mean() - state.reward_rate))
         value, advantage = self._evaluate(state, trajectory, reward)
@@ -139,6 +143,7 @@ class SPMD:
             "train/entropy": old.entropy().mean(),
             "train/reward_rate": state.reward_rate,
             "train/value_scale": value_scale,
+            "train/reset_cost": state.reset_cost.cost,
             "train/explained_variance": explained_variance(value, target),
         }
         state = SPMDState(
@@ -147,6 +152,7 @@ class SPMD:
             reward_rate=state.reward_rate,
             value_scale=value_scale,
             step_size=adapted_step(config, state.step_size, divergence),
+            reset_cost=adapted_cost(config, state.reset_cost, trajectory),
             iteration=state.iteration + 1,
         )
         return state, metrics
@@ -165,7 +171,7 @@ class SPMD:
 
 
 def paid_reward(
-    trajectory: Trajectory, policy: DiagonalGaussian, reset_cost: float, entropy: float
+    trajectory: Trajectory, policy: DiagonalGaussian, reset_cost: float | Float[Array, ""], entropy: float
 ) -> Float[Array, "time env"]:
     """r - h^π - reset cost of the transitions that were terminations.
 
@@ -222,3 +228,10 @@ def adapted_step(config: SPMDConfig, step_size: Float[Array, ""], divergence: Fl
         jnp.where(divergence < config.target_kl / _STEP_FACTOR, _STEP_FACTOR, 1.0),
     )
     return jnp.clip(step_size * factor, config.min_step_size, config.max_step_size)
+
+
+def adapted_cost(config: SPMDConfig, cost: ResetCost, trajectory: Trajectory) -> ResetCost:
+    """c for the next iteration."""
+    if not config.adapt_reset_cost:
+        return cost
+    return cost.update(trajectory.terminated, config.reset_rate, config.reset_cost_step)

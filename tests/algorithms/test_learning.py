@@ -94,6 +94,14 @@ def test_the_reset_cost_decides_whether_an_end_is_worth_it(reset_cost: float, en
     assert float(metrics["train/reward_rate"]) == pytest.approx(1.0 if ends else 0.0, abs=0.15)
 
 
+def test_an_adaptive_reset_cost_rises_until_resets_are_rare() -> None:
+    config = SPMDConfig(**FAST, adapt_reset_cost=True, reset_cost_step=0.1)
+    algorithm, state, metrics = _train(config, tempting_end(0.0), 150)
+    assert float(metrics["train/reset_cost"]) > 1.0  # below it an end is worth it
+    assert _actions(algorithm, state, "teacher", np.ones((1, 1), np.float32))[0] < 0.0
+    assert int(metrics["train/terminations"]) <= 5
+
+
 @pytest.mark.parametrize("schedule", ["constant", "sqrt", "adaptive"])
 def test_every_step_schedule_improves_the_policy(schedule: str) -> None:
     probe = signal_following()

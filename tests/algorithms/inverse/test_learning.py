@@ -1,0 +1,321 @@
+"""Learning from demonstrations on a task where the expert's action is x + ½y, and known to be."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algorithms.build import build
+from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
+from algorithms.inverse.build import VariableHorizonWarning, objective
+from algorithms.inverse.config import (
+    AIRLConfig,
+    CloningConfig,
+    DAggerConfig,
+    FIRLConfig,
+    GAILConfig,
+    IPMDConfig,
+    IQLearnConfig,
+    RegressionConfig,
+    RewardConfig,
+)
+from algorithms.inverse.reward import LearnedReward
+from algorithms.replay.config import SPMDReplayConfig
+from l2t.config import NetworkConfig
+from l2t.errors import ConfigurationError
+from l2t.rl.algorithm import BuildContext, FrozenPolicy
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.policy import Memoryless
+from tests.support.demonstrated import demonstrate
+from tests.support.probes import signal_following
+
+NETWORK = NetworkConfig((16,), "tanh")
+SPMD = SPMDConfig(
+    num_steps=16, epochs=4, minibatches=4, learning_rate=3e-3, learning_rate_schedule="constant", target_kl=0.05
+)
+REPLAY = SPMDReplayConfig(
+    num_steps=8, updates_per_step=0.5, batch_size=32, buffer_size=4096, warm_up=512, learning_rate=3e-3, network=NETWORK
+)
+REWARD = RewardConfig(network=NETWORK, learning_rate=3e-3, updates=8, batch_size=64)
+SIGNALS = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0], [-0.7, -0.4]], np.float32)
+
+
+def _best(observation: np.ndarray) -> np.ndarray:
+    return observation[:, 0] + 0.5 * observation[:, 1]
+
+
+def _context(act: Any = _best, episodes: int = 20, num_envs: int = 16, reward: float = 0.0) -> BuildContext:
+    probe = signal_following()
+    found = demonstrate(probe, act, episodes, reward=reward)
+    return BuildContext(probe, num_envs, 10_000, NETWORK, load_demonstrations=lambda path: found)
+
+
+def _train(config: Any, context: BuildContext, iterations: int) -> tuple[Any, Any, list[dict[str, float]]]:
+    algorithm = build(config, context)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    iterate, rows = jax.jit(algorithm.iterate, donate_argnums=0), []
+    for _ in range(iterations):
+        state, metrics = iterate(state)
+        rows.append({name: float(value) for name, value in metrics.items()})
+    return algorithm, state, rows
+
+
+def _actions(algorithm: Any, state: Any, role: str = "teacher", observation: np.ndarray = SIGNALS) -> np.ndarray:
+    policy, first = algorithm.policy(state.learnt, role), jnp.ones(len(observation), bool)
+    _, distribution = policy.step(policy.initial(len(observation)), {role: jnp.asarray(observation)}, first)
+    return 2.0 * np.clip(np.asarray(distribution.mode())[:, 0], -1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "iterations", "tolerance"),
+    [
+        (IPMDConfig("x", optimizer=SPMD, reward=REWARD), 200, 0.25),
+        (GAILConfig("x", optimizer=SPMD, reward=REWARD), 200, 0.25),
+        (AIRLConfig("x", optimizer=SPMD, reward=REWARD), 200, 0.3),
+        (IPMDConfig("x", optimizer=REPLAY, reward=REWARD), 200, 0.3),
+        (IQLearnConfig("x", replay=REPLAY, actor_learning_rate=3e-3), 250, 0.3),
+        (CloningConfig("x", regression=RegressionConfig(NETWORK, learning_rate=3e-3, batch_size=64)), 20, 0.1),
+    ],
+    ids=["ipmd", "gail", "airl", "ipmd_replay", "iq_learn", "bc"],
+)
+def test_the_expert_is_imitated_without_its_reward(config: Any, iterations: int, tolerance: float) -> None:
+    algorithm, state, _ = _train(config, _context(), iterations)
+    np.testing.assert_allclose(_actions(algorithm, state), _best(SIGNALS), atol=tolerance)
+
+
+def test_f_irl_moves_the_distribution_of_what_its_reward_sees_to_the_experts() -> None:
+    reward = replace(REWARD, learning_rate=1e-2)
+    config = FIRLConfig("x", optimizer=SPMD, reward=reward, reward_learning_rate=1e-2)
+    algorithm, state, rows = _train(config, _context(), 250)
+    error = np.abs(_actions(algorithm, state) - _best(SIGNALS)).mean()
+    # What it starts from is an action of 0, whose error is .44.
+    assert error < 0.22
+    assert rows[-1]["reward/accuracy"] < rows[20]["reward/accuracy"]
+
+
+def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None:
+    def expert(observation: Any) -> DiagonalGaussian:
+        s = observation["teacher"]
+        return DiagonalGaussian(0.5 * (s[:, :1] + 0.5 * s[:, 1:]), jnp.full(1, -5.0))
+
+    frozen = FrozenPolicy(lambda parameters: Memoryless(expert), lambda: jnp.zeros(1), "probe", 77)
+    context = replace(_context(), load_policy=lambda run, role: frozen)
+    regression = RegressionConfig(NETWORK, learning_rate=3e-3, batch_size=64, updates=50)
+    config = DAggerConfig("x", regression=regression, num_steps=4, decay=0.5, buffer_size=2048)
+    algorithm, state, rows = _train(config, context, 25)
+    np.testing.assert_allclose(_actions(algorithm, state), _best(SIGNALS), atol=0.1)
+    assert all(row["expert/queries"] == 64 for row in rows)
+    assert algorithm.prior_steps == {"pretraining": 77}
+    assert float(algorithm.agent.behaviour(state.learnt.agent).share) == 0.5**25
+
+
+def _paying(amount: float) -> Any:
+    """IPMD's loop whose reward pays `amount` more at every step."""
+
+    class More(LearnedReward):
+        def relabel(self, state: Any, trajectory: Any) -> Any:
+            paid = super().relabel(state, trajectory)
+            return replace(paid, reward=paid.reward + amount)
+
+    def make(config: Any, context: BuildContext) -> Any:
+        loop = build(config, context)
+        reward = loop.reward
+        return replace(loop, reward=More(reward.objective, reward.config, reward.demonstrations))
+
+    return make
+
+
+def test_a_constant_on_the_reward_moves_the_rate_by_it_and_no_weight_unless_it_is_discounted() -> None:
+    from tests.support.probes import tempting_end
+
+    probe = tempting_end(0.0)  # it ends at once, again and again
+    found = demonstrate(probe, lambda o: -o[:, 0], 4)
+    context = BuildContext(probe, 16, 10_000, NETWORK, load_demonstrations=lambda path: found)
+    for optimizer, same in ((SPMD, True), (PPOConfig(num_steps=16, epochs=4, minibatches=4, discount=0.9), False)):
+        config = GAILConfig("x", optimizer=optimizer, reward=REWARD)
+        ends = []
+        for amount in (0.0, 7.0):
+            loop = _paying(amount)(config, context)
+            state = jax.jit(loop.init)(jax.random.key(0))
+            state, metrics = jax.jit(loop.iterate)(state)
+            assert float(metrics["train/terminations"]) > 50
+            ends.append((state.learnt.agent, metrics))
+        (one, _), (other, _) = ends
+        weights = [np.concatenate([np.ravel(x) for x in jax.tree.leaves(s.models.weights)]) for s in (one, other)]
+        change = np.abs(weights[0] - weights[1]).max()
+        if same:
+            assert float(other.reward_rate - one.reward_rate) == pytest.approx(7.0, abs=1e-4)
+            assert change < 2e-4
+        else:
+            assert change > 1e-2
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        IPMDConfig("x", optimizer=SPMD, reward=REWARD),
+        AIRLConfig("x", optimizer=SPMD, reward=REWARD),
+        FIRLConfig("x", optimizer=SPMD, reward=REWARD),
+        GAILConfig("x", optimizer=replace(REPLAY, warm_up=128), reward=REWARD),
+        IQLearnConfig("x", replay=replace(REPLAY, warm_up=128)),
+        CloningConfig("x", regression=RegressionConfig(NETWORK, updates=5)),
+    ],
+    ids=["ipmd", "airl", "f_irl", "gail_replay", "iq_learn", "bc"],
+)
+def test_the_true_reward_reaches_no_weight(config: Any) -> None:
+    blind = replace(_context(reward=float("nan")), environment=_pays_nan(signal_following()))
+    ends = [_train(config, context, 3)[1] for context in (_context(), blind)]
+    for one, other in zip(*(jax.tree.leaves(_without_score(end)) for end in ends), strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def _pays_nan(probe: Any) -> Any:
+    def advance(key: Any, memory: Any, action: Any) -> Any:
+        memory, _, terminated = probe.advance(key, memory, action)
+        return memory, jnp.nan, terminated
+
+    return replace(probe, advance=advance)
+
+
+def _without_score(state: Any) -> Any:
+    """Everything that was learnt but for what is there to be reported alone."""
+
+    def strip(node: Any) -> Any:
+        return node.replace(score=jnp.zeros(2)) if type(node).__name__ == "Expert" else node
+
+    learnt = jax.tree.map(strip, state.learnt, is_leaf=lambda node: type(node).__name__ == "Expert")
+    agent = learnt.agent
+    if hasattr(agent, "rest"):  # the rate that an off-policy learner logs, and never learns from, is of what it is paid
+        agent = agent.replace(reward_rate=jnp.zeros(()))
+    leaves = (agent, learnt.reward)
+    return jax.tree.map(lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x, leaves)
+
+
+def test_a_reward_on_few_demonstrations_stays_bounded_rests_and_says_so() -> None:
+    reward = replace(REWARD, gradient_penalty=0.0, updates=64, learning_rate=1e-2, overfit=0.3)
+    few = _context(lambda o: np.random.default_rng(3).uniform(-2, 2, len(o)), episodes=3)  # nothing but noise to learn
+    algorithm, _, rows = _train(IPMDConfig("x", optimizer=SPMD, reward=reward), few, 150)
+    assert all({"reward/gap", "reward/held_out_gap", "reward/excess"} <= set(row) for row in rows)
+    assert max(row["reward/rms"] for row in rows) <= 10.0
+    assert any(row["reward/resting"] > 0 for row in rows)
+    assert "memorise" in algorithm.warnings["reward/resting"]
+    free = replace(reward, overfit=float("inf"))
+    _, _, unheld = _train(IPMDConfig("x", optimizer=SPMD, reward=free), few, 150)
+    assert np.mean([row["reward/excess"] for row in unheld[-20:]]) > 1.5 * np.mean(
+        [row["reward/excess"] for row in rows[-20:]]
+    )
+
+
+def test_an_expert_that_is_no_better_than_chance_is_told() -> None:
+    poor = _train(IPMDConfig("x", optimizer=SPMD, reward=REWARD), _context(reward=-3.0), 2)[2]
+    good = _train(IPMDConfig("x", optimizer=SPMD, reward=REWARD), _context(reward=-0.1), 2)[2]
+    assert [row["warning/poor_expert"] for row in poor] == [1.0, 0.0]
+    assert [row["warning/poor_expert"] for row in good] == [0.0, 0.0]
+
+
+def test_episodes_that_end_early_are_told() -> None:
+    probe = signal_following()
+    long, short = demonstrate(probe, _best, 2), demonstrate(replace(probe, episode_length=7), _best, 2)
+    for found, warned in ((long, False), (short, False), (_joined(long, short), True)):
+        context = BuildContext(probe, 16, 1000, NETWORK, load_demonstrations=lambda path, found=found: found)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            build(IPMDConfig("x", optimizer=SPMD, reward=REWARD), context)
+        assert any(issubclass(w.category, VariableHorizonWarning) for w in caught) is warned
+
+
+def _joined(one: Any, other: Any) -> Any:
+    steps = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), one.transitions, other.transitions)
+    episode = jnp.concatenate([one.episode, other.episode + 1 + one.episode.max()])
+    many = (0,) * 4
+    facts = replace(one.facts, policy=many, seeds=many)
+    return replace(one, transitions=steps, episode=episode, returns=np.zeros(4), facts=facts)
+
+
+def test_a_reward_that_the_task_pays_is_refused_where_nothing_would_learn_from_it() -> None:
+    from l2t.rewards.frozen import FrozenReward
+
+    model = objective(IPMDConfig("x", reward=REWARD), signal_following().spec).models["reward"]
+    frozen = FrozenReward(model, lambda: model.init(jax.random.key(0)), 1.0, 0.0)
+    with pytest.raises(ConfigurationError, match=r"env.reward would change nothing"):
+        build(IPMDConfig("x", optimizer=SPMD, reward=REWARD), replace(_context(), reward=frozen))
+
+
+def test_training_on_a_frozen_reward_follows_it_and_not_the_task() -> None:
+    # The reward that is handed over wants the opposite of what the task does.
+    from l2t.rewards.frozen import FrozenReward
+
+    class Opposite:
+        def __call__(self, state: Any, steps: Any) -> Any:
+            s = steps.observation["teacher"]
+            return -((2.0 * jnp.clip(steps.action[..., 0], -1, 1) + s[..., 0] + 0.5 * s[..., 1]) ** 2)
+
+    frozen = FrozenReward(Opposite(), lambda: jnp.zeros(()), 1.0, 0.0)  # type: ignore[arg-type]
+    algorithm, state, rows = _train(SPMD, replace(_context(), reward=frozen), 120)
+    np.testing.assert_allclose(_actions(algorithm, state), -_best(SIGNALS), atol=0.2)
+    assert rows[-1]["reward/learned"] > -0.3
+    assert rows[-1]["train/mean_reward"] < -1.0
+    both = replace(frozen, weight=0.5, task_weight=0.5)
+    algorithm, state, _ = _train(SPMD, replace(_context(), reward=both), 120)
+    np.testing.assert_allclose(_actions(algorithm, state), 0.0, atol=0.2)
+
+
+def _l2t(**student: Any) -> LearnToTeachConfig:
+    return LearnToTeachConfig(
+        teacher=GAILConfig("x", optimizer=SPMD, reward=REWARD),
+        student=StudentConfig(epochs=2, minibatches=2, learning_rate=3e-3, network=NETWORK, **student),
+    )
+
+
+def test_a_student_learns_from_a_teacher_that_learns_its_reward() -> None:
+    algorithm, state, rows = _train(_l2t(rl_coefficient=0.1), _context(), 200)
+    x = np.array([[0.6], [-0.6], [0.0]], np.float32)
+    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.3)
+    assert rows[-1]["env_steps/student"] == 0
+    assert {"student_reward/gap", "loss/student_critic", "loss/student_rl"} <= set(rows[-1])
+
+
+class _Noisy:
+    """The probe, whose student sees both signals with noise of its own."""
+
+    def __init__(self, seen: bool) -> None:
+        self._probe, self._seen = replace(signal_following(), student_size=2), seen
+
+    @property
+    def spec(self) -> Any:
+        return self._probe.spec
+
+    def reset(self, key: Any, needed: Any = True) -> Any:
+        return self._noise(self._probe.reset(key))
+
+    def step(self, state: Any, action: Any) -> Any:
+        return self._noise(self._probe.step(state, action))
+
+    def as_student(self, key: Any, exact: Any, action: Any, first: Any) -> Any:
+        return exact + 3.0 * jax.random.normal(key, exact.shape) if self._seen else exact
+
+    def _noise(self, state: Any) -> Any:
+        exact = state.observation["teacher"]
+        noisy = exact + 3.0 * jax.random.normal(jax.random.fold_in(state.key, 3), exact.shape)
+        return replace(state, observation=state.observation | {"student": noisy})
+
+
+@pytest.mark.parametrize(("seen", "low", "high"), [(True, 0.0, 0.55), (False, 0.9, 1.0)])
+def test_without_the_students_noise_on_the_expert_its_reward_would_tell_nothing_but_noise(
+    seen: bool, low: float, high: float
+) -> None:
+    # Expert and student do the same, nothing, so that a reward can tell them apart by what they see alone.
+    probe = _Noisy(seen)
+    found = demonstrate(probe, lambda o: 0.0 * o[:, 0], 60)
+    context = BuildContext(probe, 16, 10_000, NETWORK, load_demonstrations=lambda path: found)
+    reward = replace(REWARD, inputs="state", updates=32, learning_rate=1e-2, gradient_penalty=0.0)
+    config = replace(_l2t(rl_coefficient=0.1), teacher=GAILConfig("x", optimizer=SPMD, reward=reward))
+    rows = _train(config, context, 60)[2]
+    accuracy = np.mean([row["student_reward/accuracy"] for row in rows[-10:]])
+    assert low <= accuracy <= high
