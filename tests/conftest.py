@@ -1,6 +1,7 @@
 """JAX as the entry points set it up; above all with the cache of compiled programs on."""
 
 import os
+import signal
 
 import jax
 import pytest
@@ -8,6 +9,14 @@ import pytest
 from l2t.runtime import configure
 
 configure()
+
+
+@pytest.fixture
+def heeds_hangups():
+    """SIGHUP as a terminal has it, here and in processes: tests that are run under `nohup` inherit that it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="module")

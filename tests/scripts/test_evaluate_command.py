@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import jax
@@ -77,16 +78,24 @@ def test_the_table_shows_roles_and_their_ratio(run_dir, capsys):
     assert "2 episodes" in shown
 
 
-def test_each_seed_of_a_batch_is_evaluated(tmp_path, capsys):
-    path = write_checkpointed_run(tmp_path / "a", "env=inverted_pendulum", "num_seeds=2", "algorithm=ppo")
-    assert len(evaluate_run(path, episodes=2)["seeds"]) == 2
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory):
+    """A run of two seeds, and its evaluation."""
+    path = tmp_path_factory.mktemp("batch") / "a"
+    write_checkpointed_run(path, "env=inverted_pendulum", "num_seeds=2", "algorithm=ppo")
+    return path, evaluate_run(path, episodes=2)["seeds"]
+
+
+def test_each_seed_of_a_batch_is_evaluated(batch, capsys):
+    path, found = batch
+    assert len(found) == 2
     assert main([str(path), "--episodes", "2"]) == 0
     assert "interquartile mean over seeds" in capsys.readouterr().out
 
 
-def test_all_seeds_are_taken_from_one_checkpoint_while_the_run_goes_on(tmp_path, monkeypatch):
-    path = write_checkpointed_run(tmp_path / "a", "env=inverted_pendulum", "num_seeds=2", "algorithm=ppo")
-    expected = evaluate_run(path, episodes=2)["seeds"]
+def test_all_seeds_are_taken_from_one_checkpoint_while_the_run_goes_on(batch, tmp_path, monkeypatch):
+    (original, expected), path = batch, tmp_path / "a"
+    shutil.copytree(original, path)
     restore = Checkpoints.restore
 
     def restored_just_before_the_next(self, like, identity, *left_out):

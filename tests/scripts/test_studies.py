@@ -248,6 +248,7 @@ def test_a_mistake_on_the_command_line_leaves_nothing_behind(arguments, message,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
 def test_a_study_that_is_terminated_leaves_nothing(tmp_path, signum) -> None:
     process = subprocess.Popen(
