@@ -13,7 +13,7 @@ configure()
 
 @pytest.fixture
 def heeds_hangups():
-    """SIGHUP as a terminal has it, here and in processes: tests that are run under `nohup` inherit that it is ignored."""
+    """SIGHUP as at a terminal, here and in processes: tests that run under `nohup` inherit that it is ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
