@@ -60,43 +60,57 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if parsed.config_path is not None or parsed.experimental_rerun is not None:
         raise ConfigurationError("--config-path and --experimental-rerun are not for l2t: use --config-dir, resume=.")
-    given = _with_search_path([expand_home(quoted_path(text)) for text in parsed.overrides], parsed.config_dir)
-    overrides = [expand_glob(shorthand(override, given), given) for override in given]
-    check_overrides(overrides)
+    typed = _expanded(parsed.overrides, parsed.config_dir)
+    check_overrides(typed)
     if parsed.help or parsed.info or parsed.cfg:
-        return [*flags, *overrides]
-    values, typed = plain_values(overrides), tuple(overrides)
-    for key in values.keys() & {"run_dir", "resume"}:
-        check_directory(key, values[key])
-    resume = values.get("resume")
-    if resume is not None:
-        if parsed.multirun:
-            raise ConfigurationError("resume= continues one run: leave out -m.")
-        if values.get("run_dir") is not None:
-            raise ConfigurationError("resume= continues a run where it is: leave out run_dir=.")
-        overrides = _with_search_path(resume_overrides(Path(str(resume)), overrides), None)
-    else:
-        if values.get("run_dir") is not None:
-            directory = "sweep" if parsed.multirun else "run"
-            overrides.append(f"hydra.{directory}.dir={quote(str(values['run_dir']))}")
-        overrides.append("hydra.output_subdir=null")  # a job describes itself once the directory is its own
+        return [*flags, *typed]
+    values = plain_values(typed)
+    overrides = _with_place(typed, values, parsed.multirun)
     paths: dict[str, str] = {}
     for candidate in combinations(overrides) if parsed.multirun else [overrides]:
-        # A name for the directory may be made of what only a starting job knows, such as ${now:%H} or ${hydra:job.num}.
-        candidate = [text for text in candidate if not text.startswith("run_dir=")]
-        composed = compose_config(candidate, name)
-        _check_deleted(candidate, composed)
-        config = experiment_config(composed)
-        _check_names(config, candidate, name)
-        if config.study is not None:
-            _check_study(values)
-        paths |= path_fields(composed)
+        paths |= _checked(candidate, values, name)
     # What a resumed run has stored stays as it is: its checkpoint knows it by that.
     overrides = [make_absolute(text, paths) if text in typed else text for text in overrides]
-    if resume is None:
+    if values.get("resume") is None:
         overrides += _from_files(paths, overrides)
         check_place(plain_values(overrides), parsed.multirun)
     return [*flags, *overrides]
+
+
+def _expanded(overrides: Sequence[str], config_dir: str | None) -> list[str]:
+    """The overrides as they were typed, in Hydra's grammar: no shorthand, no `~`, no glob, one search path."""
+    given = _with_search_path([expand_home(quoted_path(text)) for text in overrides], config_dir)
+    return [expand_glob(shorthand(override, given), given) for override in given]
+
+
+def _with_place(overrides: Sequence[str], values: Mapping[str, object], multirun: bool) -> list[str]:
+    """The overrides with where Hydra is to write, and in front those that a resumed run was started with."""
+    for key in values.keys() & {"run_dir", "resume"}:
+        check_directory(key, values[key])
+    run_dir, resume = values.get("run_dir"), values.get("resume")
+    if resume is None:
+        directory = "sweep" if multirun else "run"
+        chosen = [f"hydra.{directory}.dir={quote(str(run_dir))}"] if run_dir is not None else []
+        # A job describes itself once the directory is its own.
+        return [*overrides, *chosen, "hydra.output_subdir=null"]
+    if multirun:
+        raise ConfigurationError("resume= continues one run: leave out -m.")
+    if run_dir is not None:
+        raise ConfigurationError("resume= continues a run where it is: leave out run_dir=.")
+    return _with_search_path(resume_overrides(Path(str(resume)), overrides), None)
+
+
+def _checked(overrides: Sequence[str], values: Mapping[str, object], config_name: str) -> dict[str, str]:
+    """Raise unless a job of these overrides can run; give its keys that hold paths, with their values."""
+    # A name for the directory may be made of what only a starting job knows, such as ${now:%H} or ${hydra:job.num}.
+    candidate = [text for text in overrides if not text.startswith("run_dir=")]
+    composed = compose_config(candidate, config_name)
+    _check_deleted(candidate, composed)
+    config = experiment_config(composed)
+    _check_names(config, candidate, config_name)
+    if config.study is not None:
+        _check_study(values)
+    return path_fields(composed)
 
 
 def compose_config(overrides: Sequence[str], config_name: str = "train") -> DictConfig:
@@ -168,7 +182,7 @@ def _check_names(config: ExperimentConfig, overrides: Sequence[str], config_name
             raise ConfigurationError(f"{text} would run {name} under the name of {was}: write {group}={name}.")
 
 
-def _check_study(values: dict[str, object]) -> None:
+def _check_study(values: Mapping[str, object]) -> None:
     """A key that a study would ignore is a mistake."""
     if values.get("resume") is not None:
         raise ConfigurationError("A study cannot be resumed: start it again in a new directory.")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,17 +91,28 @@ def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig 
     Raises:
         RunDirectoryError: it is not a run directory.
         CheckpointError: there is no readable checkpoint in it.
+        ConfigurationError: there is no such seed.
     """
     config = config or read_config(run_dir)
     if not 0 <= seed_index < config.num_seeds:
         raise ConfigurationError(f"seed_index={seed_index} does not exist; the run has {config.num_seeds} seed(s).")
+    return load_seeds(run_dir, config)[seed_index]
+
+
+def load_seeds(run_dir: str | Path, config: ExperimentConfig | None = None) -> list[Run]:
+    """The run of every seed, all from one checkpoint: a run that is still going on may write the next at any time.
+
+    Args, and what it raises, are those of `load_run`.
+    """
+    config = config or read_config(run_dir)
     checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
     built = build(config, checkpoints.host(config.identity).get("recipes"))
     like = replace(jax.eval_shape(_init(built.algorithm, config.num_seeds), jax.random.key(0)), transient=None)
     state, _ = checkpoints.restore(like, config.identity, ".transient")
+    states = [state]
     if config.num_seeds > 1:
-        state = jax.tree.map(lambda leaf: leaf[seed_index], state)
-    return Run(config, built.environment, built.algorithm, state, built.recipes)
+        states = [jax.tree.map(itemgetter(index), state) for index in range(config.num_seeds)]
+    return [Run(config, built.environment, built.algorithm, each, built.recipes) for each in states]
 
 
 def _init(algorithm: Algorithm, num_seeds: int) -> Callable[[Any], RunState]:

@@ -32,7 +32,10 @@ class AlgorithmConfig(Protocol):
 
 
 class EnvironmentConfig(Protocol):
-    """A checked frozen dataclass; a YAML of the group `env` names it as `_target_`."""
+    """A checked frozen dataclass; a YAML of the group `env` names it as `_target_`.
+
+    One that cannot use every engine may have a method `check_physics(physics)`, which raises a `ConfigurationError`.
+    """
 
     @property
     def name(self) -> str:
@@ -108,6 +111,9 @@ class ExperimentConfig:
             raise ConfigurationError(
                 f"physics={self.physics!r} must be an engine's configuration, such as PhysicsConfig."
             )
+        check_physics = getattr(self.env, "check_physics", None)
+        if check_physics is not None:
+            check_physics(self.physics)
         for name, kind in (("network", NetworkConfig), ("tracking", TrackingConfig)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigurationError(

@@ -53,7 +53,7 @@ class MujocoConfig:
     task: str
     student_noise: float = 0.4
     student_noise_kind: str = "uniform"
-    student_stack: int = 1
+    student_stack: int = 4
     reset_cost: float = 0.0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     randomise: Mapping[str, Any] = field(default_factory=dict)
@@ -132,14 +132,31 @@ class GymnasiumConfig:
         if self.episode_length is not None:
             check_parameter("env.episode_length", self.episode_length)
 
+    def check_physics(self, physics: Any) -> None:
+        """Raise where an engine is asked for: this environment would run without it.
+
+        Raises:
+            ConfigurationError: the engine is neither `auto` nor `native`.
+        """
+        engine = getattr(physics, "engine", "auto")
+        if engine not in ("auto", "native"):
+            raise ConfigurationError(
+                f"physics.engine={engine} does nothing here: env.id={self.id!r} brings its own physics. Leave physics= "
+                "out, or take a task of this project, such as env=half_cheetah."
+            )
+
     @property
     def name(self) -> str:
         """The id without characters that a directory's name cannot hold."""
         return self.id.replace("/", "-").replace(":", "-")
 
     def build(self, physics: PhysicsConfig) -> GymnasiumEnvironment:
-        """Wrap the environment, which brings its own physics."""
-        del physics
+        """Wrap the environment, which brings its own physics.
+
+        Raises:
+            ConfigurationError: an engine is asked for; or see `GymnasiumEnvironment`.
+        """
+        self.check_physics(physics)
         from envs.gymnasium.adapter import GymnasiumEnvironment
 
         return GymnasiumEnvironment(self.id, _view(self), self.reset_cost, self.episode_length, self.parameters)

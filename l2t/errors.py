@@ -25,6 +25,16 @@ class DivergenceError(L2TError):
     """Training produced a number that is not finite."""
 
 
+class ForeignEnvironmentError(L2TError):
+    """The code of an environment from elsewhere failed in the middle of a program.
+
+    Attributes:
+        details: its traceback, as text; empty where nobody kept it.
+    """
+
+    details: str = ""
+
+
 class ModelError(L2TError):
     """A Markov decision process or a policy is not one: shapes that differ, rows that are no distributions."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from configs.loading import Run
     from configs.schema import ExperimentConfig
+
+Loaded = TypeVar("Loaded")
 
 
 def changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig:
@@ -26,13 +27,17 @@ def changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig:
     return read_config(run_dir, overrides)
 
 
-def load_changed(run_dir: Path, overrides: Sequence[str], config: ExperimentConfig, seed_index: int = 0) -> Run:
-    """Load a run whose configuration `overrides` have changed to `config`; errors say so."""
-    from configs.loading import load_run
+def load_changed(
+    run_dir: Path,
+    overrides: Sequence[str],
+    config: ExperimentConfig,
+    read: Callable[[Path, ExperimentConfig], Loaded],
+) -> Loaded:
+    """What `read` makes of a run whose configuration `overrides` have changed to `config`; errors say so."""
     from l2t.errors import CheckpointError, ConfigurationError, MissingDependencyError
 
     try:
-        return load_run(run_dir, seed_index, config)
+        return read(run_dir, config)
     except CheckpointError as error:
         if not overrides or "another configuration" not in str(error):
             raise

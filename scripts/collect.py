@@ -87,13 +87,18 @@ def collect_runs(
     _check_same_task(run_dirs, configs)
     place = out or Path("demonstrations") / (name or configs[0].env.name)
 
+    from configs.loading import load_run
     from l2t.demonstrations.collecting import play
     from l2t.demonstrations.files import check_place, read_demonstrations, write_demonstrations
     from l2t.runtime import configure
 
     check_place(place)
     configure()
-    runs = [load_changed(path, overrides, config, seed_index) for path, config in zip(run_dirs, configs, strict=True)]
+
+    def read(path: Path, config: ExperimentConfig) -> Run:
+        return load_run(path, seed_index, config)
+
+    runs = [load_changed(path, overrides, config, read) for path, config in zip(run_dirs, configs, strict=True)]
     for run in runs:
         check_choice("role", role, run.algorithm.roles)
     seeds = range(seed, seed + episodes)

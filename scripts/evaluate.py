@@ -66,21 +66,23 @@ def evaluate_run(
 
     import jax
 
-    from configs.loading import load_run
+    from configs.loading import load_seeds
+    from l2t.run.guard import device_errors
     from l2t.runtime import configure
 
     configure()
-    run = load_changed(run_dir, overrides, config)
+    runs = load_changed(run_dir, overrides, config, load_seeds)
+    run = runs[0]
     if role is not None:
         check_choice("--role", role, run.algorithm.roles)
     roles = (role,) if role else run.algorithm.roles
     play = jax.jit(_evaluator(run, roles, episodes))
-    states = [run.state, *(load_run(run_dir, index, config).state for index in range(1, run.config.num_seeds))]
 
     def evaluation(index: int, state: PyTree) -> dict[str, dict[str, float]]:
-        of = f" of seed {index} (0 to {len(states) - 1})" if len(states) > 1 else ""
+        of = f" of seed {index} (0 to {len(runs) - 1})" if len(runs) > 1 else ""
         notice(f"Playing {episodes:,} episodes each: {', '.join(roles)}{of}")
-        return _plain(play(state, jax.random.key(seed)))
+        with device_errors():
+            return _plain(play(state, jax.random.key(seed)))
 
     return {
         "run": str(run_dir),
@@ -89,7 +91,7 @@ def evaluate_run(
         "overrides": list(overrides),
         "seed": seed,
         "episodes": episodes,
-        "seeds": [evaluation(index, state) for index, state in enumerate(states)],
+        "seeds": [evaluation(index, each.state) for index, each in enumerate(runs)],
     }
 
 

@@ -12,6 +12,14 @@ configure()
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, here and in every process that is started
 
 
+@pytest.fixture
+def heeds_hangups():
+    """SIGHUP as at a terminal, here and in processes: tests that run under `nohup` inherit that it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(scope="module")
 def quick_compile():
     """Programs that run for a moment: compiling them fast, here and in processes, matters more than their speed."""

@@ -31,7 +31,7 @@ from l2t.errors import ConfigurationError
 from l2t.rewards.model import RewardModel
 from l2t.rl.algorithm import BuildContext
 from l2t.rl.models import Critic
-from l2t.rl.types import EnvironmentSpec
+from l2t.rl.types import EnvironmentSpec, ShowsStudents
 
 WARNINGS = {
     "reward/resting": "the reward pays the demonstrations it learns from much more than the held-out ones: it has "
@@ -98,12 +98,17 @@ def inverse_student(
             "A student's reward is a function of what it sees now: use algorithm.teacher.reward.inputs=state_action or "
             "state, and another teacher than airl."
         )
-    spec, group = context.environment.spec, student.group
+    environment, spec, group = context.environment, context.environment.spec, student.group
+    if not isinstance(environment, ShowsStudents):
+        raise ConfigurationError(
+            f"{spec.name} cannot say what a student would have seen of demonstrations (it has no method as_student): "
+            "use algorithm.student.rl_coefficient=0."
+        )
     settings = replace(config.reward, observation=group, network=student.config.network)
     size = spec.observation_sizes[group]
     expert = with_blank_view(teacher.demonstrations, size)
     own = LearnedReward(objective(replace(config, reward=settings), spec), settings, expert, teacher.stretch_rate)
-    return InverseStudent(student, own, Critic(group, size, student.config.network), context.environment.as_student)
+    return InverseStudent(student, own, Critic(group, size, student.config.network), environment.as_student)
 
 
 @singledispatch

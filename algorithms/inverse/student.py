@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -34,18 +33,8 @@ RATE_STEP, SCALE_STEP, TRACE_DECAY = 0.1, 0.01, 0.95
 """As SPMD's defaults: steps of the estimates of ρ and of the critic's scale, and λ."""
 
 
-class StudentEyes(Protocol):
-    """How a student would have seen what was recorded; `Environment.as_student`."""
-
-    def __call__(
-        self,
-        key: Key[Array, ""],
-        exact: Float[Array, "time n"],
-        action: Float[Array, "time action"],
-        first: Bool[Array, " time"],
-    ) -> Float[Array, "time student"]:
-        """The `student` group along episodes, one behind the other."""
-        ...
+StudentEyes = Callable[[Array, Array, Array, Array], Array]
+"""How a student would have seen what was recorded: `ShowsStudents.as_student`."""
 
 
 @struct.dataclass

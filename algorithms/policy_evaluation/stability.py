@@ -11,9 +11,10 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from jaxtyping import Array, Float
 
 from algorithms.policy_evaluation.config import VRTDConfig
-from algorithms.policy_evaluation.problem import BLOCK, Estimate, EvaluationWarning
+from algorithms.policy_evaluation.problem import BLOCK, EvaluationWarning
 
 WORSE = 3.0
 """Warn of anchors whose residual is this many times that of θ = 0. Sound runs stay near 1, below 2.6 on the hardest
@@ -24,17 +25,20 @@ class StabilityWarning(EvaluationWarning):
     """The epochs of VRTD led away from the solution."""
 
 
-def check_stability(estimate: Estimate, config: VRTDConfig) -> float:
+def check_stability(misfit: Float[Array | np.ndarray, "*runs epochs"] | None, config: VRTDConfig) -> float:
     """The largest ‖ĝ(θ̃)‖/‖ĝ(0)‖ of any epoch, and of any run if there are several. Warns where it is above 3.
 
     Args:
-        estimate: what `VRTD.run` gave, with any axes in front of the epochs'.
+        misfit: of what `VRTD.run` gave, or of all iterations of a `vrtd_critic`; None, from a method without epochs, is
+            sound.
         config: what it was run with, for the advice.
 
     Returns:
         The ratio: near 1 or below where every anchor improves on θ = 0, infinite after an overflow.
     """
-    misfit = np.asarray(estimate.misfit, np.float64)
+    if misfit is None:
+        return 0.0
+    misfit = np.asarray(misfit, np.float64)
     worst = np.where(np.isfinite(misfit), misfit, np.inf).reshape(-1, misfit.shape[-1]).max(-1)
     if worst.max() > WORSE:
         runs = f" in {(worst > WORSE).sum()} of {len(worst)} runs" if len(worst) > 1 else ""

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Key
 from envs.observation import StudentView, policy_units
 from envs.physics.base import divert_warnings
 from l2t.config import check_count
-from l2t.errors import ConfigurationError, DivergenceError
+from l2t.errors import ConfigurationError, DivergenceError, ForeignEnvironmentError, L2TError
 from l2t.rl.types import EnvironmentSpec, EnvironmentState
 
 INSTANCES_KEPT = 8
@@ -39,6 +39,7 @@ class GymnasiumEnvironment:
       truncated and begin anew. The same happens to whoever steps an earlier state a second time.
     - An ended episode stays as it is until it is reset: further steps return its last observation and no reward.
     - As fast as Python: instances are stepped one after the other.
+    - A copy (`copy.deepcopy`, `pickle`) is made anew from the same arguments and holds none of the original's episodes.
 
     Args:
         identifier: id as in `gymnasium.make`; `module:id` imports the module first.
@@ -49,6 +50,7 @@ class GymnasiumEnvironment:
 
     Raises:
         ConfigurationError: the id is unknown, or the environment cannot be made, stepped or trained on.
+        ForeignEnvironmentError: it fails later, in the middle of a program.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class GymnasiumEnvironment:
         episode_length: int | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
+        self._arguments = (identifier, view, reset_cost, episode_length, dict(parameters or {}))
         given = dict(parameters or {})
         if episode_length is not None:
             check_count("env.episode_length", episode_length)
@@ -76,7 +79,11 @@ class GymnasiumEnvironment:
         self.spec = _specification(identifier, first, view, reset_cost, episode_length)
         with _strangers_errors(identifier, given, "fails at its first step"):
             _try(first)
-        self._host = _Host(make, first)
+        self._host = _Host(identifier, make, first)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The arguments: what is on the host are threads' locks and a stranger's objects, which need not be copied."""
+        return type(self), self._arguments
 
     def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:
         """Begin an episode with a seed drawn from `key`."""
@@ -224,6 +231,7 @@ class _Instance:
 
     env: gymnasium.Env | None
     observation: np.ndarray
+    steps: int = 0
     terminated: bool = False
     truncated: bool = False
 
@@ -231,7 +239,8 @@ class _Instance:
 class _Host:
     """The instances by token. Called back from programs, so NumPy only: JAX calls in here can deadlock."""
 
-    def __init__(self, make: Callable[[], gymnasium.Env], first: gymnasium.Env) -> None:
+    def __init__(self, identifier: str, make: Callable[[], gymnasium.Env], first: gymnasium.Env) -> None:
+        self._identifier = identifier
         self._make = make
         self._idle = [first]
         self._space = first.observation_space
@@ -276,20 +285,24 @@ class _Host:
         return after, observation, reward, terminated, truncated
 
     def _begin(self, seed: np.ndarray) -> _Instance:
-        env = self._idle.pop() if self._idle else self._make()
-        # Some environments take 31 bits only.
-        observation, _ = env.reset(seed=int(seed[0] >> 1))
-        return _Instance(env, self._flat(observation))
+        number = int(seed[0] >> 1)  # some environments take 31 bits only
+        with self._failures(f"at reset(seed={number})"):
+            env = self._idle.pop() if self._idle else self._make()
+            observation, _ = env.reset(seed=number)
+            return _Instance(env, self._flat(observation))
 
     def _act(self, instance: _Instance, action: np.ndarray, last: bool) -> float:
         assert instance.env is not None
         if np.isnan(action).any():
             raise DivergenceError("The policy's action is not a number. Lower the learning rate.")
-        observation, reward, terminated, truncated, _ = instance.env.step(_fit(action, self._action))
-        instance.observation = self._flat(observation)
-        if terminated or truncated or last:
-            self._end(instance, bool(terminated), bool(truncated))
-        return float(reward)
+        instance.steps += 1
+        with self._failures(f"in step {instance.steps:,} of an episode"):
+            observation, reward, terminated, truncated, _ = instance.env.step(_fit(action, self._action))
+            instance.observation = self._flat(observation)
+            paid, ended, cut = float(reward), bool(terminated), bool(truncated)
+        if ended or cut or last:
+            self._end(instance, ended, cut)
+        return paid
 
     def _end(self, instance: _Instance, terminated: bool, truncated: bool) -> None:
         assert instance.env is not None
@@ -297,7 +310,22 @@ class _Host:
         instance.env, instance.terminated, instance.truncated = None, terminated, truncated
 
     def _flat(self, observation: Any) -> np.ndarray:
-        return np.array(gymnasium.spaces.flatten(self._space, observation), np.float32)
+        flat = np.array(gymnasium.spaces.flatten(self._space, observation), np.float32)
+        if flat.shape != (self._size,):
+            raise ValueError(f"its observation holds {flat.size} numbers, its observation space {self._size}.")
+        return flat
+
+    @contextmanager
+    def _failures(self, when: str) -> Iterator[None]:
+        """Name the environment and the moment in whatever the code of others raises."""
+        try:
+            yield
+        except L2TError:
+            raise
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [""])[0]
+            told = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+            raise ForeignEnvironmentError(f"env.id={self._identifier!r} failed {when}: {told}") from error
 
     def _take(self, token: np.ndarray) -> _Instance | None:
         instances = self._kept.get(token.tobytes())

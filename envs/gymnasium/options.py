@@ -34,8 +34,8 @@ class TaskOptions:
     Attributes:
         task: name of the task, such as `half_cheetah`.
         observation_group: `teacher` (exact) or `student` (noisy).
-        student_noise, student_noise_kind, student_stack: see `MujocoConfig`; None for its defaults. Only the `student`
-            group shows them.
+        student_noise, student_noise_kind, student_stack, student_previous_action: see `MujocoConfig`; None for its
+            defaults. Only the `student` group shows them.
         randomise: model fields to scale at each reset; see `MujocoConfig`.
         physics: engine; see `PhysicsConfig`.
         parameters: fields of the task, such as `ctrl_cost_weight`.
@@ -47,6 +47,7 @@ class TaskOptions:
     student_noise: float | None = None
     student_noise_kind: str | None = None
     student_stack: int | None = None
+    student_previous_action: bool | None = None
     randomise: Mapping[str, Any] | None = None
     physics: str | PhysicsConfig = "native"
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class TaskOptions:
         return replace(environment, engine=physics.factory()(load_model(environment.task.xml), reads))
 
     def _student(self) -> dict[str, Any]:
-        names = ("student_noise", "student_noise_kind", "student_stack")
+        names = [each.name for each in fields(self) if each.name.startswith("student_")]
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if given and self.observation_group == "teacher":
             raise ConfigurationError(

@@ -52,10 +52,9 @@ class PhysicsConfig:
             MissingDependencyError: the engine needs a GPU that JAX does not see.
         """
         engine = self.engine
-        gpu = _gpu_visible()
-        if engine == "auto":
-            engine = "mjx" if gpu else "native"
-        if engine == "native":
+        # C MuJoCo needs no device of JAX's, and asking for them starts its back-ends.
+        gpu = engine != "native" and _gpu_visible()
+        if engine == "native" or (engine == "auto" and not gpu):
             from envs.physics.native import NativeEngine
 
             return lambda model, reads: NativeEngine(model, reads, self.threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -85,6 +85,11 @@ class Environment(Protocol):
         """Advance one step. `action` is in the task's own units; a time limit only sets `truncated`."""
         ...
 
+
+@runtime_checkable
+class ShowsStudents(Protocol):
+    """An environment that can say what its students would have seen of recorded episodes."""
+
     def as_student(
         self,
         key: Key[Array, ""],
@@ -92,7 +97,7 @@ class Environment(Protocol):
         action: Float[Array, "time action"],
         first: Bool[Array, " time"],
     ) -> Float[Array, "time student"]:
-        """The `student` group along recorded episodes, one behind the other; only what has one needs to answer.
+        """The `student` group along episodes, one behind the other.
 
         Args:
             key: of the noise.

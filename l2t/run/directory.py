@@ -32,7 +32,7 @@ class RunDirectory:
 
     Attributes:
         path: the directory.
-        metrics, result, checkpoints, nan: the paths of its parts.
+        metrics, result, checkpoints, nan, traceback: the paths of its parts.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,6 +41,7 @@ class RunDirectory:
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
         self.nan = self.path / "nan"
+        self.traceback = self.path / "traceback.txt"
 
     def append_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add one line per row and flush it, so that a kill loses at most a torn last line."""

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from l2t.errors import CheckpointError, DivergenceError, L2TError
+from l2t.errors import CheckpointError, DivergenceError, ForeignEnvironmentError, L2TError
 from l2t.rl.algorithm import Algorithm, RunState
 from l2t.run.checkpoint import Checkpoints, dump
-from l2t.run.directory import RunDirectory, writing
+from l2t.run.directory import RunDirectory, write_atomically, writing
 from l2t.run.guard import check_finite, check_physics, device_errors
 from l2t.run.signals import StopSignals
 from l2t.run.tracking.base import Tracker
@@ -74,6 +74,7 @@ def train(
         DivergenceError: a loss or the physics stopped being finite. The offending state is under `nan/`.
         RunDirectoryError: a file cannot be written.
         CheckpointError: `resume` found no checkpoint that fits.
+        ForeignEnvironmentError: an environment from elsewhere failed. Its traceback is in `traceback.txt`.
     """
     loop = _Loop(settings, algorithm, directory, tracker, evaluate)
     with StopSignals() as stop:
@@ -86,6 +87,8 @@ def train(
             with suppress(L2TError):  # a full disk: the first error is the one to show
                 if loop.started or not settings.resume:
                     loop.write_result("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+                if isinstance(error, ForeignEnvironmentError):
+                    error.args = (loop.explained(error),)
             raise
 
 
@@ -211,6 +214,14 @@ class _Loop:
             **self.settings.labels,
         }
         self.checkpoints.save(self.env_steps, self.state, host, self.settings.identity)
+
+    def explained(self, error: ForeignEnvironmentError) -> str:
+        """What the error says, where its traceback is now, and from where the run can go on."""
+        write_atomically(self.directory.traceback, error.details)
+        told = f"{error} Its traceback is in {self.directory.traceback}."
+        if steps := self.checkpoints.steps():
+            told += f" Once that is mended, resume={self.directory.path} goes on from step {steps[-1]:,}."
+        return told
 
     def write_result(self, status: str, **more: Any) -> dict[str, Any]:
         """Replace `result.json`."""

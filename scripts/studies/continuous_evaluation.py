@@ -150,7 +150,9 @@ class ContinuousEvaluation:
             notice(f"{problem}: {label}: {self.num_seeds} seeds ...")
             estimates = _estimate(estimator, features, streams[0.0], streams[level] if level else None, seed_keys)
             if isinstance(method := self.methods[label], VRTDConfig):
-                found = [f"{problem}: {label}: {x}" for x in warnings_of(partial(check_stability, estimates, method))]
+                found = [
+                    f"{problem}: {label}: {x}" for x in warnings_of(partial(check_stability, estimates.misfit, method))
+                ]
                 notes += found
                 for remark in found:
                     notice(f"warning: {remark}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int
 
+from algorithms.policy_evaluation.config import VRTDConfig
 from envs.tabular.model import TabularMDP
 from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
@@ -107,12 +109,15 @@ class PolicyOptimisation:
 
     def run(self, context: StudyContext) -> StudyResult:
         """Run every critic in every case."""
-        curves, rows = [], []
+        curves, rows, notes = [], [], []
         for label, case in self.cases.items():
             for name, critic in self.critics.items():
                 amount = f"{self.num_seeds} seeds of {case.iterations:,} iterations"
                 context.notice(f"{label}: {name}: {amount} in one program ...")
-                curve = self._curve(label, name, case, critic, context.seed)
+                curve, remarks = self._curve(label, name, case, critic, context.seed)
+                for remark in remarks:
+                    notes.append(f"{name} on {label}: {remark}")
+                    context.notice(f"warning: {notes[-1]}")
                 per_iteration = curve.x[-1] / case.iterations
                 slope = fitted_slope(curve, case.fit_from * per_iteration)
                 last = float(curve.y[:, -1].mean())
@@ -125,14 +130,17 @@ class PolicyOptimisation:
                 curves.append(curve)
         headers = ("case", "critic", "samples / iteration", "last gap", "slope of gap [95 %]", "samples ~ gap^p: p")
         table = Table(f"{self.num_seeds} seeds", headers, tuple(rows))
-        return StudyResult(curves, [table], "transitions", "optimality gap of the reward rate")
+        return StudyResult(curves, [table], "transitions", "optimality gap of the reward rate", notes)
 
-    def _curve(self, label: str, name: str, case: Case, critic: Any, seed: int) -> SeedCurves:
+    def _curve(self, label: str, name: str, case: Case, critic: Any, seed: int) -> tuple[SeedCurves, list[str]]:
+        """The gap against the samples, and what the critic has to say against itself."""
         import jax
         import jax.numpy as jnp
 
         from algorithms.mirror_descent import divergences
         from algorithms.mirror_descent.tabular import mirror_descent
+        from algorithms.policy_evaluation.problem import warnings_of
+        from algorithms.policy_evaluation.stability import check_stability
         from envs.tabular.exact import relative_value_iteration
 
         mdp: TabularMDP = case.process
@@ -146,15 +154,18 @@ class PolicyOptimisation:
             found = mirror_descent(
                 built.critic, step, schedule, uniform, case.iterations, case.entropy, key, built.init(state_key), every
             )
-            return found.log_policy, found.metrics["samples"]
+            return found.log_policy, found.metrics
 
         keys = jax.random.split(jax.random.key(seed), self.num_seeds)
-        log_policy, samples = jax.device_get(jax.jit(jax.vmap(run))(keys))
+        log_policy, metrics = jax.device_get(jax.jit(jax.vmap(run))(keys))
+        remarks = []
+        if isinstance(method := getattr(critic, "method", None), VRTDConfig):
+            remarks = warnings_of(partial(check_stability, metrics["misfit"], method))
         kept = case.records()
-        used = np.cumsum(samples[0].astype(np.float64))[kept * every - 1]
+        used = np.cumsum(metrics["samples"][0].astype(np.float64))[kept * every - 1]
         best = relative_value_iteration(mdp, case.entropy).reward_rate
         gap = [[best - _reward_rate(mdp, policy, case.entropy) for policy in path[kept]] for path in log_policy]
-        return SeedCurves(label, name, used, np.array(gap))
+        return SeedCurves(label, name, used, np.array(gap)), remarks
 
 
 def _reward_rate(mdp: TabularMDP, log_policy: np.ndarray, entropy: float) -> float:

@@ -116,6 +116,8 @@ BAD = {
     "env=walker2d ++env.task=hopper": "write env=hopper",
     "-m env.task=half_cheetah,ant": "write env=ant",
     "algorithm=spmd algorithm._target_=algorithms.config.PPOConfig": "choose another algorithm=",
+    "env=gymnasium physics=mjx": "physics.engine=mjx does nothing here: env.id='Pendulum-v1' brings its own physics",
+    "-m env=hopper,gymnasium physics.engine=mjx": "physics.engine=mjx does nothing here",
     "env._target_=envs.config.GymnasiumConfig": "choose another env=",
     "algorithm.student._target_=builtins.dict": "choose another algorithm.student=",
     "study={a:1}": "gave a dict",

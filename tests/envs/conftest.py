@@ -1,5 +1,23 @@
-"""JAX as the entry points set it up: MJX programs compile for half a minute on a CPU, so the cache must be on."""
+"""The faces that several stories share; each module compiles its own."""
 
-from l2t.runtime import configure
+import gymnasium
+import pytest
 
-configure()
+from tests.support.faces import SLIM, make_vector
+
+
+@pytest.fixture(scope="module")
+def single():
+    env = gymnasium.make(SLIM)
+    yield env
+    env.close()
+
+
+@pytest.fixture(scope="module")
+def vector():
+    return make_vector(max_episode_steps=10)
+
+
+@pytest.fixture(scope="module")
+def same_step():
+    return make_vector(max_episode_steps=10, autoreset_mode="SameStep")

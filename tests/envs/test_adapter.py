@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -12,7 +15,7 @@ from gymnasium.spaces import Box, Sequence
 from envs.config import GymnasiumConfig
 from envs.gymnasium.adapter import INSTANCES_KEPT, GymnasiumEnvironment
 from envs.physics.config import PhysicsConfig
-from l2t.errors import ConfigurationError, DivergenceError
+from l2t.errors import ConfigurationError, DivergenceError, ForeignEnvironmentError
 from l2t.rl.types import EnvironmentSpec
 from l2t.rl.vector import VectorEnvironment, scale_action
 from l2t.run.guard import device_errors
@@ -61,7 +64,33 @@ class BoxProbe(gymnasium.Env):
         return np.zeros(self.seen, np.float32), float(np.mean(action)), False, False, {}
 
 
+class Fragile(BoxProbe):
+    """Fails in the third step of an episode, in the way that it is told to, or at its second reset."""
+
+    def __init__(self, way="raises"):
+        super().__init__()
+        self.way, self.steps, self.resets = way, 0, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.steps, self.resets = 0, self.resets + 1
+        if self.way == "reset" and self.resets > 1:
+            raise OSError
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.steps += 1
+        observation, reward, terminated, truncated, info = super().step(action)
+        if self.steps == 3 and self.way == "raises":
+            raise KeyError("no such joint\nand more of it")
+        if self.steps == 3 and self.way == "grows":
+            observation = np.zeros(3, np.float32)
+        if self.steps == 3 and self.way == "pays nobody":
+            reward = None
+        return observation, reward, terminated, truncated, info
+
+
 gymnasium.register("BoxProbe-v0", BoxProbe, max_episode_steps=100)
+gymnasium.register("Fragile-v0", Fragile, max_episode_steps=100)
 
 ACTIONS = np.random.default_rng(0).uniform(-2, 2, (30, 1)).astype(np.float32)
 
@@ -267,6 +296,44 @@ def test_an_action_that_is_no_number_stops_the_program_with_one_line():
     with pytest.raises(DivergenceError, match="The policy's action is not a number") as found, device_errors(step=7):
         jax.block_until_ready(jax.jit(env.step)(state, jnp.full(1, jnp.nan)))
     assert "(after environment step 7)" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ("raises", r"in step 3 of an episode: KeyError: 'no such joint\\nand more of it'"),
+        ("grows", r"in step 3 of an episode: ValueError: its observation holds 3 numbers, its observation space 2\."),
+        ("pays nobody", "in step 3 of an episode: TypeError: .*NoneType.*"),
+        ("reset", r"at reset\(seed=\d+\): OSError"),
+    ],
+)
+def test_a_failure_of_the_environment_is_one_line_with_its_name_the_step_and_the_cause(way, told, capfd):
+    env = build("Fragile-v0", parameters={"way": way})
+
+    @jax.jit
+    def run(key):
+        return roll(env, env.reset(key), jnp.zeros((5, 1))).reward
+
+    expected = rf"^env\.id='Fragile-v0' failed {told} \(after environment step 4,096\)$"
+    with pytest.raises(ForeignEnvironmentError, match=expected) as found, device_errors(4096):
+        jax.block_until_ready(run(jax.random.key(0)))
+    assert "\n" not in str(found.value)
+    # The place in the stranger's code is kept, and not printed.
+    assert "Traceback" in found.value.details
+    assert way != "raises" or 'raise KeyError("no such joint' in found.value.details
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["copy", "pickle"])
+def test_a_copy_lives_the_same_episodes_from_a_reset_on_and_none_of_those_under_way(copied):
+    env = build(student_noise=0.3, student_stack=2, reset_cost=2.0, episode_length=20, parameters={"g": 5.0})
+    under_way = env.step(env.reset(jax.random.key(0)), jnp.ones(1))
+    twin = copied(env)
+    assert (twin.spec, twin.view) == (env.spec, env.view)
+    assert bool(twin.step(under_way, jnp.ones(1)).truncated)
+    assert not bool(env.step(under_way, jnp.ones(1)).truncated)
+    first, second = (roll(each, each.reset(jax.random.key(4)), ACTIONS[:10]) for each in (env, twin))
+    jax.tree.map(np.testing.assert_array_equal, first.replace(key=None), second.replace(key=None))
 
 
 def test_the_time_limit_is_checked_in_python_too():

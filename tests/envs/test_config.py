@@ -7,13 +7,14 @@ import importlib
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from envs.config import MUJOCO_TASKS, GymnasiumConfig, MujocoConfig, check_parameter
 from envs.physics.config import PhysicsConfig
 from l2t.config import check_count, check_interval, check_range
-from l2t.errors import ConfigurationError
+from l2t.errors import ConfigurationError, MissingDependencyError
 
 NAN, INF = math.nan, math.inf
 
@@ -110,6 +111,26 @@ def test_values_of_the_physics_are_refused_at_once():
         for value in values:
             with pytest.raises(ConfigurationError, match=f"physics.{name}"):
                 PhysicsConfig(**{name: value})
+
+
+def test_devices_are_asked_for_only_where_the_answer_matters(monkeypatch):
+    asked = []
+    monkeypatch.setattr("jax.devices", lambda *backend: asked.append(backend) or [])
+    PhysicsConfig("native").factory()
+    assert asked == []
+    PhysicsConfig("auto").factory()
+    assert len(asked) == 1
+    with pytest.raises(MissingDependencyError, match="needs a GPU"):
+        PhysicsConfig("mjx").factory()
+
+
+@pytest.mark.parametrize("physics", [PhysicsConfig("mjx", allow_cpu=True), SimpleNamespace(engine="warp")])
+def test_an_engine_for_an_environment_that_brings_its_own_is_refused(physics):
+    with pytest.raises(ConfigurationError, match=f"physics.engine={physics.engine} does nothing here") as refused:
+        GymnasiumConfig("Pendulum-v1").build(physics)
+    assert "\n" not in str(refused.value)
+    for engine in ("auto", "native"):
+        assert GymnasiumConfig("Pendulum-v1").build(PhysicsConfig(engine)).spec.name == "Pendulum-v1"
 
 
 def test_checking_parameters_imports_neither_jax_nor_mujoco():

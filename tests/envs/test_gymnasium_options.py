@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import envs.gymnasium  # noqa: F401  (registers the ids)
+from configs.command_line import compose_config
 from envs.gymnasium.options import TaskOptions
 from envs.gymnasium.single import SingleEnvironment
 from envs.gymnasium.vector import VectorizedEnvironment
@@ -37,6 +38,7 @@ FACES = pytest.mark.parametrize("make", [gymnasium.make, make_vector, make_sync]
         ({"student_noise": 0.1}, "student_noise: .*observation_group='student'"),
         ({"student_stack": 4}, "student_stack: .*observation_group='student'"),
         ({"student_noise_kind": "gaussian", "student_stack": 1}, "student_noise_kind, student_stack: "),
+        ({"student_previous_action": True}, "student_previous_action: .*observation_group='student'"),
         ({"width": "a"}, "width='a' must be a whole number"),
         ({"height": 0}, "height=0 is too small"),
         ({"width": 64.0}, "width=64.0 must be a whole number"),
@@ -60,6 +62,7 @@ FACES = pytest.mark.parametrize("make", [gymnasium.make, make_vector, make_sync]
         ({"observation_group": "student", "student_noise": "loud"}, "student_noise='loud'"),
         ({"observation_group": "student", "student_stack": 0}, "student_stack=0"),
         ({"observation_group": "student", "student_noise_kind": "pink"}, "uniform"),
+        ({"observation_group": "student", "student_previous_action": 1}, "student_previous_action=1 must be true or"),
         ({"observation_group": None}, "student, teacher"),
     ],
     ids=str,
@@ -139,6 +142,24 @@ def test_student_options_act_on_every_face(make):
         assert np.all(seen[kind] != exact)
     assert np.all(np.abs(seen["uniform"] - exact) <= 0.1 * np.abs(exact) + 1e-6)
     assert np.any(seen["uniform"] != seen["gaussian"])
+
+
+@FACES
+def test_the_previous_action_is_shown_on_every_face(make):
+    """In policy units: the motor's range is [-3, 3], and 0.7 N is given."""
+    options = {"student_noise": 0.0, "student_stack": 2, "student_previous_action": True, "healthy_angle": 10.0}
+    env = make(SLIM, observation_group="student", **options)
+    assert env.observation_space.shape[-1] == 2 * (4 + 1)
+    groups = [env.reset(seed=0)[0], env.step(action_of(env))[0], env.step(-2.0 * action_of(env))[0]]
+    shown = [group.reshape(-1, 2, 5)[:, :, 4] for group in groups]
+    for actions, expected in zip(shown, ([0.0, 0.0], [0.7 / 3, 0.0], [-1.4 / 3, 0.7 / 3]), strict=True):
+        np.testing.assert_allclose(actions, np.tile(expected, (len(actions), 1)), atol=1e-6)
+
+
+@FACES
+def test_a_student_is_shown_as_many_observations_as_on_the_command_line(make):
+    stack = compose_config(["env=inverted_pendulum"]).env.student_stack
+    assert make(SLIM, observation_group="student").observation_space.shape[-1] == stack * 4 > 4
 
 
 @FACES

@@ -189,7 +189,7 @@ def test_every_reset_is_an_independent_draw():
 
 @pytest.fixture(scope="module")
 def noisy_episode():
-    env = build("inverted_pendulum", student_noise=0.4, parameters={"healthy_angle": 100.0})
+    env = build("inverted_pendulum", student_noise=0.4, student_stack=1, parameters={"healthy_angle": 100.0})
 
     def roll(key):
         def step(state, _):
@@ -223,19 +223,19 @@ def test_student_noise_is_fresh_at_each_step_in_each_coordinate_and_instance(noi
 
 
 def test_the_teacher_sees_the_state_exactly_whatever_the_noise(noisy_episode):
-    env = build("inverted_pendulum", student_noise=0.0)
+    env = build("inverted_pendulum", student_noise=0.0, student_stack=1)
     state = env.reset(jax.random.key(0))
     np.testing.assert_array_equal(state.observation["teacher"], state.observation["student"])
     np.testing.assert_array_equal(
         state.observation["teacher"], jnp.concatenate([state.physics["qpos"], state.physics["qvel"]])
     )
-    loud = build("inverted_pendulum", student_noise=2.0).reset(jax.random.key(0))
+    loud = build("inverted_pendulum", student_noise=2.0, student_stack=1).reset(jax.random.key(0))
     np.testing.assert_array_equal(loud.observation["teacher"], state.observation["teacher"])
     assert np.any(loud.observation["student"] != loud.observation["teacher"])
 
 
 def test_gaussian_noise_has_the_standard_deviation_sigma_times_the_state():
-    env = build("inverted_pendulum", student_noise=0.1, student_noise_kind="gaussian")
+    env = build("inverted_pendulum", student_noise=0.1, student_noise_kind="gaussian", student_stack=1)
     seen = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 4096)).observation
     relative = (seen["student"] - seen["teacher"]) / jnp.abs(seen["teacher"])
     assert float(relative.std()) == pytest.approx(0.1, rel=0.05)

@@ -1,8 +1,11 @@
 import json
+import shutil
+from dataclasses import replace
 
 import jax
 import pytest
 
+from l2t.run.checkpoint import Checkpoints
 from scripts.evaluate import evaluate_run, main
 from tests.scripts.checkpointed_run import write_checkpointed_run
 from tests.support.synthetic_runs import write_run
@@ -75,11 +78,36 @@ def test_the_table_shows_roles_and_their_ratio(run_dir, capsys):
     assert "2 episodes" in shown
 
 
-def test_each_seed_of_a_batch_is_evaluated(tmp_path, capsys):
-    path = write_checkpointed_run(tmp_path / "a", "env=inverted_pendulum", "num_seeds=2", "algorithm=ppo")
-    assert len(evaluate_run(path, episodes=2)["seeds"]) == 2
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory):
+    """A run of two seeds, and its evaluation."""
+    path = tmp_path_factory.mktemp("batch") / "a"
+    write_checkpointed_run(path, "env=inverted_pendulum", "num_seeds=2", "algorithm=ppo")
+    return path, evaluate_run(path, episodes=2)["seeds"]
+
+
+def test_each_seed_of_a_batch_is_evaluated(batch, capsys):
+    path, found = batch
+    assert len(found) == 2
     assert main([str(path), "--episodes", "2"]) == 0
     assert "interquartile mean over seeds" in capsys.readouterr().out
+
+
+def test_all_seeds_are_taken_from_one_checkpoint_while_the_run_goes_on(batch, tmp_path, monkeypatch):
+    (original, expected), path = batch, tmp_path / "a"
+    shutil.copytree(original, path)
+    restore = Checkpoints.restore
+
+    def restored_just_before_the_next(self, like, identity, *left_out):
+        state, host = restore(self, like, identity, *left_out)
+        later = replace(state, learnt=jax.tree.map(lambda leaf: leaf + 1, state.learnt))
+        Checkpoints(self.path).save(self.steps()[-1] + 1, later, host, identity)
+        return state, host
+
+    monkeypatch.setattr(Checkpoints, "restore", restored_just_before_the_next)
+    assert evaluate_run(path, episodes=2)["seeds"] == expected
+    monkeypatch.undo()
+    assert evaluate_run(path, episodes=2)["seeds"][1] != expected[1]
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,19 @@ def test_optimisation_closes_the_gap_with_every_critic() -> None:
     assert [row[1] for row in result.tables[0].rows] == ["exact", "generative", "vrtd"]
 
 
+def test_an_optimisation_whose_critic_is_unstable_says_so_with_the_cure() -> None:
+    """On a ring that mixes in 11 steps, without skipping and with it."""
+    steady = VRTDConfig(skip=10, inner_fraction=0.5, burn_in_blocks=0, average_epochs=False)
+    critics = {"vrtd": VRTDCritic(replace(steady, skip=1), 10_000), "skipping": VRTDCritic(steady, 10_000)}
+    case = Case(ring(3, 0.06), schedule="regularised", entropy=0.2, iterations=200, fit_from=10)
+    lines: list[str] = []
+    result = PolicyOptimisation("small", {"ring": case}, critics, num_seeds=2).run(_context(lines.append))
+    (note,) = result.notes
+    assert note.startswith("vrtd on ring: The epochs are unstable in")
+    assert note.endswith("give skip=10 or step_size=0.1.")
+    assert f"warning: {note}" in lines
+
+
 def test_the_numpy_loop_of_the_speed_study_estimates_the_same() -> None:
     """What is timed must be the method: it ends near Q, as the compiled one does."""
     mdp = garnet(5, 2, 2, teleport=0.1)
@@ -235,6 +248,7 @@ def test_a_mistake_on_the_command_line_leaves_nothing_behind(arguments, message,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
 def test_a_study_that_is_terminated_leaves_nothing(tmp_path, signum) -> None:
     process = subprocess.Popen(

@@ -211,6 +211,7 @@ def test_runs_of_a_sweep_that_name_one_directory_do_not_mix(stranger, tmp_path):
     assert (steps(tmp_path / "sweep" / "same"), result(tmp_path / "sweep" / "same")["seed"]) == ([10, 20], 0)
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
 def test_whatever_asks_a_run_to_end_it_saves_first_and_can_go_on(stranger, tmp_path, signum):
     run = tmp_path / "a run"

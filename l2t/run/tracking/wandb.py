@@ -1,9 +1,14 @@
-"""Weights & Biases, offline by default. Training goes on without it when it cannot start."""
+"""Weights & Biases, offline by default. Training goes on without it when it cannot start.
+
+Its helper process keeps logs and a cache for each user; here they are put beside the run, unless `WANDB_CACHE_DIR` says
+otherwise. One helper serves all runs of a Python process, so those of a sweep log with the first one.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,26 +65,41 @@ class WandbTracker:
         os.environ.setdefault("WANDB_SILENT", "true")
         for mode in dict.fromkeys((config.chosen_mode, "offline")):
             try:
-                import wandb
+                with _cache_beside(directory):
+                    import wandb
 
-                return wandb.init(
-                    mode=mode,  # pyright: ignore[reportArgumentType]
-                    project=config.chosen_project,
-                    # Where these are None, W&B looks at its variables.
-                    entity=config.entity,
-                    group=config.group,
-                    tags=list(config.tags) or None,
-                    name=None if os.environ.get("WANDB_NAME") else directory.name,
-                    dir=None if os.environ.get("WANDB_DIR") else str(directory),
-                    config=dict(settings),
-                    id=self.run_id,
-                    resume="allow" if self.run_id else None,
-                    settings=wandb.Settings(silent=True, console="off", init_timeout=30),
-                )
+                    return wandb.init(
+                        mode=mode,  # pyright: ignore[reportArgumentType]
+                        project=config.chosen_project,
+                        # Where these are None, W&B looks at its variables.
+                        entity=config.entity,
+                        group=config.group,
+                        tags=list(config.tags) or None,
+                        name=None if os.environ.get("WANDB_NAME") else directory.name,
+                        dir=None if os.environ.get("WANDB_DIR") else str(directory),
+                        config=dict(settings),
+                        id=self.run_id,
+                        resume="allow" if self.run_id else None,
+                        settings=wandb.Settings(silent=True, console="off", init_timeout=30),
+                    )
             except Exception as error:
                 then = "recording offline instead" if mode == "online" else "training goes on without it"
                 self._notice(f"W&B could not start in mode {mode} ({_first_line(error)}); {then}.")
         return None
+
+
+@contextmanager
+def _cache_beside(directory: Path) -> Iterator[None]:
+    """W&B has no setting for its cache, only variables, which its helper process inherits when it starts."""
+    where = Path(os.environ.get("WANDB_DIR") or directory).absolute() / "wandb"
+    ours = {"WANDB_CACHE_DIR": str(where / "cache"), "WANDB_DATA_DIR": str(where / "data")}
+    ours = {name: value for name, value in ours.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 def _first_line(error: Exception) -> str:

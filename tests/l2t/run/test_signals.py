@@ -11,7 +11,7 @@ def send(signum):
 
 
 @pytest.fixture(autouse=True)
-def handlers():
+def handlers(heeds_hangups):
     """The process's own handlers, before and after: nothing may be left installed."""
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, *ENDING)}
     yield before

@@ -2,6 +2,7 @@ import inspect
 import io
 import json
 import os
+import subprocess
 import sys
 import types
 
@@ -217,6 +218,46 @@ def test_what_wandb_reads_by_itself_is_left_to_it(wandb, monkeypatch, tmp_path):
     assert (plain["name"], plain["dir"]) == (tmp_path.name, str(tmp_path))
     assert [named[key] for key in ("name", "dir", "entity", "group", "tags")] == [None] * 5
     assert (labelled["entity"], labelled["group"], labelled["tags"]) == ("us", "g", ["x"])
+
+
+def test_wandb_writes_nothing_outside_the_run(tmp_path):
+    """The real package, offline, in a process with a home of its own."""
+    code = (
+        "import sys; from pathlib import Path; from l2t.run.tracking.config import WandbConfig\n"
+        "from l2t.run.tracking.wandb import WandbTracker\n"
+        "tracker = WandbTracker(WandbConfig(mode='offline'), Path(sys.argv[1]), {'seed': 0})\n"
+        "tracker.log([{'step': 1, 'wall_seconds': 1.0, 'train/episode_return': 2.0}])\n"
+        "tracker.finish('finished')\n"
+        "import os; assert not [name for name in os.environ if name.endswith('_DIR') and name.startswith('WANDB_')]\n"
+    )
+    home, run = tmp_path / "home", tmp_path / "run"
+    home.mkdir()
+    run.mkdir()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "WANDB_"))}
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(run)],
+        env=clean | {"HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=home,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+    assert list(run.glob("wandb/offline-run-*/*.wandb"))
+    assert {path.name for path in run.iterdir()} == {"wandb"}
+
+
+def test_a_cache_of_the_users_own_is_left_where_it_is(wandb, monkeypatch, tmp_path):
+    seen = []
+    wandb.answers = [FakeRun(), FakeRun()]
+    init = wandb.init
+    wandb.init = lambda **options: seen.append(os.environ["WANDB_CACHE_DIR"]) or init(**options)
+    WandbTracker(WandbConfig(), tmp_path, {})
+    monkeypatch.setenv("WANDB_CACHE_DIR", "/scratch/cache")
+    WandbTracker(WandbConfig(), tmp_path, {})
+    assert seen == [str(tmp_path / "wandb" / "cache"), "/scratch/cache"]
+    assert os.environ["WANDB_CACHE_DIR"] == "/scratch/cache"
 
 
 @pytest.mark.parametrize("variables", [{"WANDB_MODE": "disabled"}, {"WANDB_DISABLED": "true"}])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2t.errors import CheckpointError, DivergenceError, RunDirectoryError
+from l2t.errors import CheckpointError, DivergenceError, ForeignEnvironmentError, RunDirectoryError
 from l2t.run.checkpoint import Checkpoints
 from l2t.run.directory import RunDirectory
 from l2t.run.trainer import TrainerSettings, compile_iteration, train
@@ -236,6 +236,24 @@ def test_an_error_of_the_physics_says_what_the_physics_said(tmp_path):
     assert RunDirectory(tmp_path).read_result()["status"] == "failed"
 
 
+def test_a_failed_environment_leaves_its_traceback_and_a_run_that_goes_on(tmp_path, capfd):
+    recorder, failure = Recorder(), ForeignEnvironmentError("env.id='X-v0' failed: boom")
+    with pytest.raises(ForeignEnvironmentError) as found:
+        run(tmp_path, Drift(fail_at=7, failure=failure), recorder)
+    assert str(found.value) == (
+        "env.id='X-v0' failed: boom (after environment step 60) "
+        f"Its traceback is in {tmp_path / 'traceback.txt'}. "
+        f"Once that is mended, resume={tmp_path} goes on from step 40."
+    )
+    assert "raise error" in (tmp_path / "traceback.txt").read_text()
+    assert "Traceback" not in capfd.readouterr().err
+    assert RunDirectory(tmp_path).read_result()["status"] == "failed"
+    assert [row["step"] for row in recorder.rows] == [10, 20, 30, 40, 50, 60]
+    rest = run(tmp_path, resume=True)[1]
+    straight = run(tmp_path / "straight")[1]
+    assert [row["loss/actor"] for row in rest] == [row["loss/actor"] for row in straight[4:]]
+
+
 def test_a_signal_before_the_first_iteration_leaves_a_run_that_can_go_on(tmp_path):
     result, rows, directory = run(tmp_path, on_start=lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert (result["status"], result["env_steps"], rows) == ("interrupted", 0, [])
@@ -283,8 +301,9 @@ def test_a_second_ctrl_c_stops_at_once_from_within_the_physics_too(tmp_path):
 
 
 def test_a_bug_in_a_callback_is_not_taken_for_divergence(tmp_path):
-    with pytest.raises(jax.errors.JaxRuntimeError, match="ZeroDivisionError"):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="ZeroDivisionError") as found:
         run(tmp_path, Drift(fail_at=3, failure=ZeroDivisionError()))
+    assert "raise error" in "".join(found.value.__notes__)  # what JAX would have printed
 
 
 def test_a_signal_may_arrive_while_a_tracker_cannot_be_used(tmp_path):
