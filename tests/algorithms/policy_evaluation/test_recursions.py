@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms.features import OneHot
+from algorithms.features import OneHot, TableFeatures
 from algorithms.policy_evaluation.config import TDConfig, VRTDConfig
 from algorithms.policy_evaluation.problem import BLOCK, Problem
 from algorithms.policy_evaluation.td import TD
@@ -82,6 +82,21 @@ def test_epochs_are_the_recursion_of_the_docstring(changes) -> None:
     theta, rate = _loop(config, estimator.epochs, source, plain)
     np.testing.assert_allclose(found.theta, theta, atol=2e-5)
     np.testing.assert_allclose(found.reward_rate, rate, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "estimator", [VRTD(VRTDConfig(first_blocks=2, step_size=0.2), 24 * BLOCK), TD(TDConfig(step_size=0.4), 24 * BLOCK)]
+)
+def test_the_units_of_the_features_change_no_value(estimator) -> None:
+    """With 3ψ, θ is a third: the step size is in units of 1/max ‖ψ‖²."""
+    small, large = OneHot(PAIRS), TableFeatures.create(3.0 * np.eye(PAIRS))
+    found = [
+        jax.jit(lambda key, features=features: estimator.run(Problem(features, Stored(24)), key))(jax.random.key(0))
+        for features in (small, large)
+    ]
+    assert np.abs(found[0].theta[-1]).max() > 0.1
+    np.testing.assert_allclose(3.0 * found[1].theta, found[0].theta, atol=1e-4)
+    np.testing.assert_allclose(found[1].reward_rate, found[0].reward_rate, rtol=1e-5)
 
 
 @pytest.mark.parametrize("average", [False, True])

@@ -76,6 +76,17 @@ def test_a_time_limit_leads_to_the_true_successor_with_an_action_of_its_own() ->
     np.testing.assert_array_equal(batch.next_pair[:, :-1], batch.pair[:, 1:])
 
 
+def test_a_termination_at_the_time_limit_is_a_termination() -> None:
+    """Each episode but the first, whose clock is staggered, ends by itself in its seventh and last step."""
+    batch = _draw(_source(_counting(episode_length=7, reset_cost=50.0)), 4 * 60)
+    state, following = 10.0 * batch.pair[:, 7:, 0], 10.0 * batch.next_pair[:, 7:, 0]
+    ends = np.mod(np.round(state) + 1.0, 8.0) == 0.0
+    assert ends.sum() > 20
+    np.testing.assert_allclose(np.mod(following[ends], 8.0), 1.0, atol=1e-3)
+    np.testing.assert_allclose(batch.reward[:, 7:], state - 50.0 * ends, rtol=1e-5)
+    np.testing.assert_array_equal(batch.next_pair[:, 7:-1], batch.pair[:, 8:])
+
+
 def test_actions_follow_the_policy_and_taken_ones_explore() -> None:
     batch = _draw(_source(Endless(two_state_cycle()), 8, exploration=0.25), 8 * 2000)
     state = np.round(10.0 * batch.next_pair[..., 0])
