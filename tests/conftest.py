@@ -9,7 +9,6 @@ import pytest
 from l2t.runtime import configure
 
 configure()
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, here and in every process that is started
 
 
 @pytest.fixture
