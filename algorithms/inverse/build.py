@@ -137,7 +137,7 @@ def _(config: AIRLConfig, spec: EnvironmentSpec) -> Objective:
 @objective.register
 def _(config: FIRLConfig, spec: EnvironmentSpec) -> Objective:
     ratio = _model(config.reward, spec, output="linear")
-    return FIRL(_model(config.reward, spec), ratio, config.divergence, config.reward.gradient_penalty)
+    return FIRL(_model(config.reward, spec, output="linear"), ratio, config.divergence, config.reward.gradient_penalty)
 
 
 def _model(config: RewardConfig, spec: EnvironmentSpec, **options: Any) -> RewardModel:

@@ -103,6 +103,15 @@ class LearnedReward:
             (weights, optimisers),
         )
         gaps, excess = self._gaps(state, weights, ours, theirs, policy)
+        score, rate = state.expert.score
+        earned = trajectory.reward.mean()
+        told = {
+            "reward/resting": resting.astype(jnp.float32),
+            "expert/return": score,
+            "expert/mean_reward": rate,
+            "expert/rate_of_policy": earned / rate,
+            "warning/poor_expert": (state.new & (earned >= rate)).astype(jnp.float32),
+        }
         state = replace(
             state,
             weights=weights,
@@ -111,14 +120,7 @@ class LearnedReward:
             excess=excess,
             new=jnp.asarray(False),
         )
-        score, rate = state.expert.score
-        return state, metrics | gaps | {
-            "reward/resting": resting.astype(jnp.float32),
-            "expert/return": score,
-            "expert/mean_reward": rate,
-            "expert/rate_of_policy": trajectory.reward.mean() / rate,
-            "warning/poor_expert": (state.new & (trajectory.reward.mean() >= rate)).astype(jnp.float32),
-        }
+        return state, metrics | gaps | told
 
     def relabel(self, state: LearnedRewardState, trajectory: Trajectory) -> Trajectory:
         """The batch, and what is replayed with it, paid by this reward."""
@@ -167,10 +169,22 @@ class LearnedReward:
         (weights, optimiser), metrics = jax.lax.scan(update, start, jax.random.split(key, self.config.updates))
         optimisers = state.optimisers | {"loss": optimiser}
         if isinstance(objective, FIRL):
-            gradient = jax.grad(objective.stretch_loss)(weights, ours)
-            updates, stretch = self._stretch_optimiser.update(gradient, optimisers["stretch"], weights)
-            weights, optimisers = optax.apply_updates(weights, updates), optimisers | {"stretch": stretch}
+            weights, stretch = self._descend_stretches(objective, weights, optimisers["stretch"], ours)
+            optimisers = optimisers | {"stretch": stretch}
         return weights, optimisers, jax.tree.map(jnp.mean, metrics)
+
+    def _descend_stretches(
+        self, objective: FIRL, weights: PyTree, optimiser: PyTree, ours: Features
+    ) -> tuple[PyTree, PyTree]:
+        """As many steps on the whole batch, or the policy would be ahead of its reward."""
+
+        def update(carry: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], None]:
+            weights, optimiser = carry
+            gradient = jax.grad(objective.stretch_loss)(weights, ours)
+            updates, optimiser = self._stretch_optimiser.update(gradient, optimiser, weights)
+            return (optax.apply_updates(weights, updates), optimiser), None
+
+        return jax.lax.scan(update, (weights, optimiser), length=self.config.updates)[0]
 
     def _gaps(
         self, state: LearnedRewardState, weights: PyTree, ours: Features, theirs: Features, policy: Policy

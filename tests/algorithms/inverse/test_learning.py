@@ -42,7 +42,8 @@ SPMD = SPMDConfig(
 REPLAY = SPMDReplayConfig(
     num_steps=8, updates_per_step=0.5, batch_size=32, buffer_size=4096, warm_up=512, learning_rate=3e-3, network=NETWORK
 )
-REWARD = RewardConfig(network=NETWORK, learning_rate=3e-3, updates=8, batch_size=64)
+REWARD = RewardConfig(network=NETWORK, learning_rate=3e-3, updates=8, batch_size=64, gradient_penalty=0.0)
+pytestmark = pytest.mark.usefixtures("quick_compile")
 SIGNALS = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0], [-0.7, -0.4]], np.float32)
 
 
@@ -75,7 +76,7 @@ def _actions(algorithm: Any, state: Any, role: str = "teacher", observation: np.
 @pytest.mark.parametrize(
     ("config", "iterations", "tolerance"),
     [
-        (IPMDConfig("x", optimizer=SPMD, reward=REWARD), 200, 0.25),
+        (IPMDConfig("x", optimizer=SPMD, reward=replace(REWARD, gradient_penalty=0.5)), 200, 0.25),
         (GAILConfig("x", optimizer=SPMD, reward=REWARD), 200, 0.25),
         (AIRLConfig("x", optimizer=SPMD, reward=REWARD), 200, 0.3),
         (IPMDConfig("x", optimizer=REPLAY, reward=REWARD), 200, 0.3),
@@ -90,13 +91,14 @@ def test_the_expert_is_imitated_without_its_reward(config: Any, iterations: int,
 
 
 def test_f_irl_moves_the_distribution_of_what_its_reward_sees_to_the_experts() -> None:
-    reward = replace(REWARD, learning_rate=1e-2)
-    config = FIRLConfig("x", optimizer=SPMD, reward=reward, reward_learning_rate=1e-2)
-    algorithm, state, rows = _train(config, _context(), 250)
-    error = np.abs(_actions(algorithm, state) - _best(SIGNALS)).mean()
+    # Short stretches and many of them, or their covariance is all noise; and a policy that is slower than its reward.
+    slow = replace(SPMD, num_steps=2, epochs=2, entropy=0.5, target_kl=0.003, max_step_size=1.0)
+    reward = replace(REWARD, learning_rate=1e-2, updates=24)
+    config = FIRLConfig("x", optimizer=slow, reward=reward, reward_learning_rate=3e-3)
+    algorithm, state, rows = _train(config, _context(num_envs=256), 120)
     # What it starts from is an action of 0, whose error is .44.
-    assert error < 0.22
-    assert rows[-1]["reward/accuracy"] < rows[20]["reward/accuracy"]
+    assert np.abs(_actions(algorithm, state) - _best(SIGNALS)).mean() < 0.15
+    assert rows[-1]["reward/accuracy"] < 0.95
 
 
 def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None:
@@ -137,10 +139,11 @@ def test_a_constant_on_the_reward_moves_the_rate_by_it_and_no_weight_unless_it_i
     probe = tempting_end(0.0)  # it ends at once, again and again
     found = demonstrate(probe, lambda o: -o[:, 0], 4)
     context = BuildContext(probe, 16, 10_000, NETWORK, load_demonstrations=lambda path: found)
-    for optimizer, same in ((SPMD, True), (PPOConfig(num_steps=16, epochs=4, minibatches=4, discount=0.9), False)):
+    ppo = PPOConfig(num_steps=16, epochs=4, minibatches=4, learning_rate=3e-3, discount=0.9)
+    for optimizer, same in ((SPMD, True), (ppo, False)):
         config = GAILConfig("x", optimizer=optimizer, reward=REWARD)
         ends = []
-        for amount in (0.0, 7.0):
+        for amount in (-3.5, 3.5):
             loop = _paying(amount)(config, context)
             state = jax.jit(loop.init)(jax.random.key(0))
             state, metrics = jax.jit(loop.iterate)(state)
