@@ -1,5 +1,6 @@
 # make train   the main job: Learn-to-Teach on HalfCheetah, into runs/ (ARGS="env=hopper seed=1" changes it)
 # make demonstrations   trains an expert where there is none, and records ten of its episodes (TASK=half_cheetah)
+# make notebooks   runs all notebooks as a reader would (ARGS=--small every cell on a small run)
 # make test    everything a change must keep true
 # make bench   speed, beside Stable-Baselines3 in a virtual environment of its own (.venv-bench)
 # make lint    formatting, lints, types, import rules
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: train demonstrations test bench test-slow test-gpu lint format constraints clean
+.PHONY: train demonstrations notebooks test bench test-slow test-gpu lint format constraints clean
 
 train: $(VENV)/.installed
 	$(BIN)/python scripts/train.py $(ARGS)
@@ -22,6 +23,9 @@ demonstrations: $(VENV)/.installed
 	grep -qs '"status": "finished"' $(EXPERT)/result.json || \
 		$(BIN)/python scripts/train.py algorithm=spmd env=$(TASK) run_dir=$(EXPERT) video=false
 	$(BIN)/python scripts/collect.py run=$(EXPERT) name=$(TASK)-expert $(ARGS)
+
+notebooks: $(VENV)/.installed
+	$(BIN)/python scripts/notebooks.py $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)

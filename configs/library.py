@@ -23,6 +23,7 @@ from configs.overrides import expand_home, make_absolute, quoted_path, shorthand
 from configs.record import plain
 from configs.schema import ExperimentConfig
 from l2t.config import check_choice
+from l2t.errors import ConfigurationError
 from l2t.run.directory import RunDirectory, claimed, write_atomically, writing
 
 if TYPE_CHECKING:
@@ -40,6 +41,23 @@ class TrainedRun:
 
     path: Path
     result: dict[str, Any]
+
+    def returns(self, role: str | None = None) -> list[float]:
+        """Mean true return of the last evaluation, one number for each training seed.
+
+        Args:
+            role: whose; by default the student's where there is one.
+
+        Raises:
+            ConfigurationError: the role is unknown, or nothing was evaluated: the run was stopped before.
+        """
+        pooled = self.result["evaluation"]
+        if not pooled:
+            raise ConfigurationError(f"{self.path} was not evaluated yet: resume it, or lower eval_every.")
+        role = role or ("student" if "student" in pooled else next(iter(pooled)))
+        check_choice("role", role, pooled)
+        seeds = self.result.get("per_seed") or [self.result]
+        return [float(one["evaluation"][role]["return_mean"]) for one in seeds]
 
 
 def compose(overrides: Sequence[str] = ()) -> ExperimentConfig:

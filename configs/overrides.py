@@ -16,7 +16,7 @@ from configs.schema import check_directory
 from configs.source import find_target, group_options
 from l2t.errors import ConfigurationError
 
-OPEN = ("env.parameters.", "env.randomise.")
+OPEN = ("env.parameters.", "env.randomise.", "env.model.")
 """Mappings that take keys of the user's own; Hydra would ask for a `+` in front of each."""
 
 PLACED = {"algorithm.student.network": "network"}

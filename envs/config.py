@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 from collections.abc import ItemsView, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from envs.physics.config import PhysicsConfig
@@ -48,6 +49,8 @@ class MujocoConfig:
         reward: directory of a learned reward, or of the run that left it, to train on; empty for the task's own alone.
             What is logged and evaluated stays the task's own.
         reward_weight, task_reward_weight: what the learned and the task's own count for where there is a learned one.
+        model: model fields to scale for good by a factor, such as `{geom_friction: 0.5}`.
+        slope: of the floor in degrees, uphill along +x, by tilting gravity.
     """
 
     task: str
@@ -61,6 +64,8 @@ class MujocoConfig:
     reward: str = field(default="", metadata=PATH)
     reward_weight: float = 1.0
     task_reward_weight: float = 0.0
+    model: Mapping[str, Any] = field(default_factory=dict)
+    slope: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("env.task", self.task, MUJOCO_TASKS)
@@ -69,6 +74,9 @@ class MujocoConfig:
             check_parameter(f"env.parameters.{name}", value)
         for name, interval in _items("env.randomise", self.randomise):
             check_interval(f"env.randomise.{name}", interval, 0.0)
+        for name, factor in _items("env.model", self.model):
+            check_range(f"env.model.{name}", factor, 0.0)
+        check_range("env.slope", self.slope, -90.0, 90.0)
 
     @property
     def name(self) -> str:
@@ -77,6 +85,7 @@ class MujocoConfig:
 
     def build(self, physics: PhysicsConfig) -> MujocoEnvironment:
         """Compile the model and put the task on a physics engine."""
+        from envs.mujoco.changes import changed_model
         from envs.mujoco.environment import make_environment
         from envs.mujoco.task import Memoryless
 
@@ -90,6 +99,7 @@ class MujocoConfig:
             Memoryless(task_class(**parameters)),
             physics.factory(),
             view=_view(self),
+            change=partial(changed_model, factors=self.model, slope=self.slope),
             randomise={name: tuple(interval) for name, interval in self.randomise.items()},
             reset_cost=self.reset_cost,
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.changed_runs import changed_config, load_changed
+from configs.changed_runs import changed_config, load_changed
 from scripts.command_line import exit_code, path_argument, progress
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from envs.config import MUJOCO_TASKS, MujocoConfig
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import TENDONS
 from envs.mujoco.environment import MujocoEnvironment
-from envs.mujoco.task import load_model
 from envs.physics.base import Reads
 from envs.physics.config import PhysicsConfig
 from envs.rendering import rendering_available
@@ -36,7 +35,7 @@ class TaskOptions:
         observation_group: `teacher` (exact) or `student` (noisy).
         student_noise, student_noise_kind, student_stack, student_previous_action: see `MujocoConfig`; None for its
             defaults. Only the `student` group shows them.
-        randomise: model fields to scale at each reset; see `MujocoConfig`.
+        randomise, model, slope: how the model is changed; see `MujocoConfig`.
         physics: engine; see `PhysicsConfig`.
         parameters: fields of the task, such as `ctrl_cost_weight`.
         episode_length: time limit in steps; None for the task's own.
@@ -49,6 +48,8 @@ class TaskOptions:
     student_stack: int | None = None
     student_previous_action: bool | None = None
     randomise: Mapping[str, Any] | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
+    slope: float = 0.0
     physics: str | PhysicsConfig = "native"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     episode_length: int | None = None
@@ -95,13 +96,18 @@ class TaskOptions:
             check_fork()
         limit = {} if self.episode_length is None else {"episode_length": self.episode_length}
         config = MujocoConfig(
-            self.task, parameters={**self.parameters, **limit}, randomise=self.randomise or {}, **self._student()
+            self.task,
+            parameters={**self.parameters, **limit},
+            randomise=self.randomise or {},
+            model=self.model,
+            slope=self.slope,
+            **self._student(),
         )
         environment = config.build(physics)
         if environment.model.ntendon == 0:
             return environment
         reads = Reads((*environment.task.reads.fields, *TENDONS.values()), environment.task.reads.precise)
-        return replace(environment, engine=physics.factory()(load_model(environment.task.xml), reads))
+        return replace(environment, engine=physics.factory()(environment.model, reads))
 
     def _student(self) -> dict[str, Any]:
         names = [each.name for each in fields(self) if each.name.startswith("student_")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -180,7 +180,14 @@ def _strong(metrics: Metrics) -> Metrics:
     return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
 
 
-def make_environment(name: str, task: Task, engine_factory: EngineFactory, **options: Any) -> MujocoEnvironment:
-    """Compile the task's model, start the engine on it and put the two together."""
-    engine = engine_factory(load_model(task.xml), task.reads)
+def make_environment(
+    name: str,
+    task: Task,
+    engine_factory: EngineFactory,
+    *,
+    change: Callable[[mujoco.MjModel], mujoco.MjModel] = lambda model: model,
+    **options: Any,
+) -> MujocoEnvironment:
+    """Compile the task's model, `change` it, start the engine on it and put the two together."""
+    engine = engine_factory(change(load_model(task.xml)), task.reads)
     return MujocoEnvironment(name, task, engine, **options)

@@ -51,8 +51,11 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "xtick.color": INK,
     "ytick.color": INK,
+    "axes.axisbelow": True,
     "xtick.major.size": 0.0,
     "ytick.major.size": 0.0,
+    "xtick.minor.size": 0.0,
+    "ytick.minor.size": 0.0,
     "lines.linewidth": 1.6,
     "lines.solid_capstyle": "round",
     "legend.frameon": False,
@@ -105,11 +108,7 @@ def draw(
     per_row = max(1, int(columns * size[0] * 10 / (8 + max((len(text) for text, _ in entries), default=0))))
     legend_rows = math.ceil(len(entries) / per_row)
     with style():
-        figure = Figure(
-            (columns * size[0], rows * size[1] + 0.2 * legend_rows),
-            layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05),
-        )
-        FigureCanvasAgg(figure)
+        figure = picture(columns * size[0], rows * size[1] + 0.2 * legend_rows)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, panel in zip(axes, panels, strict=False):
             _draw_panel(ax, panel, labels)
@@ -119,6 +118,23 @@ def draw(
             handles = [handle for _, handle in entries]
             texts = [text for text, _ in entries]
             figure.legend(handles, texts, loc="outside lower left", ncols=per_row, columnspacing=1.4)
+    return figure
+
+
+class Picture(Figure):
+    """A figure that a notebook shows where it is the last thing of a cell, whatever the back-end of pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with style():
+            self.savefig(buffer, format="png", dpi=110, facecolor="white")
+        return buffer.getvalue()
+
+
+def picture(width: float, height: float) -> Picture:
+    """An empty figure, sizes in inches, that belongs to no window; draw on it inside `style()`."""
+    figure = Picture((width, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    FigureCanvasAgg(figure)
     return figure
 
 

@@ -104,12 +104,13 @@ class RunRecord:
         return {seed: student[seed] / teacher[seed] for seed in student if teacher.get(seed, 0.0) > 0.0}
 
 
-def read_run(path: Path) -> RunRecord:
+def read_run(path: str | Path) -> RunRecord:
     """Read a run directory, finished or not.
 
     Raises:
         RunDirectoryError: when the folder is missing, or holds neither metrics nor a result.
     """
+    path = Path(path)
     if not path.is_dir():
         raise RunDirectoryError(f"{path} is not a folder; give the run directory that training printed.")
     if not _is_run(path):

@@ -83,6 +83,10 @@ class LearnedReward:
             arrays.append(array)
         return np.concatenate(arrays, axis=-1)
 
+    def table(self, steps: Transitions) -> Float[np.ndarray, "*batch n"]:
+        """x of transitions, raw: the samples that the analyses ask for, one column for each of `names`."""
+        return np.asarray(self.model.stack(steps))
+
     def of_inputs(self, x: Float[Array, "*batch n"]) -> Float[Array, " *batch"]:
         """r(x); differentiable by JAX, as the analyses ask."""
         return self.model.of_inputs(self.state, x)

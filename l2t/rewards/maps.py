@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter
 
 from l2t.errors import L2TError
-from l2t.report.plots import COLOURS, GRID, INK, style
+from l2t.report.plots import COLOURS, GRID, INK, picture, style
 from l2t.rewards.phase import Portrait
 from l2t.rewards.plots import plain_bar
 from l2t.rewards.samples import as_column
@@ -89,8 +87,7 @@ def heat_map(
     total = np.histogram2d(first, second, bins, ranges, weights=r)[0]
     mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count >= 3)
     with style():
-        figure = Figure((4.6, 3.5), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
-        FigureCanvasAgg(figure)
+        figure = picture(4.6, 3.5)
         ax = figure.subplots()
         image = ax.pcolormesh(x_edges, y_edges, mean.T, cmap="viridis", rasterized=True)
         smooth = gaussian_filter(count, 1.2)
@@ -117,8 +114,7 @@ def phase_portraits(
     low, high = np.quantile(rewards, [0.01, 0.99])
     count = len(portraits)
     with style():
-        figure = Figure((3.0 * count + 0.9, 4.5), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
-        FigureCanvasAgg(figure)
+        figure = picture(3.0 * count + 0.9, 4.5)
         grid = figure.subplots(2, count, squeeze=False, sharey="row", sharex="row", height_ratios=(2.2, 1.0))
         image = None
         for (upper, lower), one in zip(grid.T, portraits, strict=True):
@@ -147,10 +143,7 @@ def phase_portraits(
 def _grid(count: int, columns: int, size: tuple[float, float], **options: Any) -> tuple[Figure, list[Axes]]:
     columns = max(1, min(columns, count))
     rows = math.ceil(count / columns)
-    figure = Figure(
-        (columns * size[0] + 0.4, rows * size[1] + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-    )
-    FigureCanvasAgg(figure)
+    figure = picture(columns * size[0] + 0.4, rows * size[1] + 0.5)
     grid = list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
     for ax in grid[count:]:
         ax.set_axis_off()

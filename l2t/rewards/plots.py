@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from l2t.report.plots import COLOURS, INK, style
+from l2t.report.plots import COLOURS, INK, picture, style
 from l2t.report.statistics import Interval
 from l2t.rewards.decomposition import Gap
 from l2t.rewards.ensemble import Ensemble
@@ -153,8 +151,7 @@ def plain_bar(bar: Any) -> None:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure((width, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
-    FigureCanvasAgg(figure)
+    figure = picture(width, height)
     return figure, figure.subplots()
 
 

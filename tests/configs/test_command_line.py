@@ -143,6 +143,7 @@ def test_a_mistake_in_a_parameter_of_the_task_removes_the_directory_again(tmp_pa
         ("env.parameters.ctrl_cost_weight=1", "++env.parameters.ctrl_cost_weight=1"),
         ("+env.parameters.ctrl_cost_weight=1", "+env.parameters.ctrl_cost_weight=1"),
         ("env.randomise.body_mass=[0.8,1.2]", "++env.randomise.body_mass=[0.8,1.2]"),
+        ("env.model.geom_friction=0.5", "++env.model.geom_friction=0.5"),
         ("seed=1", "seed=1"),
     ],
 )

@@ -82,6 +82,18 @@ def test_factors_that_are_no_interval_of_finite_numbers_from_zero_up_are_refused
         MujocoConfig("hopper", randomise={"body_mass": interval})
 
 
+@pytest.mark.parametrize("factor", [-0.1, INF, NAN, True, "1", None, [0.5, 1.0]])
+def test_a_fixed_factor_is_one_finite_number_from_zero_up(factor):
+    with pytest.raises(ConfigurationError, match=r"env\.model\.body_mass"):
+        MujocoConfig("hopper", model={"body_mass": factor})
+
+
+@pytest.mark.parametrize("slope", [91.0, -91.0, NAN, "5", True])
+def test_a_slope_is_at_most_a_wall(slope):
+    with pytest.raises(ConfigurationError, match=r"env\.slope"):
+        MujocoConfig("hopper", slope=slope)
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

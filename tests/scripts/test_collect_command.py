@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import envs.gymnasium  # noqa: F401  (registers the tasks)
+from configs import collect
 from l2t.demonstrations.files import read_demonstrations
-from scripts.collect import collect_runs, main
+from scripts.collect import main
 from tests.scripts.checkpointed_run import write_checkpointed_run
 from tests.scripts.test_entry_points import call
 
@@ -28,7 +29,7 @@ def other_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def collected(run_dir, tmp_path_factory):
     before = files(run_dir)
-    found = collect_runs([run_dir], episodes=6, seed=3, out=tmp_path_factory.mktemp("data") / "pendulum")
+    found = collect([run_dir], episodes=6, seed=3, out=tmp_path_factory.mktemp("data") / "pendulum")
     assert files(run_dir) == before  # recording leaves the run as it is
     return found
 
@@ -100,7 +101,7 @@ def test_several_runs_are_mixed_equally(run_dir, other_dir, collected, tmp_path,
 
 
 def test_sampled_actions_are_stated_and_differ_from_the_mean(run_dir, collected, tmp_path):
-    _, sampled = collect_runs([run_dir], episodes=2, seed=3, actions="sampled", out=tmp_path / "sampled")
+    _, sampled = collect([run_dir], episodes=2, seed=3, actions="sampled", out=tmp_path / "sampled")
     assert sampled.facts.actions == "sampled"
     assert collected[1].facts.actions == "mean"
     means, draws = (rows(d, 0) for d in (collected[1], sampled))
@@ -110,7 +111,7 @@ def test_sampled_actions_are_stated_and_differ_from_the_mean(run_dir, collected,
 
 def test_the_environment_can_be_changed(run_dir, tmp_path):
     change = ["env.parameters.reset_noise_scale=0.0"]
-    _, still = collect_runs([run_dir], episodes=2, out=tmp_path / "still", overrides=change)
+    _, still = collect([run_dir], episodes=2, out=tmp_path / "still", overrides=change)
     assert still.facts.parameters["parameters"] == {"reset_noise_scale": 0.0}
     np.testing.assert_array_equal(rows(still, 0)[0][0], 0.0)
 

@@ -1,0 +1,105 @@
+"""Policies played from Python: against Gymnasium's own environment, fed with the actions that were played."""
+
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+import configs
+from configs import collect, roll_out
+from configs.library import TrainedRun
+from l2t.errors import ConfigurationError, L2TError
+from tests.scripts.checkpointed_run import write_checkpointed_run
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    return write_checkpointed_run(tmp_path_factory.mktemp("run") / "a", "env=inverted_pendulum", "algorithm=ppo")
+
+
+@pytest.fixture(scope="module")
+def played(run_dir):
+    return roll_out(run_dir, 4, actions="sampled", seed=5)
+
+
+def test_every_name_that_the_room_offers_is_there():
+    for name in configs.__all__:
+        assert callable(getattr(configs, name))
+    assert not hasattr(configs, "train_all")
+
+
+def test_gymnasium_pays_the_same_step_by_step_and_in_all(played):
+    reference = gymnasium.make("InvertedPendulum-v5").unwrapped
+    assert played.lengths.sum() == len(played.episode) == len(played.steps.action)
+    for number, total in enumerate(played.returns):
+        own = played.episode == number
+        observation, action = np.asarray(played.steps.observation["teacher"])[own], np.asarray(played.steps.action)[own]
+        reference.reset(seed=0)
+        reference.set_state(observation[0, :2].astype(np.float64), observation[0, 2:].astype(np.float64))
+        paid = [reference.step(3.0 * a)[1] for a in action]
+        np.testing.assert_allclose(np.asarray(played.steps.reward)[own], paid)
+        assert total == pytest.approx(sum(paid))
+
+
+def test_a_roll_out_is_what_would_have_been_recorded_but_for_its_rewards(run_dir, played, tmp_path):
+    _, recorded = collect(str(run_dir), episodes=4, actions="sampled", seed=5, out=str(tmp_path / "data"))
+    np.testing.assert_array_equal(recorded.transitions.observation["teacher"], played.steps.observation["teacher"])
+    np.testing.assert_allclose(recorded.transitions.action, played.steps.action, atol=1e-6)
+    np.testing.assert_array_equal(recorded.episode, played.episode)
+    np.testing.assert_allclose(recorded.returns, played.returns)
+    assert not np.any(recorded.transitions.reward)
+    assert np.any(played.steps.reward)
+
+
+def test_columns_have_names(played):
+    assert len(played.spec.observation_names["teacher"]) == played.steps.observation["teacher"].shape[1]
+    assert len(played.spec.action_names) == played.steps.action.shape[1]
+
+
+def test_other_dynamics_can_be_tried(run_dir):
+    """On a steep rail the cart runs downhill whatever a policy that was never trained does."""
+    steep = roll_out(run_dir, 2, overrides=["env.slope=60"])
+    velocity = np.asarray(steep.steps.following["teacher"])[:, 2]
+    inside = ~np.asarray(steep.steps.terminated)
+    assert (velocity[inside] < 0.0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"episodes": 0}, "episodes"),
+        ({"actions": "best"}, "actions"),
+        ({"role": "pupil"}, "role"),
+        ({"seed": -1}, "seed"),
+        ({"overrides": ["algorithm.entropy=0"]}, "what was learnt"),
+    ],
+)
+def test_what_cannot_be_played_is_said_in_one_line(run_dir, change, reason):
+    with pytest.raises(ConfigurationError, match=f"(?i){reason}") as refused:
+        roll_out(run_dir, **({"episodes": 1} | change))
+    assert "\n" not in str(refused.value)
+
+
+def test_nothing_to_record_is_an_error():
+    with pytest.raises(ConfigurationError, match="no run"):
+        collect([])
+    with pytest.raises(L2TError, match="nowhere"):
+        roll_out("nowhere")
+
+
+def test_returns_are_those_of_each_seed():
+    def evaluation(teacher, student):
+        return {"evaluation": {"teacher": {"return_mean": teacher}, "student": {"return_mean": student}}}
+
+    one = TrainedRun(Path("a"), evaluation(3.0, 2.0))
+    assert one.returns("teacher") == [3.0]
+    assert one.returns() == [2.0]
+    several = TrainedRun(Path("a"), evaluation(3.0, 2.0) | {"per_seed": [evaluation(1.0, 0.0), evaluation(5.0, 4.0)]})
+    assert several.returns("teacher") == [1.0, 5.0]
+    with pytest.raises(ConfigurationError, match="role"):
+        one.returns("pupil")
+    with pytest.raises(ConfigurationError, match="not evaluated"):
+        TrainedRun(Path("a"), {"evaluation": {}}).returns()
