@@ -23,6 +23,8 @@ class ReplayConfig:
         actor_delay: critic updates between two of the actor.
         learning_rate: Adam's step, of actor, critics and temperature.
         polyak: step of the target networks.
+        critic: `twin` (the smaller of two, with target networks), or `crossq` (batch renormalisation, no targets; then
+            `actor_delay=3` is usual).
         temperature: α, the price of -log π; null adapts it until the entropy is -dim A.
         initial_temperature: where an adapted α begins.
         n_step: length of the backups.
@@ -38,6 +40,7 @@ class ReplayConfig:
     actor_delay: int = field(default=2, metadata=FIXED)
     learning_rate: float = 3e-4
     polyak: float = 0.005
+    critic: str = field(default="twin", metadata=FIXED)
     temperature: float | None = field(default=None, metadata=FIXED)
     initial_temperature: float = 0.1
     n_step: int = field(default=1, metadata=FIXED)
@@ -53,6 +56,7 @@ class ReplayConfig:
         check_range("algorithm.updates_per_step", self.updates_per_step, 0.0, open_low=True)
         check_range("algorithm.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
         check_range("algorithm.polyak", self.polyak, 0.0, 1.0, open_low=True)
+        check_choice("algorithm.critic", self.critic, ("twin", "crossq"))
         if self.temperature is not None:
             check_range("algorithm.temperature", self.temperature, 0.0)
         check_range("algorithm.initial_temperature", self.initial_temperature, 0.0, open_low=True)

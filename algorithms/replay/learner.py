@@ -28,7 +28,8 @@ from flax import struct
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.replay.config import AverageRewardReplayConfig, ReplayConfig, SACConfig, SPMDReplayConfig
-from algorithms.replay.networks import SquashedActor, SquashedPolicy, TwinCritic
+from algorithms.replay.cross_critic import CrossCritic
+from algorithms.replay.networks import CriticModel, Critics, SquashedActor, SquashedPolicy, TwinCritic, smaller
 from algorithms.replay.reward_rate import relative_value_rate, td_rate
 from algorithms.replay.targets import Backup, average_backup, discounted_backup
 from algorithms.reset_cost import ResetCost
@@ -43,8 +44,7 @@ class Weights:
     """What the updates of an iteration move."""
 
     actor: PyTree
-    critics: PyTree
-    targets: PyTree
+    critics: Critics
     log_temperature: Float[Array, ""]
     optimisers: dict[str, PyTree]
     gain: Float[Array, ""]
@@ -82,21 +82,23 @@ class ReplayActorCritic:
         self.config = config
         self.spec = spec
         self.actor = SquashedActor.of_group(config.observation, spec, config.network)
-        self.critic = TwinCritic(self.actor.observation_size + spec.action_size, config.network)
+        inputs = self.actor.observation_size + spec.action_size
+        model = CrossCritic if config.critic == "crossq" else TwinCritic
+        self.critic: CriticModel = model(inputs, config.network)
         self.optimiser = optax.flatten(optax.adam(config.learning_rate))
         self.target_entropy = -float(spec.action_size)
         self.warm_iterations = -(-config.warm_up // (num_envs * config.num_steps))
 
     def init(self, key: Key[Array, ""]) -> ReplayState:
-        """Fresh networks; the targets are copies of the critics."""
+        """Fresh networks."""
         actor_key, critic_key = jax.random.split(key)
         actor, critics = self.actor.init(actor_key), self.critic.init(critic_key)
         temperature = self.config.temperature
         start = self.config.initial_temperature if temperature is None else max(temperature, 1e-8)
         log_temperature = jnp.log(jnp.asarray(start, jnp.float32))
-        moved = {"actor": actor.weights, "critics": critics, "temperature": log_temperature}
+        moved = {"actor": actor.weights, "critics": critics.params, "temperature": log_temperature}
         optimisers = {name: self.optimiser.init(weights) for name, weights in moved.items()}
-        rest = Weights(actor.weights, critics, critics, log_temperature, optimisers, jnp.zeros(()))
+        rest = Weights(actor.weights, critics, log_temperature, optimisers, jnp.zeros(()))
         return ReplayState(
             actor=actor,
             rest=rest,
@@ -113,8 +115,10 @@ class ReplayActorCritic:
         """π_k as a Gaussian over actions, and min_j Q_j(s, a) less its value at the mode."""
         policy = self.policy(state).distribution(trajectory.observation)
         features = self.actor.features(state.actor, trajectory.observation)
-        value = self.critic.smaller(state.rest.critics, features, policy.mode())
-        chosen = self.critic.smaller(state.rest.critics, features, trajectory.action)
+        value, chosen = (
+            smaller(self.critic.apply(state.rest.critics, features, action))
+            for action in (policy.mode(), trajectory.action)
+        )
         return Judgement(policy.linearised(), chosen - value)
 
     def learn(self, state: ReplayState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[ReplayState, Metrics]:
@@ -191,16 +195,19 @@ class ReplayActorCritic:
         following = jnp.take_along_axis(rows["following"], last, axis=1)[:, 0]
         policy = self.actor.apply(weights.actor, following)
         action, log_prob = reparametrised(policy, key)
-        value = self.critic.smaller(weights.targets, following, action) - temperature * log_prob
-        target = backup.paid + backup.weight * value
+        now, later = (rows["features"][:, 0], rows["action"][:, 0]), (following, action)
 
-        def loss(critics: PyTree) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
-            one, other = self.critic.apply(critics, rows["features"][:, 0], rows["action"][:, 0])
-            return 0.5 * ((one - target) ** 2 + (other - target) ** 2).mean(), 0.5 * (one + other)
+        def loss(params: PyTree) -> tuple[Float[Array, ""], tuple[Array, Array, Array, PyTree]]:
+            (one, other), after, stats = self.critic.joint(params, weights.critics, now, later)
+            value = jax.lax.stop_gradient(smaller(after)) - temperature * log_prob
+            target = backup.paid + backup.weight * value
+            error = 0.5 * ((one - target) ** 2 + (other - target) ** 2).mean()
+            return error, (value, target, 0.5 * (one + other), stats)
 
-        (error, predicted), gradient = jax.value_and_grad(loss, has_aux=True)(weights.critics)
-        critics, optimisers = self._step(weights, "critics", weights.critics, gradient)
-        targets = optax.incremental_update(critics, weights.targets, config.polyak)
+        (error, aux), gradient = jax.value_and_grad(loss, has_aux=True)(weights.critics.params)
+        value, target, predicted, stats = aux
+        params, optimisers = self._step(weights, "critics", weights.critics.params, gradient)
+        critics = self.critic.follow(replace(weights.critics, params=params, stats=stats), config.polyak)
         gain = weights.gain
         if isinstance(config, AverageRewardReplayConfig):
             if config.gain == "relative_value":
@@ -208,7 +215,7 @@ class ReplayActorCritic:
             else:
                 gain = td_rate(gain, target - predicted, config.gain_step)
         metrics = {"loss/critic": error, "train/q": predicted.mean()}
-        return replace(weights, critics=critics, targets=targets, optimisers=optimisers, gain=gain), metrics
+        return replace(weights, critics=critics, optimisers=optimisers, gain=gain), metrics
 
     def _backup(self, weights: Weights, rows: dict[str, Any], temperature: Float[Array, ""]) -> Backup:
         config, reward = self.config, rows["reward"]
@@ -232,7 +239,7 @@ class ReplayActorCritic:
             policy, noise = self.actor.apply(actor, features), jax.random.normal(key, rows["action"][:, 0].shape)
             z = policy.mean + jnp.exp(policy.log_std) * noise
             log_prob = policy.log_prob_of(z)
-            value = self.critic.smaller(weights.critics, features, jnp.tanh(z))
+            value = smaller(self.critic.apply(weights.critics, features, jnp.tanh(z)))
             total = temperature * log_prob - value
             moved = jnp.zeros(())
             if proximal > 0.0:

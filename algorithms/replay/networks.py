@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
+from flax import struct
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from l2t.config import NetworkConfig
@@ -99,33 +102,88 @@ class SquashedPolicy:
         )
 
 
+Pair = tuple[Float[Array, "*batch"], Float[Array, "*batch"]]
+"""Q_1 and Q_2."""
+
+
+@struct.dataclass
+class Critics:
+    """Two critics.
+
+    Attributes:
+        params: what the optimiser moves, of each.
+        stats: running averages of each; `()` where there are none.
+        targets: slow copies of `params`; `()` where there are none.
+    """
+
+    params: tuple[PyTree, PyTree]
+    stats: PyTree
+    targets: PyTree
+
+
+class CriticModel(Protocol):
+    """Two critics of state and action; the smaller value is the one that counts."""
+
+    def init(self, key: Key[Array, ""]) -> Critics:
+        """Fresh ones."""
+        ...
+
+    def apply(
+        self, critics: Critics, features: Float[Array, "*batch n"], action: Float[Array, "*batch action"]
+    ) -> Pair:
+        """Values as the actor is taught by."""
+        ...
+
+    def joint(
+        self, params: PyTree, critics: Critics, now: tuple[Array, Array], later: tuple[Array, Array]
+    ) -> tuple[Pair, Pair, PyTree]:
+        """For a loss in `params`: values at (s, a), values to bootstrap from at (s', a'), and the stats after it."""
+        ...
+
+    def follow(self, critics: Critics, polyak: float) -> Critics:
+        """With targets that have come closer."""
+        ...
+
+
 @dataclass(frozen=True)
 class TwinCritic:
-    """Two independent critics; the smaller value is the one that counts."""
+    """Two independent critics with target networks."""
 
     inputs: int
     network: NetworkConfig
 
-    def init(self, key: Key[Array, ""]) -> tuple[PyTree, PyTree]:
-        """Weights of both."""
+    def init(self, key: Key[Array, ""]) -> Critics:
+        """Fresh ones; the targets are copies."""
         one, other = (self._net.init(k, jnp.zeros(self.inputs)) for k in jax.random.split(key))
-        return one, other
+        return Critics((one, other), (), (one, other))
 
     def apply(
-        self, weights: tuple[PyTree, PyTree], features: Float[Array, "*batch n"], action: Float[Array, "*batch action"]
-    ) -> tuple[Float[Array, " *batch"], Float[Array, " *batch"]]:
+        self, critics: Critics, features: Float[Array, "*batch n"], action: Float[Array, "*batch action"]
+    ) -> Pair:
         """Q_1 and Q_2."""
-        x = jnp.concatenate([features, action], axis=-1)
-        # One after the other: a batched product of matrices is slower than two on a CPU.
-        one, other = (jnp.asarray(self._net.apply(w, x)) for w in weights)
-        return one, other
+        return self._values(critics.params, (features, action))
 
-    def smaller(
-        self, weights: tuple[PyTree, PyTree], features: Float[Array, "*batch n"], action: Float[Array, "*batch action"]
-    ) -> Float[Array, " *batch"]:
-        """min_j Q_j."""
-        return jnp.minimum(*self.apply(weights, features, action))
+    def joint(
+        self, params: PyTree, critics: Critics, now: tuple[Array, Array], later: tuple[Array, Array]
+    ) -> tuple[Pair, Pair, PyTree]:
+        """The targets' values are those to bootstrap from."""
+        return self._values(params, now), self._values(critics.targets, later), ()
+
+    def follow(self, critics: Critics, polyak: float) -> Critics:
+        """Polyak averages."""
+        return replace(critics, targets=optax.incremental_update(critics.params, critics.targets, polyak))
+
+    def _values(self, params: tuple[PyTree, PyTree], at: tuple[Array, Array]) -> Pair:
+        x = jnp.concatenate(at, axis=-1)
+        # One after the other: a batched product of matrices is slower than two on a CPU.
+        one, other = (jnp.asarray(self._net.apply(p, x)) for p in params)
+        return one, other
 
     @property
     def _net(self) -> CriticNetwork:
         return CriticNetwork(self.network.hidden, self.network.activation)
+
+
+def smaller(pair: Pair) -> Float[Array, "*batch"]:
+    """min_j Q_j."""
+    return jnp.minimum(*pair)

@@ -51,7 +51,11 @@ def _actions(algorithm: Any, state: Any, role: str, observation: Any) -> np.ndar
     return 2.0 * np.asarray(distribution.mode())[:, 0]
 
 
-@pytest.mark.parametrize("config", [*FAMILY, replace(FAMILY[2], n_step=3)], ids=[*NAMES, "three_steps"])
+@pytest.mark.parametrize(
+    "config",
+    [*FAMILY, replace(FAMILY[2], n_step=3), replace(FAMILY[2], critic="crossq", actor_delay=2)],
+    ids=[*NAMES, "three_steps", "crossq"],
+)
 def test_the_policy_follows_its_signals(config: Any) -> None:
     algorithm, state, _ = _train(config, signal_following(), 110)
     signals = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0]], np.float32)
