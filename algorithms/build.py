@@ -101,8 +101,8 @@ def _(config: ReplayConfig, context: BuildContext) -> Algorithm:
 @build.register
 def _(config: InverseConfig, context: BuildContext) -> Algorithm:
     _check_task_reward(context)
-    loop = _solo(config.optimizer, context)
-    return replace(loop, reward=learned_reward(config, context), warnings=WARNINGS)
+    loop = _solo(config.optimizer, replace(context, reward=learned_reward(config, context)))
+    return replace(loop, warnings=WARNINGS)
 
 
 @build.register
@@ -152,7 +152,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         num_envs=context.num_envs,
         student_envs=student_envs,
     )
-    experience = _experience(config.teacher, context)
+    experience = _experience(config.teacher, replace(context, reward=reward))
     return Loop(context.environment, agent, context.num_envs, num_steps, reward, experience, warnings=warnings)
 
 
@@ -199,11 +199,10 @@ def _experience(config: TeacherConfig, context: BuildContext) -> Experience:
     if not isinstance(config, ReplayConfig):
         return Fresh()
     spec = context.environment.spec
-    floats = 2 * spec.observation_sizes[config.observation] + spec.action_size + 1
+    groups = tuple(dict.fromkeys((config.observation, *context.reward.groups)))
+    floats = 2 * sum(spec.observation_sizes[group] for group in groups) + spec.action_size + 1
     _check_memory(config.buffer_size, 4 * floats + 2, context.num_seeds)
-    return Replay(
-        config.buffer_size, config.updates(context.num_envs), config.batch_size, (config.observation,), config.n_step
-    )
+    return Replay(config.buffer_size, config.updates(context.num_envs), config.batch_size, groups, config.n_step)
 
 
 def _check_memory(steps: int, bytes_each: int, num_seeds: int) -> None:
@@ -230,6 +229,8 @@ def _student(config: StudentConfig, context: BuildContext, num_steps: int) -> St
 
 
 def _check_parts(config: TeacherConfig, batch: int, prefix: str) -> None:
+    if isinstance(config, InverseConfig):
+        config, prefix = config.optimizer, f"{prefix}optimizer."
     if isinstance(config, SPMDVRTDConfig):
         _check_batch(batch, f"{prefix}critic_minibatches", config.critic_minibatches)
         prefix += "actor."

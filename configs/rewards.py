@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.inverse.objectives import KEPT
-from algorithms.inverse.reward import LearnedReward as RewardLearner
+from algorithms.inverse.reward import RewardLearner
 from configs.loading import Run, load_run
 from l2t.rewards.artefact import LearnedReward, RewardError
 from l2t.runtime import versions

@@ -24,7 +24,7 @@ from algorithms.inverse.config import (
 )
 from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import AIRL, GAIL, IPMD, Objective
-from algorithms.inverse.reward import Expert, LearnedReward
+from algorithms.inverse.reward import Expert, RewardLearner
 from algorithms.inverse.student import InverseStudent, with_blank_view
 from algorithms.student import Student
 from l2t.errors import ConfigurationError
@@ -73,7 +73,7 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
     return lambda: Expert(learnt_from.transitions, held_out.transitions, score)
 
 
-def learned_reward(config: InverseConfig, context: BuildContext) -> LearnedReward:
+def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearner:
     """The reward that a configuration describes."""
     spec = context.environment.spec
     if config.reward.observation != GROUP:
@@ -82,11 +82,11 @@ def learned_reward(config: InverseConfig, context: BuildContext) -> LearnedRewar
             f"{GROUP} group; a student's reward is part of algorithm=l2t."
         )
     stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0
-    return LearnedReward(objective(config, spec), config.reward, expert_of(config, context), stretch_rate)
+    return RewardLearner(objective(config, spec), config.reward, expert_of(config, context), stretch_rate)
 
 
 def inverse_student(
-    student: Student, config: InverseConfig, teacher: LearnedReward, context: BuildContext
+    student: Student, config: InverseConfig, teacher: RewardLearner, context: BuildContext
 ) -> InverseStudent:
     """A student with a reward and a critic of its own, learnt as its teacher's reward is.
 
@@ -107,7 +107,7 @@ def inverse_student(
     settings = replace(config.reward, observation=group, network=student.config.network)
     size = spec.observation_sizes[group]
     expert = with_blank_view(teacher.demonstrations, size)
-    own = LearnedReward(objective(replace(config, reward=settings), spec), settings, expert, teacher.stretch_rate)
+    own = RewardLearner(objective(replace(config, reward=settings), spec), settings, expert, teacher.stretch_rate)
     return InverseStudent(student, own, Critic(group, size, student.config.network), environment.as_student)
 
 

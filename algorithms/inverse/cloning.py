@@ -124,7 +124,7 @@ class Cloning:
             "loss/clone": loss,
             "loss/held_out": held,
             "expert/return": score,
-            "expert/rate_of_policy": trajectory.reward.mean() / rate,
+            "expert/reward_ratio": trajectory.reward.mean() / rate,
         }
         actor_state = ModelState(weights, state.actor.normaliser)
         return CloneState(actor_state, optimiser, best, jnp.minimum(held, state.best_loss), expert), metrics

@@ -92,7 +92,7 @@ class InverseConfig(DemonstrationsConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not hasattr(self.optimizer, "num_steps"):
+        if isinstance(self.optimizer, DemonstrationsConfig) or not hasattr(self.optimizer, "num_steps"):
             raise ConfigurationError("algorithm.optimizer must be a learner: spmd, ppo, spmd_replay, sac or rvi_sac.")
 
     @property

@@ -109,7 +109,7 @@ class IQLearn:
         state = replace(
             state, actor=state.actor.seen(trajectory.observation[self.actor.group]), iteration=state.iteration + 1
         )
-        return state, metrics | {"expert/return": score, "expert/rate_of_policy": trajectory.reward.mean() / rate}
+        return state, metrics | {"expert/return": score, "expert/reward_ratio": trajectory.reward.mean() / rate}
 
     def _update(
         self, state: IQLearnState, ours: Transitions, theirs: Transitions, key: Key[Array, ""]

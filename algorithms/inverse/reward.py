@@ -43,7 +43,7 @@ class Expert:
 
 
 @struct.dataclass
-class LearnedRewardState:
+class RewardLearnerState:
     """Networks and normalisers by name, optimisers, and the demonstrations.
 
     Attributes:
@@ -60,7 +60,7 @@ class LearnedRewardState:
 
 
 @dataclass(frozen=True)
-class LearnedReward:
+class RewardLearner:
     """A `Reward`; see the module's docstring.
 
     Attributes:
@@ -75,7 +75,12 @@ class LearnedReward:
     demonstrations: Callable[[], Expert]
     stretch_rate: float = 0.0
 
-    def init(self, key: Key[Array, ""]) -> LearnedRewardState:
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Those of its networks."""
+        return tuple(dict.fromkeys(model.group for model in self.objective.models.values()))
+
+    def init(self, key: Key[Array, ""]) -> RewardLearnerState:
         """Fresh networks; the normalisers have seen the demonstrations."""
         expert = self.demonstrations()
         models = self.objective.models
@@ -84,13 +89,13 @@ class LearnedReward:
         weights = {name: state.weights for name, state in states.items()}
         optimisers = {"loss": self._optimiser.init(weights), "stretch": self._stretch_optimiser.init(weights)}
         normalisers = {name: state.normaliser for name, state in states.items()}
-        return LearnedRewardState(
+        return RewardLearnerState(
             weights, self._seen(normalisers, expert.learnt_from), optimisers, expert, jnp.zeros(()), jnp.asarray(True)
         )
 
     def learn(
-        self, state: LearnedRewardState, trajectory: Trajectory, policy: Policy, key: Key[Array, ""]
-    ) -> tuple[LearnedRewardState, Metrics]:
+        self, state: RewardLearnerState, trajectory: Trajectory, policy: Policy, key: Key[Array, ""]
+    ) -> tuple[RewardLearnerState, Metrics]:
         """Steps of the objective, on what the policy has just done."""
         steps = trajectory.transitions()
         ours = self.objective.features(state.normalisers, steps, trajectory.log_prob)
@@ -109,7 +114,7 @@ class LearnedReward:
             "reward/resting": resting.astype(jnp.float32),
             "expert/return": score,
             "expert/mean_reward": rate,
-            "expert/rate_of_policy": earned / rate,
+            "expert/reward_ratio": earned / rate,
             "warning/poor_expert": (state.new & (earned >= rate)).astype(jnp.float32),
         }
         state = replace(
@@ -122,7 +127,7 @@ class LearnedReward:
         )
         return state, metrics | gaps | told
 
-    def relabel(self, state: LearnedRewardState, trajectory: Trajectory) -> Trajectory:
+    def relabel(self, state: RewardLearnerState, trajectory: Trajectory) -> Trajectory:
         """The batch, and what is replayed with it, paid by this reward."""
         fresh = self._pay(state, trajectory.transitions(), trajectory.log_prob)
         replayed = trajectory.replayed
@@ -130,16 +135,16 @@ class LearnedReward:
             replayed = replace(replayed, reward=self._pay(state, replayed, jnp.zeros_like(replayed.reward)))
         return replace(trajectory, reward=fresh, replayed=replayed)
 
-    def kept(self, state: LearnedRewardState) -> ModelState:
+    def kept(self, state: RewardLearnerState) -> ModelState:
         """What is left when the run is over: the network called `reward`, and its normaliser."""
         return ModelState(state.weights[KEPT], state.normalisers[KEPT])
 
     def _pay(
-        self, state: LearnedRewardState, steps: Transitions, log_prob: Float[Array, " *batch"]
+        self, state: RewardLearnerState, steps: Transitions, log_prob: Float[Array, " *batch"]
     ) -> Float[Array, " *batch"]:
         return self.objective.pay(state.weights, self.objective.features(state.normalisers, steps, log_prob))
 
-    def _of_expert(self, state: LearnedRewardState, steps: Transitions, policy: Policy) -> Features:
+    def _of_expert(self, state: RewardLearnerState, steps: Transitions, policy: Policy) -> Features:
         rows = steps.terminated.shape[0]
         log_prob = jnp.zeros(rows)
         if self.objective.asks_policy:
@@ -148,7 +153,7 @@ class LearnedReward:
         return self.objective.features(state.normalisers, steps, log_prob)
 
     def _descend(
-        self, state: LearnedRewardState, ours: Features, theirs: Features, key: Key[Array, ""]
+        self, state: RewardLearnerState, ours: Features, theirs: Features, key: Key[Array, ""]
     ) -> tuple[PyTree, dict[str, PyTree], Metrics]:
         objective, batch = self.objective, self.config.batch_size
         flat = flatten_time(ours)
@@ -187,7 +192,7 @@ class LearnedReward:
         return jax.lax.scan(update, (weights, optimiser), length=self.config.updates)[0]
 
     def _gaps(
-        self, state: LearnedRewardState, weights: PyTree, ours: Features, theirs: Features, policy: Policy
+        self, state: RewardLearnerState, weights: PyTree, ours: Features, theirs: Features, policy: Policy
     ) -> tuple[Metrics, Float[Array, ""]]:
         """How much more than the policy the expert is paid, on both parts; and how far the first part stands out."""
         objective = self.objective

@@ -21,7 +21,7 @@ import optax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from algorithms.inverse.reward import Expert, LearnedReward, LearnedRewardState
+from algorithms.inverse.reward import Expert, RewardLearner, RewardLearnerState
 from algorithms.student import Student, StudentState
 from l2t.rl.learner import Judgement
 from l2t.rl.models import ActorPolicy, Critic, ModelState
@@ -48,7 +48,7 @@ class InverseStudentState:
     """
 
     student: StudentState
-    reward: LearnedRewardState
+    reward: RewardLearnerState
     critic: ModelState
     optimiser: PyTree
     reward_rate: Float[Array, ""]
@@ -68,7 +68,7 @@ class InverseStudent:
     """
 
     student: Student
-    reward: LearnedReward
+    reward: RewardLearner
     critic: Critic
     eyes: StudentEyes
 

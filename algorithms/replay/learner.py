@@ -36,7 +36,8 @@ from algorithms.reset_cost import ResetCost
 from l2t.rl.distributions import SquashedGaussian
 from l2t.rl.learner import Judgement
 from l2t.rl.models import ModelState
-from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory, Transitions
+from l2t.rl.normaliser import Normaliser
+from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions
 
 
 @struct.dataclass
@@ -52,18 +53,16 @@ class Weights:
 
 @struct.dataclass
 class ReplayState:
-    """Weights, the actor's normaliser, the cost of a reset, and counters.
+    """Weights, the normaliser that actor and critics share, the cost of a reset, and counters.
 
     Attributes:
-        actor: weights and the normaliser that actor and critics share.
-        rest: everything else that the updates move.
         reset_cost: c.
         reward_rate: exponential average of what the policy earns, without entropy; logged, never learnt from.
         iteration: how many have been made.
     """
 
-    actor: ModelState
-    rest: Weights
+    weights: Weights
+    normaliser: Normaliser
     reset_cost: ResetCost
     reward_rate: Float[Array, ""]
     iteration: Int[Array, ""]
@@ -98,10 +97,9 @@ class ReplayActorCritic:
         log_temperature = jnp.log(jnp.asarray(start, jnp.float32))
         moved = {"actor": actor.weights, "critics": critics.params, "temperature": log_temperature}
         optimisers = {name: self.optimiser.init(weights) for name, weights in moved.items()}
-        rest = Weights(actor.weights, critics, log_temperature, optimisers, jnp.zeros(()))
         return ReplayState(
-            actor=actor,
-            rest=rest,
+            weights=Weights(actor.weights, critics, log_temperature, optimisers, jnp.zeros(())),
+            normaliser=actor.normaliser,
             reset_cost=ResetCost.create(self.spec.reset_cost),
             reward_rate=jnp.zeros(()),
             iteration=jnp.zeros((), jnp.int32),
@@ -109,14 +107,15 @@ class ReplayActorCritic:
 
     def policy(self, state: ReplayState) -> SquashedPolicy:
         """π_k; nearly uniform actions until the warm-up is over."""
-        return SquashedPolicy(self.actor, state.actor, state.iteration < self.warm_iterations)
+        model = ModelState(state.weights.actor, state.normaliser)
+        return SquashedPolicy(self.actor, model, state.iteration < self.warm_iterations)
 
     def judge(self, state: ReplayState, trajectory: Trajectory) -> Judgement:
         """π_k as a Gaussian over actions, and min_j Q_j(s, a) less its value at the mode."""
         policy = self.policy(state).distribution(trajectory.observation)
-        features = self.actor.features(state.actor, trajectory.observation)
+        features = self._features(state, trajectory.observation)
         value, chosen = (
-            smaller(self.critic.apply(state.rest.critics, features, action))
+            smaller(self.critic.apply(state.weights.critics, features, action))
             for action in (policy.mode(), trajectory.action)
         )
         return Judgement(policy.linearised(), chosen - value)
@@ -127,26 +126,29 @@ class ReplayActorCritic:
         if replayed is None:
             raise TypeError("An off-policy learner needs a Loop whose experience is a Replay.")
         cost = state.reset_cost.cost if self._averages else jnp.zeros(())
-        rest, metrics = jax.lax.cond(
+        weights, metrics = jax.lax.cond(
             state.iteration >= self.warm_iterations,
             lambda: self._updates(state, replayed, cost, key),
-            lambda: (state.rest, self._no_metrics()),
+            lambda: (state.weights, self._no_metrics()),
         )
         earned = (trajectory.reward - cost * trajectory.terminated).mean()
         rate_step = jnp.where(state.iteration == 0, 1.0, 0.01)
         state = ReplayState(
-            actor=ModelState(rest.actor, state.actor.normaliser).seen(trajectory.observation[self.actor.group]),
-            rest=rest,
+            weights=weights,
+            normaliser=state.normaliser.update(trajectory.observation[self.actor.group]),
             reset_cost=self._next_cost(state.reset_cost, trajectory),
             reward_rate=state.reward_rate + rate_step * (earned - state.reward_rate),
             iteration=state.iteration + 1,
         )
         return state, metrics | {
             "train/reward_rate": state.reward_rate,
-            "train/temperature": jnp.exp(rest.log_temperature),
-            "train/soft_gain": rest.gain,
+            "train/temperature": jnp.exp(weights.log_temperature),
+            "train/soft_gain": weights.gain,
             "train/reset_cost": cost,
         }
+
+    def _features(self, state: ReplayState, observation: Observation) -> Float[Array, "*batch n"]:
+        return state.normaliser(observation[self.actor.group])
 
     @property
     def _averages(self) -> bool:
@@ -164,8 +166,8 @@ class ReplayActorCritic:
         """Minibatches `[update, row, window]`, in groups of as many as the actor waits for."""
         delay = self.config.actor_delay
         batch: dict[str, Any] = {
-            "features": self.actor.features(state.actor, steps.observation),
-            "following": self.actor.features(state.actor, steps.following),
+            "features": self._features(state, steps.observation),
+            "following": self._features(state, steps.following),
             "action": steps.action,
             "reward": steps.reward - cost * steps.terminated,
             "terminated": steps.terminated,
@@ -173,7 +175,7 @@ class ReplayActorCritic:
         }
         groups = jax.tree.map(lambda x: x.reshape(-1, delay, *x.shape[1:]), batch)
         keys = jax.random.split(key, (steps.reward.shape[0] // delay, delay + 1))
-        old = state.actor.weights
+        old = state.weights.actor
 
         def group(weights: Weights, xs: tuple[dict[str, Any], Array]) -> tuple[Weights, Metrics]:
             batches, keys = xs
@@ -185,7 +187,7 @@ class ReplayActorCritic:
             weights, actor_metrics = self._update_actor(weights, rows, old, keys[delay])
             return weights, metrics | actor_metrics
 
-        weights, metrics = jax.lax.scan(group, state.rest, (groups, keys))
+        weights, metrics = jax.lax.scan(group, state.weights, (groups, keys))
         return weights, jax.tree.map(jnp.mean, metrics)
 
     def _update_critics(self, weights: Weights, rows: dict[str, Any], key: Key[Array, ""]) -> tuple[Weights, Metrics]:

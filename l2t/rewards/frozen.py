@@ -28,6 +28,11 @@ class FrozenReward:
     weight: float
     task_weight: float
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The model's."""
+        return (self.model.group,)
+
     def init(self, key: Key[Array, ""]) -> ModelState:
         """The frozen parameters."""
         del key

@@ -13,6 +13,11 @@ from l2t.rl.types import Metrics, Trajectory
 class Reward(Protocol):
     """Stands between collecting and learning."""
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Observation groups that it looks at: a replay keeps them."""
+        ...
+
     def init(self, key: Key[Array, ""]) -> PyTree:
         """Parameters and optimiser; `()` where there are none."""
         ...
@@ -30,6 +35,8 @@ class Reward(Protocol):
 
 class TaskReward:
     """The task's own."""
+
+    groups = ()
 
     def init(self, key: Key[Array, ""]) -> PyTree:
         """Nothing to learn."""

@@ -25,7 +25,7 @@ from algorithms.inverse.config import (
     RegressionConfig,
     RewardConfig,
 )
-from algorithms.inverse.reward import LearnedReward
+from algorithms.inverse.reward import RewardLearner
 from algorithms.replay.config import SPMDReplayConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
@@ -120,7 +120,7 @@ def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None
 def _paying(amount: float) -> Any:
     """IPMD's loop whose reward pays `amount` more at every step."""
 
-    class More(LearnedReward):
+    class More(RewardLearner):
         def relabel(self, state: Any, trajectory: Any) -> Any:
             paid = super().relabel(state, trajectory)
             return replace(paid, reward=paid.reward + amount)
@@ -194,7 +194,9 @@ def _without_score(state: Any) -> Any:
 
     learnt = jax.tree.map(strip, state.learnt, is_leaf=lambda node: type(node).__name__ == "Expert")
     agent = learnt.agent
-    if hasattr(agent, "rest"):  # the rate that an off-policy learner logs, and never learns from, is of what it is paid
+    if hasattr(agent, "reward_rate") and hasattr(
+        agent, "reset_cost"
+    ):
         agent = agent.replace(reward_rate=jnp.zeros(()))
     leaves = (agent, learnt.reward)
     return jax.tree.map(lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x, leaves)
@@ -255,6 +257,8 @@ def test_training_on_a_frozen_reward_follows_it_and_not_the_task() -> None:
     from l2t.rewards.frozen import FrozenReward
 
     class Opposite:
+        group = "teacher"
+
         def __call__(self, state: Any, steps: Any) -> Any:
             s = steps.observation["teacher"]
             return -((2.0 * jnp.clip(steps.action[..., 0], -1, 1) + s[..., 0] + 0.5 * s[..., 1]) ** 2)

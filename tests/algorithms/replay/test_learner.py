@@ -91,14 +91,14 @@ def test_the_gain_of_a_constant_reward_is_the_reward_and_the_price_of_entropy(ga
     config = SPMDReplayConfig(**FAST, temperature=0.5, gain=gain, gain_step=0.05, step_size=1e6)
     _, state, metrics = _train(config, constant_reward(1.5), 80)
     assert float(metrics["train/entropy"]) == pytest.approx(np.log(2.0), abs=0.03)
-    assert float(state.learnt.agent.rest.gain) == pytest.approx(1.5 + 0.5 * np.log(2.0), abs=0.05)
+    assert float(state.learnt.agent.weights.gain) == pytest.approx(1.5 + 0.5 * np.log(2.0), abs=0.05)
     assert float(metrics["train/reward_rate"]) == pytest.approx(1.5, abs=1e-4)
 
 
 def test_nothing_is_learnt_and_actions_fill_the_box_while_warming_up() -> None:
     algorithm, state, _ = _train(FAMILY[2], signal_following(), 7)
     fresh = algorithm.agent.learner.init(jax.random.key(0))
-    jax.tree.map(np.testing.assert_array_equal, state.learnt.agent.rest.optimisers, fresh.rest.optimisers)
+    jax.tree.map(np.testing.assert_array_equal, state.learnt.agent.weights.optimisers, fresh.weights.optimisers)
     policy = algorithm.policy(state.learnt, "teacher")
     _, distribution = policy.step((), {"teacher": jnp.zeros((20_000, 2))}, jnp.ones(20_000, bool))
     action = np.asarray(distribution.sample(jax.random.key(1)))[:, 0]
@@ -126,15 +126,15 @@ def test_the_old_policys_term_pulls_only_away_from_the_old_policy() -> None:
         return 10.0 * np.asarray(jax.tree.leaves(after.optimisers["actor"])[1])
 
     free = ReplayActorCritic(replace(learner.config, step_size=float("inf")), learner.spec, 8)
-    old = state.rest.actor
-    other = replace(state.rest, actor=jax.tree.map(lambda x: x + 0.3, old))
+    old = state.weights.actor
+    other = replace(state.weights, actor=jax.tree.map(lambda x: x + 0.3, old))
     away = moved(learner, other, old) - moved(free, other, old)
     assert np.abs(away).max() > 1e-3
 
     # At π_k the term's mean gradient vanishes: E[∇ log π] = 0, and along the reparametrised action the two cancel.
     def mean_gradient(learner: Any) -> np.ndarray:
         keys = jax.random.split(jax.random.key(3), 400)
-        update = jax.jit(lambda key: learner._update_actor(state.rest, rows, old, key)[0].optimisers["actor"])
+        update = jax.jit(lambda key: learner._update_actor(state.weights, rows, old, key)[0].optimisers["actor"])
         return 10.0 * np.mean([np.asarray(jax.tree.leaves(update(key))[1]) for key in keys], axis=0)
 
     near = mean_gradient(learner) - mean_gradient(free)

@@ -37,6 +37,8 @@ class Remembering:
 class Growing:
     """A learned reward: it pays how many batches it has seen, whatever the task pays."""
 
+    groups = ()
+
     def init(self, key: Any) -> Any:
         return jnp.zeros(())
 
