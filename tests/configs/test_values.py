@@ -257,7 +257,7 @@ def test_a_change_to_a_run_is_written_in_hydras_grammar(override, key, value, tm
         ("env.student_noise=${foo}", "env.student_noise cannot be read"),
         ("~env.task", "give one value"),
         ("env@x=hopper", "give one value"),
-        ("env.foo=3", "env.foo is not known; choose one of: env.parameters"),
+        ("env.foo=3", "env.foo is not known; choose one of: env.model"),
         ("env.parameters=3", "env.parameters=3 must be a mapping"),
         ("env=3", "gave a int"),
         ("physics=native", "physics='native' must be an engine's configuration"),
