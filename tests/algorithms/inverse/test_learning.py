@@ -193,12 +193,7 @@ def _without_score(state: Any) -> Any:
         return node.replace(score=jnp.zeros(2)) if type(node).__name__ == "Expert" else node
 
     learnt = jax.tree.map(strip, state.learnt, is_leaf=lambda node: type(node).__name__ == "Expert")
-    agent = learnt.agent
-    if hasattr(agent, "reward_rate") and hasattr(
-        agent, "reset_cost"
-    ):
-        agent = agent.replace(reward_rate=jnp.zeros(()))
-    leaves = (agent, learnt.reward)
+    leaves = (learnt.agent, learnt.reward)
     return jax.tree.map(lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x, leaves)
 
 
