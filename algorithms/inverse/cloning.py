@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.inverse.config import RegressionConfig
 from algorithms.inverse.reward import Expert
+from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian, Distribution, choose
 from l2t.rl.models import Actor, ActorPolicy, ModelState
@@ -225,7 +226,10 @@ def _answers(expert: Policy, observation: Observation) -> Float[Array, "*batch a
     lead = observation[GROUP].shape[:-1]
     flat = {name: group.reshape(-1, group.shape[-1]) for name, group in observation.items()}
     rows = flat[GROUP].shape[0]
-    _, distribution = expert.step(expert.initial(rows), flat, jnp.ones(rows, bool))
+    memory = expert.initial(rows)
+    if jax.tree.leaves(memory):
+        raise ConfigurationError("An expert with a memory cannot be asked about single states; name another run.")
+    _, distribution = expert.step(memory, flat, jnp.ones(rows, bool))
     return jnp.clip(distribution.mode(), -1.0, 1.0).reshape(*lead, -1)
 
 

@@ -246,8 +246,7 @@ class DAggerConfig:
     """DAgger with all rounds kept: the expert is asked about every state that is visited.
 
     Attributes:
-        expert_run: run directory of the expert, which must be able to answer; read when the run starts.
-        role: whose policy in that run it is.
+        expert_run: run directory of the expert, whose teacher is asked; read when the run starts.
         decay: β, the share of the environments that the expert drives, is decay^round; an iteration is a round.
         regression: how the policy is fitted.
         num_steps: steps of each environment in a round.
@@ -255,7 +254,6 @@ class DAggerConfig:
     """
 
     expert_run: str = field(metadata=PATH)
-    role: str = field(default="teacher", metadata=FIXED)
     decay: float = 0.9
     regression: RegressionConfig = field(default_factory=RegressionConfig)
     num_steps: int = field(default=64, metadata=FIXED)
