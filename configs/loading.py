@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from algorithms.build import build as build_algorithm
 from configs.build import experiment_config, read_config
+from configs.record import plain
+from configs.recording import UNSEEN
 from configs.schema import ExperimentConfig
 from l2t.config import check_choice
 from l2t.demonstrations.files import read_demonstrations
@@ -64,7 +67,7 @@ def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
         config.network,
         pantry.load,
         config.num_seeds,
-        partial(pantry.demonstrations, spec=environment.spec),
+        partial(pantry.demonstrations, spec=environment.spec, env=config.env),
         pantry.reward(config.env, environment.spec),
     )
     return Built(environment, build_algorithm(config.algorithm, context), pantry.recipes)
@@ -166,8 +169,10 @@ class Pantry:
             lambda learnt: algorithm.policy(learnt, role), parameters, environment.spec.name, recipe["env_steps"]
         )
 
-    def demonstrations(self, path: str, spec: EnvironmentSpec) -> Demonstrations:
+    def demonstrations(self, path: str, spec: EnvironmentSpec, env: Any) -> Demonstrations:
         """Recorded episodes; of a run that is read back, others of the same lengths: its checkpoint has what was there.
+
+        Warns where they were recorded in an environment with other settings than `env`.
 
         Raises:
             DemonstrationError: they cannot be read, or are of another task or shape.
@@ -178,6 +183,7 @@ class Pantry:
             found = blank(recipe["lengths"], spec)
         else:
             found = read_demonstrations(path, spec)
+            _warn_of_other_dynamics(path, found.facts.parameters, env)
             recipe = {"lengths": found.lengths.tolist()}
         self.recipes[name] = recipe
         return found
@@ -210,6 +216,26 @@ class Pantry:
 
         self.recipes[name] = recipe
         return FrozenReward(model, parameters, env.reward_weight, env.task_reward_weight)
+
+
+class OtherDynamicsWarning(UserWarning):
+    """Demonstrations come from an environment that is not the run's."""
+
+
+def _warn_of_other_dynamics(path: str, recorded: Mapping[str, Any], env: Any) -> None:
+    own = json.loads(json.dumps(plain(env)))
+    told = [
+        f"env.{key} was {recorded[key]!r}, here it is {value!r}"
+        for key, value in own.items()
+        if key in recorded and not key.startswith(UNSEEN) and recorded[key] != value
+    ]
+    if told:
+        warnings.warn(
+            f"The demonstrations {path} come from other dynamics ({'; '.join(told)}): what their expert does may be "
+            "impossible here, and then no reward makes a policy do it.",
+            OtherDynamicsWarning,
+            stacklevel=2,
+        )
 
 
 def _container(config: Any) -> DictConfig:

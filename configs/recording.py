@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from l2t.demonstrations.record import Demonstrations, Episode, Facts
     from l2t.demonstrations.roll_out import RollOut
 
-UNSEEN = ("student_", "reset_cost")
+UNSEEN = ("student_", "reset_cost", "reward", "task_reward")
 """Settings of an environment that change nothing in what is recorded: the state is exact, the reward the task's own."""
 
 

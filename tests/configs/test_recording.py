@@ -1,5 +1,8 @@
 """Policies played from Python: against Gymnasium's own environment, fed with the actions that were played."""
 
+import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -7,8 +10,9 @@ import numpy as np
 import pytest
 
 import configs
-from configs import collect, roll_out
+from configs import collect, compose, roll_out
 from configs.library import TrainedRun
+from configs.record import plain
 from l2t.errors import ConfigurationError, L2TError
 from tests.scripts.checkpointed_run import write_checkpointed_run
 
@@ -103,3 +107,23 @@ def test_returns_are_those_of_each_seed():
         one.returns("pupil")
     with pytest.raises(ConfigurationError, match="not evaluated"):
         TrainedRun(Path("a"), {"evaluation": {}}).returns()
+
+
+@pytest.mark.parametrize(
+    ("override", "told"), [("env.reset_cost=3", ""), ("env.slope=5.0", "env.slope was 0.0, here it is 5.0")]
+)
+def test_demonstrations_of_other_dynamics_are_told(override, told, monkeypatch):
+    from configs import loading
+
+    config = compose(["algorithm=spmd", "env=hopper", override])
+    environment = config.env.build(config.physics)
+    found = loading.blank([3, 3], environment.spec)
+    recorded = json.loads(json.dumps(plain(compose(["algorithm=spmd", "env=hopper"]).env)))
+    found = replace(found, facts=replace(found.facts, parameters=recorded))
+    monkeypatch.setattr(loading, "read_demonstrations", lambda path, spec: found)
+    pantry = loading.Pantry(config.physics, {})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pantry.demonstrations("d", environment.spec, config.env)
+    texts = [str(w.message) for w in caught if issubclass(w.category, loading.OtherDynamicsWarning)]
+    assert (not texts) if not told else told in texts[0]
