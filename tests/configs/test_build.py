@@ -18,11 +18,27 @@ from scripts import studies
 
 studies.register()
 ROOTS = [Path(module.__file__).parent for module in (configs, studies)]
+DEMONSTRATED = ("ipmd", "gail", "airl", "f_irl", "iq_learn", "bc")
 NEEDS = {
+    **{f"algorithm={name}": ["algorithm.demonstrations=somewhere"] for name in DEMONSTRATED},
+    **{
+        f"algorithm/optimizer={name}": ["algorithm=ipmd", "algorithm.demonstrations=somewhere"]
+        for name in group_options("algorithm/optimizer")
+    },
+    **{
+        f"algorithm/teacher/optimizer={name}": ["algorithm/teacher=ipmd", "algorithm.teacher.demonstrations=somewhere"]
+        for name in group_options("algorithm/teacher/optimizer")
+    },
+    **{f"preset={name}": ["algorithm=spmd_replay"] for name in group_options("preset")},
+    "algorithm/teacher=ipmd": ["algorithm.teacher.demonstrations=somewhere"],
+    "algorithm=dagger": ["algorithm.expert_run=somewhere"],
     "algorithm=distillation": ["algorithm.teacher_run=somewhere"],
     "experiment=mujoco_evaluation": ["study.policy_run=somewhere"],
 }
-GROUPS = ("algorithm", "algorithm/teacher", "algorithm/student", "env", "physics", "network", "tracking", "experiment")
+GROUPS = (
+    *("algorithm", "algorithm/teacher", "algorithm/student", "algorithm/optimizer", "algorithm/teacher/optimizer"),
+    *("env", "physics", "network", "tracking", "preset", "experiment"),
+)
 CHOICES = [f"{group}={choice}" for group in GROUPS for choice in group_options(group)]
 
 
