@@ -24,15 +24,15 @@ def train(*arguments, cwd):
 
 
 MISTAKES = {
-    "algorithm=sac": ["algorithm=sac is not known", "distillation, l2t, ppo, spmd"],
+    "algorithm=td3": ["algorithm=td3 is not known", "iq_learn, l2t, ppo, rvi_sac, sac, spmd"],
     "env=foo": ["env=foo is not known", "half_cheetah", "walker2d"],
     "env=hoper": ["Did you mean env=hopper?"],
     "physics=bullet": ["auto, mjx, native, warp"],
     "network=huge": ["medium, small"],
     "experiment=foo": ["smoke"],
     "env=null": ["env=null is not known", "half_cheetah"],
-    "algorithm={a:1}": ["distillation, l2t, ppo, spmd"],
-    "algorithm.teacher=sac": ["algorithm/teacher=sac is not known", "ppo, spmd"],
+    "algorithm={a:1}": ["iq_learn, l2t, ppo, rvi_sac, sac, spmd"],
+    "algorithm.teacher=td3": ["algorithm/teacher=td3 is not known", "ipmd, ppo, rvi_sac, sac, spmd"],
     "algorithm=spmd algorithm.teacher=ppo": ["algorithm.teacher is not known", "algorithm.learning_rate"],
     "seeed=1": ["seeed is not known", "Did you mean seed?"],
     "+seeed=1": ["seeed is not known", "Did you mean seed?"],

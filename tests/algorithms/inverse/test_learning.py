@@ -79,8 +79,8 @@ def _actions(algorithm: Any, state: Any, role: str = "teacher", observation: np.
         (IPMDConfig("x", optimizer=SPMD, reward=replace(REWARD, gradient_penalty=0.5)), 200, 0.25),
         (GAILConfig("x", optimizer=SPMD, reward=REWARD), 200, 0.25),
         (AIRLConfig("x", optimizer=SPMD, reward=REWARD), 200, 0.3),
-        (IPMDConfig("x", optimizer=REPLAY, reward=REWARD), 200, 0.3),
-        (IQLearnConfig("x", replay=REPLAY, actor_learning_rate=3e-3), 250, 0.3),
+        (IPMDConfig("x", optimizer=REPLAY, reward=REWARD), 120, 0.3),
+        (IQLearnConfig("x", replay=REPLAY, actor_learning_rate=3e-3), 180, 0.3),
         (CloningConfig("x", regression=RegressionConfig(NETWORK, learning_rate=3e-3, batch_size=64)), 20, 0.1),
     ],
     ids=["ipmd", "gail", "airl", "ipmd_replay", "iq_learn", "bc"],
@@ -270,15 +270,15 @@ def test_training_on_a_frozen_reward_follows_it_and_not_the_task() -> None:
 
 def _l2t(**student: Any) -> LearnToTeachConfig:
     return LearnToTeachConfig(
-        teacher=GAILConfig("x", optimizer=SPMD, reward=REWARD),
-        student=StudentConfig(epochs=2, minibatches=2, learning_rate=3e-3, network=NETWORK, **student),
+        teacher=IPMDConfig("x", optimizer=SPMD, reward=REWARD),
+        student=StudentConfig(epochs=4, minibatches=4, learning_rate=3e-3, network=NETWORK, **student),
     )
 
 
 def test_a_student_learns_from_a_teacher_that_learns_its_reward() -> None:
     algorithm, state, rows = _train(_l2t(rl_coefficient=0.1), _context(), 200)
     x = np.array([[0.6], [-0.6], [0.0]], np.float32)
-    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.3)
+    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.2)
     assert rows[-1]["env_steps/student"] == 0
     assert {"student_reward/gap", "loss/student_critic", "loss/student_rl"} <= set(rows[-1])
 

@@ -30,7 +30,7 @@ FAST = {
     "actor_delay": 1,
     "network": NetworkConfig((16,), "tanh"),
 }
-FAMILY = [SACConfig(**FAST, discount=0.9), RVISACConfig(**FAST), SPMDReplayConfig(**FAST)]
+FAMILY = [SACConfig(**FAST, discount=0.5), RVISACConfig(**FAST), SPMDReplayConfig(**FAST)]
 NAMES = ["sac", "rvi_sac", "spmd_replay"]
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
