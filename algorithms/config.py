@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_flag, check_range
+from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_flag, check_idle, check_range
 from l2t.errors import ConfigurationError
 
 GROUPS = ("teacher", "student")
@@ -97,6 +97,8 @@ class SPMDConfig(ActorCriticConfig):
         check_flag("algorithm.adapt_reset_cost", self.adapt_reset_cost)
         check_range("algorithm.reset_rate", self.reset_rate, 0.0, 1.0, open_low=True)
         check_range("algorithm.reset_cost_step", self.reset_cost_step, 0.0, open_low=True)
+        if not self.adapt_reset_cost:
+            check_idle("algorithm", self, ("reset_rate", "reset_cost_step"), "algorithm.adapt_reset_cost is off")
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
 

@@ -70,6 +70,14 @@ def check_interval(
     check_range(f"{name}[1]", value[1], value[0], open_low=proper, allow_infinite=allow_infinite)
 
 
+def check_idle(path: str, config: Any, names: Iterable[str], reason: str) -> None:
+    """Raise where one of the fields, which have no effect now, is not at its default."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for name in names:
+        if getattr(config, name) != defaults[name]:
+            raise ConfigurationError(f"{path}.{name}={getattr(config, name)!r} would change nothing: {reason}.")
+
+
 FIXED: Mapping[str, Any] = {"fixed": True}
 """Metadata of a field that cannot change when a run is resumed: shapes, batches, the clock of the schedules."""
 

@@ -81,6 +81,11 @@ def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearne
             f"algorithm.reward.observation={config.reward.observation} is not in the demonstrations, which hold the "
             f"{GROUP} group; a student's reward is part of algorithm=l2t."
         )
+    if isinstance(config, AIRLConfig) and config.optimizer.observation != GROUP:
+        raise ConfigurationError(
+            f"airl asks the policy about the demonstrations, which hold the {GROUP} group: use "
+            f"algorithm.optimizer.observation={GROUP}."
+        )
     stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0
     return RewardLearner(objective(config, spec), config.reward, expert_of(config, context), stretch_rate)
 

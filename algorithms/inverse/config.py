@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from algorithms.config import GROUPS, SPMDConfig, TeacherConfig
-from algorithms.replay.config import SPMDReplayConfig
-from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_range
+from algorithms.replay.config import ReplayConfig
+from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_idle, check_range
 from l2t.errors import ConfigurationError
 
 INPUTS = ("state", "state_action", "state_action_next")
@@ -177,7 +177,7 @@ class IQLearnConfig(DemonstrationsConfig):
         actor_learning_rate: Adam's step of the actor; the critic's is `replay.learning_rate`.
     """
 
-    replay: SPMDReplayConfig = field(default_factory=SPMDReplayConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
     discount: float = 0.99
     chi2: float = 0.5
     temperature: float = 0.01
@@ -187,6 +187,12 @@ class IQLearnConfig(DemonstrationsConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.replay.observation != "teacher":
+            raise ConfigurationError(
+                "algorithm.replay.observation must be teacher: the demonstrations hold no other group."
+            )
+        unused = ("actor_delay", "critic", "temperature", "initial_temperature", "n_step")
+        check_idle("algorithm.replay", self.replay, unused, "iq_learn has one critic, one step and its own temperature")
         check_range("algorithm.discount", self.discount, 0.0, 1.0, open_high=True)
         check_range("algorithm.chi2", self.chi2, 0.0, open_low=True)
         check_range("algorithm.temperature", self.temperature, 0.0, open_low=True)

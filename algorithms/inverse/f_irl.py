@@ -28,7 +28,8 @@ from l2t.rl.types import Metrics, Transitions
 LIMIT = 10.0
 """Bound on the log-ratio."""
 
-_H: dict[str, Callable[[Array], Array]] = {"fkl": jnp.exp, "rkl": lambda y: y, "js": jax.nn.softplus}
+PULLS: dict[str, Callable[[Array], Array]] = {"fkl": jnp.exp, "rkl": lambda y: y, "js": jax.nn.softplus}
+"""h of each divergence."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class FIRL:
     def stretch_loss(self, weights: PyTree, policy: Features) -> Float[Array, ""]:
         """-(1/T) cov_τ(Σ h, Σ r), whose gradient in r is that of the divergence; leaves are `[time, env, ...]`."""
         y = jnp.clip(self.ratio.raw(weights["ratio"], policy["x"]), -LIMIT, LIMIT)
-        return stretch_covariance(jax.lax.stop_gradient(_H[self.divergence](y)), self.pay(weights, policy))
+        return stretch_covariance(jax.lax.stop_gradient(PULLS[self.divergence](y)), self.pay(weights, policy))
 
 
 def stretch_covariance(pull: Float[Array, "time env"], reward: Float[Array, "time env"]) -> Float[Array, ""]:

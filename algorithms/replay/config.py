@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from algorithms.config import GROUPS
-from l2t.config import FIXED, NetworkConfig, check_choice, check_count, check_flag, check_range
+from l2t.config import FIXED, NetworkConfig, check_choice, check_count, check_flag, check_idle, check_range
 from l2t.errors import ConfigurationError
 
 
@@ -60,6 +60,10 @@ class ReplayConfig:
         if self.temperature is not None:
             check_range("algorithm.temperature", self.temperature, 0.0)
         check_range("algorithm.initial_temperature", self.initial_temperature, 0.0, open_low=True)
+        if self.temperature is not None:
+            check_idle("algorithm", self, ("initial_temperature",), "algorithm.temperature is fixed")
+        if self.critic == "crossq":
+            check_idle("algorithm", self, ("polyak",), "algorithm.critic=crossq has no target networks")
         if self.n_step > self.num_steps:
             raise ConfigurationError(
                 f"algorithm.n_step={self.n_step} is longer than algorithm.num_steps={self.num_steps}; the ring is "
@@ -114,6 +118,8 @@ class AverageRewardReplayConfig(ReplayConfig):
         check_flag("algorithm.adapt_reset_cost", self.adapt_reset_cost)
         check_range("algorithm.reset_rate", self.reset_rate, 0.0, 1.0, open_low=True)
         check_range("algorithm.reset_cost_step", self.reset_cost_step, 0.0, open_low=True)
+        if not self.adapt_reset_cost:
+            check_idle("algorithm", self, ("reset_rate", "reset_cost_step"), "algorithm.adapt_reset_cost is off")
 
 
 @dataclass(frozen=True)

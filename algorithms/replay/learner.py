@@ -30,7 +30,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from algorithms.replay.config import AverageRewardReplayConfig, ReplayConfig, SACConfig, SPMDReplayConfig
 from algorithms.replay.cross_critic import CrossCritic
 from algorithms.replay.networks import CriticModel, Critics, SquashedActor, SquashedPolicy, TwinCritic, smaller
-from algorithms.replay.reward_rate import relative_value_rate, td_rate
+from algorithms.replay.reward_rate import relative_value_rate, soft_value, td_rate
 from algorithms.replay.targets import Backup, average_backup, discounted_backup
 from algorithms.reset_cost import ResetCost
 from l2t.rl.distributions import SquashedGaussian
@@ -201,7 +201,7 @@ class ReplayActorCritic:
 
         def loss(params: PyTree) -> tuple[Float[Array, ""], tuple[Array, Array, Array, PyTree]]:
             (one, other), after, stats = self.critic.joint(params, weights.critics, now, later)
-            value = jax.lax.stop_gradient(smaller(after)) - temperature * log_prob
+            value = soft_value(jax.lax.stop_gradient(jnp.stack(after)), log_prob, temperature)
             target = backup.paid + backup.weight * value
             error = 0.5 * ((one - target) ** 2 + (other - target) ** 2).mean()
             return error, (value, target, 0.5 * (one + other), stats)

@@ -381,3 +381,22 @@ def test_a_resumed_run_keeps_the_paths_it_was_started_with(tmp_path, monkeypatch
     assert "algorithm.teacher=runs/a" in arguments
     assert f"algorithm.other='{tmp_path}/runs/b'" in arguments
     assert f"hydra.searchpath=['l2t://{tmp_path}/conf']" in arguments
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["algorithm=spmd", "algorithm.reset_rate=0.01"], "reset_rate=0.01 would change nothing"),
+        (["algorithm=spmd_replay", "algorithm.reset_cost_step=2"], "reset_cost_step=2.* would change nothing"),
+        (["algorithm=sac", "algorithm.temperature=0.2", "algorithm.initial_temperature=1"], "temperature is fixed"),
+        (["algorithm=sac", "algorithm.critic=crossq", "algorithm.polyak=0.1"], "has no target networks"),
+        (["algorithm=iq_learn", "algorithm.demonstrations=x", "algorithm.replay.n_step=3"], "would change nothing"),
+        (
+            ["algorithm=iq_learn", "algorithm.demonstrations=x", "algorithm.replay.observation=student"],
+            "no other group",
+        ),
+    ],
+)
+def test_what_has_no_effect_beside_another_choice_is_refused(given, told):
+    with pytest.raises(ConfigurationError, match=told):
+        experiment_config(compose_config(given))

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -266,3 +267,19 @@ def test_a_dump_holds_every_leaf_under_its_name(tmp_path):
     with np.load(tmp_path / "nan" / "step-5.npz") as stored:
         assert set(stored) == {f"['{name}']" for name in state()}
         assert stored["['key']"].tolist() == [0, 7]
+
+
+def test_a_checkpoint_from_before_there_were_parts_is_read(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, state(), {"iteration": 3}, IDENTITY)
+    (file,) = (
+        path for path in (tmp_path / "1" / "record").rglob("*") if path.is_file() and b"checksums" in path.read_bytes()
+    )
+    record = json.loads(file.read_text())
+    record["format"], record["checksum"] = 1, record.pop("checksums")["state"]
+    for entry in record["leaves"]:
+        del entry["part"]
+    file.write_text(json.dumps(record))
+    restored, host = checkpoints.restore(jax.eval_shape(state), IDENTITY)
+    assert bits(restored) == bits(state())
+    assert host == {"iteration": 3}
