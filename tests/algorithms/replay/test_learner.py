@@ -53,7 +53,7 @@ def _actions(algorithm: Any, state: Any, role: str, observation: Any) -> np.ndar
 
 @pytest.mark.parametrize(
     "config",
-    [*FAMILY, replace(FAMILY[2], n_step=3), replace(FAMILY[2], critic="crossq", actor_delay=2)],
+    [*FAMILY, replace(FAMILY[2], n_step=3), replace(FAMILY[2], critic="crossq", polyak=0.005, actor_delay=2)],
     ids=[*NAMES, "three_steps", "crossq"],
 )
 def test_the_policy_follows_its_signals(config: Any) -> None:
