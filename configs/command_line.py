@@ -36,7 +36,7 @@ from configs.overrides import (
 )
 from configs.places import check_place
 from configs.schema import KEYS, ExperimentConfig, check_directory
-from configs.source import group_options, location
+from configs.source import group_options, list_groups_quickly, location
 from l2t.errors import ConfigurationError, RunDirectoryError
 from l2t.run.directory import check_resumable, read_overrides
 
@@ -62,6 +62,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         raise ConfigurationError("--config-path and --experimental-rerun are not for l2t: use --config-dir, resume=.")
     typed = _expanded(parsed.overrides, parsed.config_dir)
     check_overrides(typed)
+    if parsed.help:
+        list_groups_quickly()
     if parsed.help or parsed.info or parsed.cfg:
         return [*flags, *typed]
     values = plain_values(typed)
