@@ -231,7 +231,7 @@ class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, n
         self, state: EnvironmentState, keys: Key[Array, " env"], mask: Bool[Array, " env"]
     ) -> tuple[EnvironmentState, Key[Array, " env"]]:
         split = jax.vmap(jax.random.split)(keys)
-        fresh = jax.vmap(self.environment.reset)(split[:, 1], mask)
+        fresh = jax.vmap(self.environment.restart)(split[:, 1], state, mask)
         return _select(mask, fresh, state), _select(mask, split[:, 0], keys)
 
 

@@ -73,10 +73,16 @@ class NativeEngine:
         return self._callback(_Simulator.init, (), overrides, *operands)
 
     def step(
-        self, state: PhysicsState, ctrl: Any, overrides: ModelOverrides | None = None, substeps: int = 1
+        self,
+        state: PhysicsState,
+        ctrl: Any,
+        overrides: ModelOverrides | None = None,
+        substeps: int = 1,
+        forces: Any = None,
     ) -> PhysicsState:
         """Hold `ctrl` for `substeps` physics steps; see `PhysicsEngine.step`."""
-        after = self._callback(_Simulator.step, (substeps,), overrides, state.engine, jnp.asarray(ctrl))
+        operands = [state.engine, jnp.asarray(ctrl)] + ([] if forces is None else [jnp.asarray(forces)])
+        after = self._callback(_Simulator.step, (substeps,), overrides, *operands)
         unstable = state.unstable | after.unstable
         return replace(keep(unstable, state, after), unstable=unstable)
 
@@ -104,7 +110,7 @@ class NativeEngine:
 
         with self._lock:
             simulator = self._simulator(count, tuple(sorted(overrides)))
-            method(simulator, {name: flat(value) for name, value in overrides.items()}, *map(flat, operands), *static)
+            method(simulator, {name: flat(value) for name, value in overrides.items()}, *static, *map(flat, operands))
             row, fields, residuals, unstable = simulator.read()
 
         def unflat(array: np.ndarray) -> np.ndarray:
@@ -146,10 +152,13 @@ class _Simulator:
         self.default_row = self.batch.state[0].copy()
         self.evolving = evolving_columns(model)
         self.row = self._copied_row()
-        self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        bound = ("qpos", "qvel", "ctrl", "xfrc_applied")
+        self.qpos, self.qvel, self.ctrl, self.forces = (self.batch.bind(name) for name in bound)
         self.overridden = {name: self.batch.expand(name) for name in overridden}
         # No field of MjOption enters mj_setConst.
-        self.needs_set_const = not set(mujoco.MjModel._setconst_inputs).isdisjoint(overridden)
+        self.constants_from = set(mujoco.MjModel._setconst_inputs).intersection(overridden)
+        # Nothing follows from where a plane lies that is fixed to the world, and terrain moves planes at every step.
+        self.fixed_planes = (model.geom_bodyid == 0) & (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
 
     def init(self, overrides: dict[str, np.ndarray], qpos: np.ndarray, qvel: np.ndarray, needed: np.ndarray) -> None:
         """Forward at (qpos, qvel) from the model's default state, in the rows needed."""
@@ -167,11 +176,19 @@ class _Simulator:
         self.row = self._copied_row()
         self.unstable = self.batch.warning.any(axis=(1, 2))
 
-    def step(self, overrides: dict[str, np.ndarray], row: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
+    def step(
+        self,
+        overrides: dict[str, np.ndarray],
+        substeps: int,
+        row: np.ndarray,
+        ctrl: np.ndarray,
+        forces: np.ndarray | float = 0.0,
+    ) -> None:
         """Continue from `row` for `substeps` steps."""
         self._override(overrides, np.ones(self.count, bool))
         self.batch.state[:, self.evolving] = row.view(np.float64)
         self.ctrl[...] = ctrl
+        self.forces[...] = forces
         self.blank = np.zeros(self.count, bool)
         self.batch.warning[...] = 0
         self._guard(self.batch.step, None, substeps)
@@ -204,15 +221,19 @@ class _Simulator:
 
     def _override(self, values: dict[str, np.ndarray], rows: np.ndarray) -> None:
         """Write per-simulation model fields; recompute the derived constants of those that changed."""
-        changed = np.zeros(self.count, bool)
+        outdated = np.zeros(self.count, bool)
         for name, value in values.items():
             target = self.overridden[name]
             value = value.astype(target.dtype)
-            differs = (target != value).reshape(self.count, -1).any(axis=1) & rows
+            elements = target != value
+            differs = elements.reshape(self.count, -1).any(axis=1) & rows
+            if name in self.constants_from:
+                if name in ("geom_pos", "geom_quat"):
+                    elements[:, self.fixed_planes] = False
+                outdated |= elements.reshape(self.count, -1).any(axis=1) & rows
             target[differs] = value[differs]
-            changed |= differs
-        if self.needs_set_const and changed.any():
-            self.batch.set_const(changed)
+        if outdated.any():
+            self.batch.set_const(outdated)
 
     def _guard(self, call: Callable[..., None], *arguments: Any) -> None:
         try:

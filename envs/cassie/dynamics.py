@@ -1,0 +1,96 @@
+"""What differs from episode to episode: ground, masses, joints, motors and sensors."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import mujoco
+from flax import struct
+from jaxtyping import Array, Bool, Float, Key
+
+from envs.cassie.figures import PELVIS
+from envs.cassie.settings import RandomisationConfig
+from envs.physics.base import ModelOverrides
+
+ENCODERS = 14
+"""Ten motors, then shin and tarsus of both legs."""
+
+
+@struct.dataclass
+class Dynamics:
+    """One episode's; see `RandomisationConfig` for the meaning and the units."""
+
+    friction: Float[Array, ""]
+    mass: Float[Array, ""]
+    payload: Float[Array, ""]
+    centre: Float[Array, "3"]
+    damping: Float[Array, ""]
+    stiffness: Float[Array, ""]
+    gains: Float[Array, ""]
+    strength: Float[Array, ""]
+    encoder_bias: Float[Array, "14"]
+    action_delay: Bool[Array, ""]
+    sensor_delay: Bool[Array, ""]
+
+
+NOMINAL = {"payload": 0.0}
+"""Of what is not a factor on the model's own value, whose nominal is 1."""
+
+
+def draw(key: Key[Array, ""], config: RandomisationConfig) -> Dynamics:
+    """The dynamics of an episode."""
+    keys = iter(jax.random.split(key, 11))
+    amount = config.amount
+
+    def uniform(name: str) -> Array:
+        nominal = NOMINAL.get(name, 1.0)
+        low, high = (nominal + amount * (end - nominal) for end in getattr(config, name))
+        return jax.random.uniform(next(keys), (), jnp.float32, low, high)
+
+    def around(name: str, shape: tuple[int, ...]) -> Array:
+        scale = amount * getattr(config, name)
+        return jax.random.uniform(next(keys), shape, jnp.float32, -scale, scale)
+
+    def happens(name: str) -> Array:
+        return jax.random.bernoulli(next(keys), amount * getattr(config, name))
+
+    return Dynamics(
+        friction=uniform("friction"),
+        mass=uniform("mass"),
+        payload=uniform("payload"),
+        centre=around("centre", (3,)),
+        damping=uniform("damping"),
+        stiffness=uniform("stiffness"),
+        gains=uniform("gains"),
+        strength=uniform("strength"),
+        encoder_bias=around("encoder_bias", (ENCODERS,)),
+        action_delay=happens("action_delay"),
+        sensor_delay=happens("sensor_delay"),
+    )
+
+
+def overrides(dynamics: Dynamics, model: mujoco.MjModel) -> ModelOverrides:
+    """The fields of the model that make it so. A payload sits where the pelvis's own mass is spread."""
+    pelvis = model.body(PELVIS.name).id
+    mass, inertia, centre, gain, bias = (
+        jnp.asarray(field, jnp.float32)
+        for field in (
+            model.body_mass,
+            model.body_inertia,
+            model.body_ipos,
+            model.actuator_gainprm,
+            model.actuator_biasprm,
+        )
+    )
+    loaded = dynamics.mass + jnp.zeros(model.nbody).at[pelvis].set(dynamics.payload / model.body_mass[pelvis])
+    return {
+        "pair_friction": jnp.asarray(model.pair_friction, jnp.float32).at[:, :2].multiply(dynamics.friction),
+        "body_mass": loaded * mass,
+        "body_inertia": loaded[:, None] * inertia,
+        "body_ipos": centre.at[pelvis].add(dynamics.centre),
+        "dof_damping": dynamics.damping * jnp.asarray(model.dof_damping, jnp.float32),
+        "jnt_stiffness": dynamics.stiffness * jnp.asarray(model.jnt_stiffness, jnp.float32),
+        "actuator_gainprm": dynamics.gains * gain,
+        "actuator_biasprm": dynamics.gains * bias,
+        "actuator_forcerange": dynamics.strength * jnp.asarray(model.actuator_forcerange, jnp.float32),
+    }
