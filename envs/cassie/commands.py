@@ -30,14 +30,13 @@ class Command:
 
 def draw(key: Key[Array, ""], config: CommandConfig, heading: Float[Array, ""] | float = 0.0) -> Command:
     """A command from here on."""
-    velocity_key, stand_key, time_key = jax.random.split(key, 3)
+    drawn = jax.random.uniform(key, (5,))
     low, high = jnp.array([config.forward, config.lateral, config.turn]).T
-    velocity = jax.random.uniform(velocity_key, (3,), jnp.float32, low, high)
-    stand = jax.random.bernoulli(stand_key, config.stand)
+    shortest, longest = config.duration
     return Command(
-        velocity=jnp.where(stand, 0.0, velocity),
+        velocity=jnp.where(drawn[3] < config.stand, 0.0, low + (high - low) * drawn[:3]),
         heading=jnp.asarray(heading, jnp.float32),
-        left=jax.random.uniform(time_key, (), jnp.float32, *config.duration),
+        left=shortest + (longest - shortest) * drawn[4],
     )
 
 

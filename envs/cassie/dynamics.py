@@ -39,33 +39,30 @@ NOMINAL = {"payload": 0.0}
 
 def draw(key: Key[Array, ""], config: RandomisationConfig) -> Dynamics:
     """The dynamics of an episode."""
-    keys = iter(jax.random.split(key, 11))
+    # One draw for all: each call of a generator takes a third of a second to compile.
+    numbers = iter(jnp.split(jax.random.uniform(key, (12 + ENCODERS,)), list(range(1, 13))))
     amount = config.amount
 
     def uniform(name: str) -> Array:
         nominal = NOMINAL.get(name, 1.0)
         low, high = (nominal + amount * (end - nominal) for end in getattr(config, name))
-        return jax.random.uniform(next(keys), (), jnp.float32, low, high)
-
-    def around(name: str, shape: tuple[int, ...]) -> Array:
-        scale = amount * getattr(config, name)
-        return jax.random.uniform(next(keys), shape, jnp.float32, -scale, scale)
+        return low + (high - low) * next(numbers)[0]
 
     def happens(name: str) -> Array:
-        return jax.random.bernoulli(next(keys), amount * getattr(config, name))
+        return next(numbers)[0] < amount * getattr(config, name)
 
     return Dynamics(
         friction=uniform("friction"),
         mass=uniform("mass"),
         payload=uniform("payload"),
-        centre=around("centre", (3,)),
         damping=uniform("damping"),
         stiffness=uniform("stiffness"),
         gains=uniform("gains"),
         strength=uniform("strength"),
-        encoder_bias=around("encoder_bias", (ENCODERS,)),
         action_delay=happens("action_delay"),
         sensor_delay=happens("sensor_delay"),
+        centre=amount * config.centre * (2.0 * jnp.concatenate([next(numbers) for _ in range(3)]) - 1.0),
+        encoder_bias=amount * config.encoder_bias * (2.0 * next(numbers) - 1.0),
     )
 
 

@@ -1,9 +1,10 @@
 """Cassie as a MuJoCo model, built from the figures.
 
-Feet alone touch anything: each foot is two spheres, and each sphere collides with a plane of its own and with nothing
-else. Flat ground is all four planes in one place; any other ground is those planes moved, each to the tangent of the
-ground under its sphere, by overriding `geom_pos` and `geom_quat` (rows `GROUND_GEOMS`) from simulation to simulation.
-Friction is that of the pairs: `pair_friction`, one row per sphere, decides alone, whatever the geoms' own friction is.
+Feet alone touch anything: each foot is two spheres, and each sphere collides with two planes of its own and with
+nothing else. Flat ground is the first plane of each in one place and the second out of reach; any other ground is those
+planes moved, the first to the tangent of the ground under its sphere, the second to the face or the edge of a stair, by
+overriding `geom_pos` and `geom_quat` (rows `GROUND_GEOMS`) from simulation to simulation. Friction is that of the pairs:
+`pair_friction`, one row per pair, decides alone, whatever the geoms' own friction is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from envs.cassie.figures import (
     legs,
 )
 from envs.cassie.sensors import add_sensors
+from envs.cassie.terrain.config import AWAY
 from envs.cassie.visuals import add_visuals
 
 TIMESTEP = 0.0025
@@ -44,8 +46,11 @@ FRICTION = 1.0
 FEET = tuple((side, end) for side in SIDES for end in FOOT_ENDS)
 """The spheres under the feet, in the order of their pairs and of their planes."""
 
-GROUND_GEOMS = (0, 1, 2, 3)
-"""The planes under those spheres: they are the first geoms of the model, with or without what is only drawn."""
+PLANES = ("ground", "step")
+"""What each sphere may touch; see `envs.cassie.terrain.contact`."""
+
+GROUND_GEOMS = tuple(range(len(FEET) * len(PLANES)))
+"""Those planes, sphere by sphere: they are the first geoms of the model, with or without what is only drawn."""
 
 XYAXES = mujoco.mjtOrientation.mjORIENTATION_XYAXES
 KINDS = {
@@ -78,7 +83,8 @@ def cassie_spec(visuals: bool = False) -> mujoco.MjSpec:
     spec.modelname = "cassie"
     _set_options(spec.option)
     for side, end in FEET:
-        _add_ground(spec, f"{side}-{end}-ground")
+        _add_plane(spec, f"{side}-{end}-ground", 0.0)
+        _add_plane(spec, f"{side}-{end}-step", AWAY)
     bodies = {PELVIS.name: _add_body(spec.worldbody, PELVIS, PELVIS.name)}
     bodies[PELVIS.name].add_site(name="imu", pos=IMU_POSITION)
     for side, leg in legs().items():
@@ -108,11 +114,10 @@ def _set_options(option: Any) -> None:
     option.disableflags = mujoco.mjtDisableBit.mjDSBL_WARMSTART | mujoco.mjtDisableBit.mjDSBL_ISLAND
 
 
-def _add_ground(spec: mujoco.MjSpec, name: str) -> None:
+def _add_plane(spec: mujoco.MjSpec, name: str, level: float) -> None:
     # The spheres' own pairs make contacts; these geoms shall make none by themselves.
-    spec.worldbody.add_geom(
-        name=name, type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), contype=0, conaffinity=0, group=3, solref=SOLREF
-    )
+    plane = spec.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), pos=(0, 0, level))
+    plane.contype, plane.conaffinity, plane.group, plane.solref = 0, 0, 3, SOLREF
 
 
 def _add_body(parent: Any, body: Body, name: str) -> Any:
@@ -153,8 +158,10 @@ def _add_sphere(spec: mujoco.MjSpec, foot: Any, name: str, position: Triple) -> 
         group=3,
         solref=SOLREF,
     )
-    pair = spec.add_pair(name=name, geomname1=f"{name}-ground", geomname2=sphere.name, condim=3, solref=SOLREF)
-    pair.friction[:2] = FRICTION
+    for plane in PLANES:
+        touching = f"{name}-{plane}"
+        pair = spec.add_pair(name=touching, geomname1=touching, geomname2=sphere.name, condim=3, solref=SOLREF)
+        pair.friction[:2] = FRICTION
 
 
 def _add_loops(spec: mujoco.MjSpec, side: str) -> None:

@@ -13,15 +13,16 @@ from jaxtyping import Array, Float
 from envs.cassie import mirror
 from envs.cassie.commands import Command
 from envs.cassie.dynamics import Dynamics
-from envs.cassie.figures import MOTORS, SIDES
+from envs.cassie.figures import MOTOR_QPOS, MOTOR_QVEL, MOTORS, SIDES, SPRING_QPOS, SPRING_QVEL
 from envs.cassie.memory import Memory
 from envs.cassie.mirror import Mirror
 from envs.cassie.pose import standing_pose
-from envs.cassie.quantities import Quantities, turned, wrapped
+from envs.cassie.quantities import Quantities, rotated_back, turned, wrapped, yaw_of
 from envs.cassie.terrain.config import KINDS
 from envs.cassie.terrain.motion import Motion
 from envs.cassie.terrain.surface import scan, scan_points
 from envs.cassie.terrain.terrain import one_hot
+from envs.physics.base import PhysicsState
 
 SPEED = 0.1
 """Joint speeds are shown in 10 rad/s."""
@@ -141,19 +142,19 @@ def reflection(blocks: tuple[Block, ...]) -> Mirror:
     return Mirror(tuple(order), tuple(signs))
 
 
-def sense(now: Quantities, command: Command) -> Float[Array, "35"]:
+def sense(physics: PhysicsState, command: Command) -> Float[Array, "35"]:
     """`SENSED`, exactly."""
-    pose = standing_pose()
-    springs = pose.qpos[np.array([15, 16, 29, 30])]
+    qpos, qvel, pose = physics["qpos"], physics["qvel"], standing_pose()
+    motors, springs = jnp.array(MOTOR_QPOS), jnp.array(SPRING_QPOS)
     return jnp.concatenate(
         [
-            -now.up,
-            now.spin,
-            now.motors - jnp.asarray(pose.offset, jnp.float32),
-            SPEED * now.motor_speeds,
-            now.springs - jnp.asarray(springs, jnp.float32),
-            SPEED * now.spring_speeds,
-            wrapped(now.yaw - command.heading)[None],
+            -rotated_back(qpos[3:7], jnp.array([0.0, 0.0, 1.0])),
+            qvel[3:6],
+            qpos[motors] - jnp.asarray(pose.offset, jnp.float32),
+            SPEED * qvel[jnp.array(MOTOR_QVEL)],
+            qpos[springs] - jnp.asarray(pose.qpos, jnp.float32)[springs],
+            SPEED * qvel[jnp.array(SPRING_QVEL)],
+            wrapped(yaw_of(qpos[3:7]) - command.heading)[None],
         ]
     )
 

@@ -36,15 +36,20 @@ def draw(key: Key[Array, ""], config: PushConfig) -> Push:
 
 def follow(key: Key[Array, ""], push: Push, config: PushConfig, duration: float) -> Push:
     """The push `duration` seconds later."""
-    angle_key, force_key, pause_key = jax.random.split(key, 3)
+    drawn = jax.random.uniform(key, (3,))
     left, pause = push.left - duration, push.pause - duration
-    angle = jax.random.uniform(angle_key, (), jnp.float32, 0.0, 2 * jnp.pi)
-    size = jax.random.uniform(force_key, (), jnp.float32, *config.force)
+    angle = 2 * jnp.pi * drawn[0]
+    size = _between(config.force, drawn[1])
     fresh = Push(
         force=size * jnp.stack([jnp.cos(angle), jnp.sin(angle), jnp.zeros(())]),
         left=jnp.asarray(config.duration, jnp.float32),
-        pause=config.duration + jax.random.uniform(pause_key, (), jnp.float32, *config.pause),
+        pause=config.duration + _between(config.pause, drawn[2]),
     )
     # Rounding must not stretch a push by a step.
     same = Push(push.force, jnp.where(left < 0.5 * duration, 0.0, left), pause)
     return jax.tree.map(lambda new, old: jnp.where(pause <= 0.0, new, old), fresh, same)
+
+
+def _between(interval: tuple[float, float], share: Float[Array, ""]) -> Float[Array, ""]:
+    low, high = interval
+    return low + (high - low) * share

@@ -9,7 +9,8 @@
 | `<side>-sole-position`, `<side>-sole-velocity` | 3 | middle of the sole, world frame |
 | `<side>-sole-orientation` | 4 | quaternion: x to the toe, z the sole's normal, up when the robot stands |
 | `<side>-heel-spring-position` | 3 | origin of the heel spring's frame, world frame |
-| `<side>-toe-contact`, `<side>-heel-contact` | 9 | see `foot_force` |
+| `<side>-<end>-position`, `<side>-<end>-velocity` | 3 | middle of a foot's sphere, toe or heel, world frame |
+| `<side>-<end>-contact` | 18 | see `foot_force` |
 
 The accelerometer is not among them: MuJoCo's takes 6 % of a physics step, all substeps of a control step but the last for
 nothing. `imu_acceleration` computes the same from `qacc`.
@@ -55,7 +56,9 @@ def add_sensors(spec: mujoco.MjSpec) -> None:
             # MJX can neither sum contacts nor look for those of a body: one sensor a sphere, of its only contact.
             data = sum(1 << field.value for field in (Contact.mjCONDATA_FORCE, Contact.mjCONDATA_NORMAL))
             data |= 1 << Contact.mjCONDATA_TANGENT.value
-            add(f"{side}-{end}-contact", Sensor.mjSENS_CONTACT, Kind.mjOBJ_GEOM, f"{side}-{end}", intprm=(data, 0, 1))
+            add(f"{side}-{end}-contact", Sensor.mjSENS_CONTACT, Kind.mjOBJ_GEOM, f"{side}-{end}", intprm=(data, 0, 2))
+            add(f"{side}-{end}-position", Sensor.mjSENS_FRAMEPOS, Kind.mjOBJ_GEOM, f"{side}-{end}")
+            add(f"{side}-{end}-velocity", Sensor.mjSENS_FRAMELINVEL, Kind.mjOBJ_GEOM, f"{side}-{end}")
 
 
 def columns(model: mujoco.MjModel) -> dict[str, slice]:
@@ -64,16 +67,17 @@ def columns(model: mujoco.MjModel) -> dict[str, slice]:
     return {model.sensor(i).name: slice(starts[i], starts[i] + sizes[i]) for i in range(model.nsensor)}
 
 
-def foot_force(contact: Float[Array, "9"]) -> Float[Array, "3"]:
+def foot_force(contacts: Float[Array, "18"]) -> Float[Array, "3"]:
     """The force of the ground on one sphere of a foot, N, world frame.
 
     Args:
-        contact: what its sensor says: the force (f_n, f_t, f_u) of the sphere on the ground in the contact's frame,
-            the normal n that points into the ground, and a tangent t. The force is -(f_n n + f_t t + f_u n×t), zero
-            without contact.
+        contacts: what its sensor says of up to two contacts, one behind the other: the force (f_n, f_t, f_u) of the
+            sphere on the ground in the contact's frame, the normal n that points into the ground, and a tangent t. The
+            force on the foot is the sum of -(f_n n + f_t t + f_u n×t), zero without contact.
     """
-    force, normal, tangent = contact[:3], contact[3:6], contact[6:]
-    return -(force[0] * normal + force[1] * tangent + force[2] * jnp.cross(normal, tangent))
+    force, normal, tangent = jnp.moveaxis(contacts.reshape(2, 3, 3), 1, 0)
+    on_ground = force[:, :1] * normal + force[:, 1:2] * tangent + force[:, 2:] * jnp.cross(normal, tangent)
+    return -on_ground.sum(axis=0)
 
 
 def imu_acceleration(

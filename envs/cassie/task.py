@@ -15,9 +15,9 @@ from jaxtyping import Array, Bool, Float, Key
 from envs.cassie import commands, dynamics, gait, mirror, observation, pushes, rewards
 from envs.cassie.figures import FOOT_RADIUS, PELVIS
 from envs.cassie.memory import Memory
-from envs.cassie.model import FEET, ground_geoms
+from envs.cassie.model import FEET, GROUND_GEOMS
 from envs.cassie.pose import standing_pose
-from envs.cassie.quantities import Quantities, measure, wrapped
+from envs.cassie.quantities import measure, turned, wrapped, yaw_of
 from envs.cassie.sensors import columns
 from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig, RewardConfig
 from envs.cassie.terrain import curriculum
@@ -48,7 +48,8 @@ class Cassie:
 
     terrain: TerrainConfig = TerrainConfig("flat")
     difficulty: float = 0.5
-    curriculum: CurriculumConfig | None = None
+    curriculum: bool = False
+    progress: CurriculumConfig = CurriculumConfig()
     prior: str = "stepping"
     mirrored: bool = True
     command: CommandConfig = CommandConfig()
@@ -69,31 +70,29 @@ class Cassie:
     def restart(self, key: Key[Array, ""], memory: Memory, model: mujoco.MjModel) -> Start:
         """On the terrain that the curriculum gives after such an episode."""
         difficulty = memory.terrain.difficulty
-        if self.curriculum is not None:
+        if self.curriculum:
             tracked = jnp.where(memory.asked > 0.5, memory.walked / jnp.maximum(memory.asked, 0.5), 1.0)
             survived = memory.steps / self.episode_length
-            difficulty = curriculum.update(
-                jax.random.fold_in(key, 1), self.curriculum, difficulty, survived, tracked
-            )
+            difficulty = curriculum.update(jax.random.fold_in(key, 1), self.progress, difficulty, survived, tracked)
         return self._start(key, difficulty, model)
 
     def _start(self, key: Key[Array, ""], difficulty: Float[Array, ""], model: mujoco.MjModel) -> Start:
-        keys = jax.random.split(key, 7)
+        keys = jax.random.split(key, 6)
         pose = standing_pose()
         command = commands.draw(keys[0], self.command)
         drawn = dynamics.draw(keys[1], self.randomisation)
-        speed = self.start_speed * jax.random.uniform(keys[2])
+        phase, share = jax.random.uniform(keys[2], (2,))
         along = jnp.clip(command.velocity[:2], -1.0, 1.0)
-        qvel = jnp.zeros(model.nv).at[:2].set(speed * along)
+        qvel = jnp.zeros(model.nv).at[:2].set(self.start_speed * share * along)
         memory = Memory(
             steps=jnp.zeros((), jnp.int32),
-            phase=jax.random.uniform(keys[3]),
+            phase=phase,
             command=command,
-            push=pushes.draw(keys[4], self.push),
+            push=pushes.draw(keys[3], self.push),
             dynamics=drawn,
-            terrain=draw_terrain(keys[5], self.terrain, difficulty),
+            terrain=draw_terrain(keys[4], self.terrain, difficulty),
             action=jnp.zeros(10),
-            noise=observation.noise(keys[6], self._noise),
+            noise=observation.noise(keys[5], self._noise),
             sensed=jnp.zeros(35),
             walked=jnp.zeros(()),
             asked=jnp.zeros(()),
@@ -122,10 +121,9 @@ class Cassie:
         duration, fields = self._duration(model), {}
         if self.terrain.kind not in ("flat", "moving"):
             planes = [self._planes(physics, memory.terrain, foot, duration, model) for foot in FEET]
-            geoms = jnp.asarray(ground_geoms(model))
             for name, poses in zip(("geom_pos", "geom_quat"), zip(*planes, strict=True), strict=True):
                 nominal = jnp.asarray(getattr(model, name), jnp.float32)
-                fields[name] = nominal.at[geoms].set(jnp.concatenate(poses)[: len(geoms)])
+                fields[name] = nominal.at[jnp.array(GROUND_GEOMS)].set(jnp.concatenate(poses))
         if self.terrain.kind in ("moving", "mixed"):
             motion = ground_motion(memory.terrain, (memory.steps + 0.5) * duration)
             fields["opt.gravity"] = jnp.asarray(model.opt.gravity, jnp.float32) - motion.acceleration
@@ -144,7 +142,8 @@ class Cassie:
         memory: Memory = transition.memory
         command_key, push_key, noise_key = jax.random.split(key, 3)
         duration = self._duration(model)
-        velocity = measure(transition.after, memory.terrain, model).velocity[:2]
+        after = transition.after
+        velocity = turned(after["qvel"][:3], -yaw_of(after["qpos"][3:7]))[:2]
         wanted = memory.command.velocity[:2]
         speed = jnp.linalg.norm(wanted)
         return replace(
@@ -155,7 +154,7 @@ class Cassie:
             push=pushes.follow(push_key, memory.push, self.push, duration) if self.push.force[1] else memory.push,
             action=self._own(transition.action, memory),
             noise=observation.noise(noise_key, self._noise),
-            sensed=self._sensed(transition.before, memory, model),
+            sensed=self._sensed(transition.before, memory),
             walked=memory.walked + duration * jnp.dot(velocity, wanted) / jnp.maximum(speed, 1e-6),
             asked=memory.asked + duration * speed,
         )
@@ -168,13 +167,13 @@ class Cassie:
         springs = observation.heel_spring_angles(physics["qpos"], model)
         exact = jnp.concatenate(
             [
-                observation.sense(now, memory.command),
+                observation.sense(physics, memory.command),
                 known,
                 observation.privileged(now, memory, motion, springs),
             ]
         )
         late = memory.dynamics.sensor_delay & (memory.steps > 0)
-        sensed = jnp.where(late, memory.sensed, self._sensed(physics, memory, model))
+        sensed = jnp.where(late, memory.sensed, self._sensed(physics, memory))
         groups = {"teacher": exact, "student": jnp.concatenate([sensed, known])}
         if not self.mirrored:
             return groups
@@ -242,10 +241,9 @@ class Cassie:
         springs = [scale.position] * 4 + [observation.SPEED * scale.velocity] * 4
         return np.array([scale.gravity] * 3 + [scale.gyro] * 3 + joints + springs + [scale.heading], np.float32)
 
-    def _sensed(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Float[Array, "35"]:
+    def _sensed(self, physics: PhysicsState, memory: Memory) -> Float[Array, "35"]:
         """What the student's sensors say now."""
-        now: Quantities = measure(physics, memory.terrain, model)
-        exact = observation.sense(now, memory.command)
+        exact = observation.sense(physics, memory.command)
         return exact + observation.encoder_bias(memory.dynamics) + memory.noise
 
     def _flipped(self, memory: Memory) -> Bool[Array, ""]:

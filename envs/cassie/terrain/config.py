@@ -17,6 +17,9 @@ PATCH = 0.5
 RISER = 0.04
 """Width in metres over which a stair rises: no step is vertical, so that the ground is a function with a gradient."""
 
+AWAY = -1000.0
+"""Height in metres of a plane that nothing shall touch."""
+
 Interval = tuple[float, float]
 
 

@@ -18,11 +18,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from envs.cassie.terrain.config import AWAY
 from envs.cassie.terrain.surface import height, nearest_step, normal, support_normal, undulation
 from envs.cassie.terrain.terrain import Terrain
-
-AWAY = -1000.0
-"""Height in metres of a plane that nothing shall touch."""
 
 
 class Plane(NamedTuple):

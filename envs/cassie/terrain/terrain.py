@@ -54,9 +54,11 @@ def draw(key: Key[Array, ""], config: TerrainConfig, difficulty: Float[Array, ""
         config: the kinds and their ranges.
         difficulty: d in [0, 1].
     """
-    keys = iter(jax.random.split(key, 11))
+    # One draw for all: each call of a generator takes a third of a second to compile.
+    number_key, seed_key = jax.random.split(key)
+    drawn = jax.random.uniform(number_key, (13,))
     difficulty = jnp.asarray(difficulty, jnp.float32)
-    kind = _kind(next(keys), config)
+    kind = _kind(drawn[0], config)
 
     def only(name: str, value: Array) -> Array:
         return jnp.where(kind == KINDS.index(name), value, 0.0)
@@ -64,27 +66,27 @@ def draw(key: Key[Array, ""], config: TerrainConfig, difficulty: Float[Array, ""
     def graded(ends: tuple[float, float]) -> Array:
         return ends[0] + difficulty * (ends[1] - ends[0])
 
-    def uniform(ends: tuple[float, float], shape: tuple[int, ...] = ()) -> Array:
-        return jax.random.uniform(next(keys), shape, jnp.float32, *ends)
+    def between(ends: tuple[float, float], share: Array) -> Array:
+        return ends[0] + (ends[1] - ends[0]) * share
 
-    bearing = uniform((0.0, 2 * jnp.pi))
-    upward = jax.random.rademacher(next(keys), (), jnp.float32)
+    bearing = 2 * jnp.pi * drawn[1]
     amplitude = graded(config.motion)
+    fewest, most = config.steps
     return Terrain(
         kind=kind,
         difficulty=difficulty,
         slope=only("slope", jnp.tan(graded(config.slope))),
         direction=jnp.stack([jnp.cos(bearing), jnp.sin(bearing)]),
-        rise=only("stairs", upward * graded(config.rise)),
-        run=uniform(config.run),
-        landing=uniform(config.landing),
-        steps=jax.random.randint(next(keys), (), config.steps[0], config.steps[1] + 1).astype(jnp.float32),
+        rise=only("stairs", jnp.where(drawn[2] < 0.5, -1.0, 1.0) * graded(config.rise)),
+        run=between(config.run, drawn[3]),
+        landing=between(config.landing, drawn[4]),
+        steps=jnp.minimum(jnp.floor(between((fewest, most + 1), drawn[5])), most),
         roughness=only("uneven", graded(config.roughness)),
-        wavelength=uniform(config.wavelength),
-        seed=jax.random.bits(next(keys), (), jnp.uint32),
+        wavelength=between(config.wavelength, drawn[6]),
+        seed=jax.random.bits(seed_key, (), jnp.uint32),
         amplitude=jnp.full(3, only("moving", amplitude)),
-        frequency=2 * jnp.pi * _frequencies(next(keys), config, amplitude),
-        phase=uniform((0.0, 2 * jnp.pi), (3,)),
+        frequency=2 * jnp.pi * _frequencies(drawn[7:10], config, amplitude),
+        phase=2 * jnp.pi * drawn[10:13],
     )
 
 
@@ -93,14 +95,17 @@ def one_hot(terrain: Terrain) -> Float[Array, " kinds"]:
     return jax.nn.one_hot(terrain.kind, len(KINDS))
 
 
-def _kind(key: Key[Array, ""], config: TerrainConfig) -> Int[Array, ""]:
+def _kind(share: Float[Array, ""], config: TerrainConfig) -> Int[Array, ""]:
     if config.kind != "mixed":
         return jnp.asarray(KINDS.index(config.kind), jnp.int32)
     weights = jnp.asarray([config.weights.get(kind, 0.0) for kind in KINDS])
-    return jax.random.choice(key, len(KINDS), p=weights / jnp.sum(weights)).astype(jnp.int32)
+    limits = jnp.cumsum(weights) / jnp.sum(weights)
+    return jnp.searchsorted(limits[:-1], share, side="right", method="compare_all").astype(jnp.int32)
 
 
-def _frequencies(key: Key[Array, ""], config: TerrainConfig, amplitude: Float[Array, ""]) -> Float[Array, "3"]:
+def _frequencies(
+    shares: Float[Array, "3"], config: TerrainConfig, amplitude: Float[Array, ""]
+) -> Float[Array, "3"]:
     """In Hz. The amplitude is the difficulty, so it is the frequency that yields where the acceleration is limited:
 
     |a| <= A (2π)² |f²| <= limit, which A (2πf)² <= limit / √3 on each axis ensures.
@@ -108,4 +113,5 @@ def _frequencies(key: Key[Array, ""], config: TerrainConfig, amplitude: Float[Ar
     low, high = config.frequency
     fastest = jnp.sqrt(config.acceleration / (3.0**0.5 * jnp.maximum(amplitude, 1e-9))) / (2 * jnp.pi)
     limit = jnp.minimum(high, fastest)
-    return jax.random.uniform(key, (3,), jnp.float32, jnp.minimum(low, limit), limit)
+    low = jnp.minimum(low, limit)
+    return low + (limit - low) * shares
