@@ -123,11 +123,15 @@ def modes(policy: Policy) -> Actor:
 
 @dataclass(frozen=True)
 class Take:
-    """What is filmed, one row for each environment step: joint positions, velocities and the return so far."""
+    """What is filmed, one row for each environment step: joint positions, velocities and the return so far.
+
+    `episodes` are where episodes begin and the models to draw them with.
+    """
 
     qpos: np.ndarray
     qvel: np.ndarray | None
     returns: np.ndarray
+    episodes: tuple[tuple[int, Any], ...] = ()
 
 
 def play(environment: Environment, actor: Actor, steps: int, seed: int = 0) -> Take:

@@ -25,7 +25,7 @@ class Command:
     @property
     def stepping(self) -> Float[Array, ""]:
         """1 where the robot shall walk, 0 where it shall stand."""
-        return (jnp.abs(self.velocity).max() > 0.0).astype(jnp.float32)
+        return (jnp.abs(self.velocity).max(axis=-1) > 0.0).astype(jnp.float32)
 
 
 def draw(key: Key[Array, ""], config: CommandConfig, heading: Float[Array, ""] | float = 0.0) -> Command:

@@ -221,6 +221,8 @@ class Cassie:
             "difficulty": memory.terrain.difficulty,
             "foot_clearance": jnp.where(stands, 0.0, now.sole_heights).max(),
             "slip": jnp.sum(stands * speeds) / jnp.maximum(jnp.sum(stands), 1.0),
+            "left_contact": stands[0].astype(jnp.float32),
+            "right_contact": stands[1].astype(jnp.float32),
             "double_support": jnp.all(stands).astype(jnp.float32),
             "flight": jnp.all(~stands).astype(jnp.float32),
             "saturation": jnp.mean(jnp.abs(now.torques) > 0.98),

@@ -13,7 +13,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.mujoco.names import NamesGroups
-from envs.mujoco.task import Metrics, Start, Task, Transition, load_model
+from envs.mujoco.task import HasScenery, Metrics, Start, Task, Transition, load_model
 from envs.observation import StudentView, policy_units
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine, keep
 from l2t.errors import ConfigurationError
@@ -63,6 +63,10 @@ class MujocoEnvironment:
     def model(self) -> mujoco.MjModel:
         """The compiled model, as the engine runs it."""
         return self.engine.model
+
+    def scene(self, state: EnvironmentState) -> mujoco.MjModel:
+        """The model to draw the episode of one instance with."""
+        return self.task.scene(state.extras["memory"]) if isinstance(self.task, HasScenery) else self.model
 
     @cached_property
     def spec(self) -> EnvironmentSpec:

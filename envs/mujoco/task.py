@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -170,6 +170,15 @@ class Task(Facts, Protocol):
 
     def information(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """Quantities to log beside the reward terms, such as `x_velocity`."""
+        ...
+
+
+@runtime_checkable
+class HasScenery(Protocol):
+    """A task that looks different from episode to episode, or whose physics leaves out what is only drawn."""
+
+    def scene(self, memory: Memory) -> mujoco.MjModel:
+        """A model with the same qpos, to draw an episode with."""
         ...
 
 
