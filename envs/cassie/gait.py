@@ -35,9 +35,7 @@ def swinging(phase: Float[Array, ""], stepping: Float[Array, ""]) -> Float[Array
     return stepping * jax.nn.sigmoid(SHARPNESS * jnp.sin(2 * jnp.pi * legs(phase)))
 
 
-def prior(
-    phase: Float[Array, ""], velocity: Float[Array, "3"], stepping: Float[Array, ""]
-) -> Float[Array, "10"]:
+def prior(phase: Float[Array, ""], velocity: Float[Array, "3"], stepping: Float[Array, ""]) -> Float[Array, "10"]:
     """What the stepping motion adds to the motors' targets, rad; motors in the order of the controls.
 
     With s the share of swing or stance that is over, and v the commanded forward velocity,

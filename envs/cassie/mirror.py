@@ -71,7 +71,9 @@ WORLD_POINT, WORLD_AXIAL = point(PELVIS.lateral), axial(PELVIS.lateral)
 
 QPOS = exchange((*WORLD_POINT, 1, *WORLD_AXIAL), _leg(quaternion=True))
 QVEL = exchange((*WORLD_POINT, *WORLD_AXIAL), _leg(quaternion=False))
-CONTROL = exchange((), tuple(axial(body.lateral)[2] for motor in MOTORS for body in LEFT_LEG if body.name == motor.joint))
+CONTROL = exchange(
+    (), tuple(axial(body.lateral)[2] for motor in MOTORS for body in LEFT_LEG if body.name == motor.joint)
+)
 """Of the ten target angles, and of anything else that there is one of per motor: angles, speeds, torques, actions."""
 SPRING = exchange((), (1, 1))
 """Of shin and tarsus of both legs."""

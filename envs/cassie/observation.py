@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from envs.cassie import mirror
 from envs.cassie.commands import Command
@@ -211,6 +211,6 @@ def heel_spring_angles(qpos: Float[Array, " nq"], model: mujoco.MjModel) -> Floa
     return jnp.stack([qpos[model.joint(f"{side}-heel-spring").qposadr[0]] for side in SIDES])
 
 
-def noise(key: Array, scales: Float[Array, "35"]) -> Float[Array, "35"]:
+def noise(key: Key[Array, ""], scales: Float[np.ndarray, "35"]) -> Float[Array, "35"]:
     """Of the sensors, at one step."""
     return scales * jax.random.normal(key, scales.shape)

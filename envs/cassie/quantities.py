@@ -72,7 +72,9 @@ def measure(physics: PhysicsState, terrain: Terrain, model: mujoco.MjModel) -> Q
     yaw = yaw_of(quaternion)
     soles = feet("sole-position")
     heels = feet("heel-spring-position")
-    contacts = jnp.stack([sum(foot_force(data[places[f"{side}-{end}-contact"]]) for end in FOOT_ENDS) for side in SIDES])
+    contacts = jnp.stack(
+        [sum(foot_force(data[places[f"{side}-{end}-contact"]]) for end in FOOT_ENDS) for side in SIDES]
+    )
     return Quantities(
         position=qpos[:3],
         up=rotated_back(quaternion, jnp.array([0.0, 0.0, 1.0])),

@@ -18,8 +18,10 @@ from envs.cassie.memory import Memory
 from envs.cassie.model import FEET, GROUND_GEOMS
 from envs.cassie.pose import standing_pose
 from envs.cassie.quantities import measure, turned, wrapped, yaw_of
+from envs.cassie.scene import scene_of
 from envs.cassie.sensors import columns
 from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig, RewardConfig
+from envs.cassie.student import sensed_along
 from envs.cassie.terrain import curriculum
 from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
 from envs.cassie.terrain.contact import contact_planes
@@ -135,7 +137,8 @@ class Cassie:
     ) -> tuple[Array, Array]:
         places, data = columns(model), physics["sensordata"]
         centre, velocity = (data[places[f"{foot[0]}-{foot[1]}-{what}"]] for what in ("position", "velocity"))
-        return tuple(contact_planes(terrain, centre, velocity, duration, FOOT_RADIUS))
+        plane = contact_planes(terrain, centre, velocity, duration, FOOT_RADIUS)
+        return plane.position, plane.orientation
 
     def advance(self, key: Key[Array, ""], transition: Transition, model: mujoco.MjModel) -> Memory:
         """Clock, command, pushes, and what was done and sensed."""
@@ -235,6 +238,16 @@ class Cassie:
     def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
         """Of the motors."""
         return observation.names((observation.of_motors("target"),))
+
+    def student_along(
+        self, key: Key[Array, ""], exact: Float[Array, "time n"], first: Bool[Array, " time"]
+    ) -> Float[Array, "time student"]:
+        """What the student's sensors would have said; see `envs.cassie.student`."""
+        return sensed_along(key, exact, first, self.randomisation, self._noise, self.mirrored)
+
+    def scene(self, memory: Memory) -> mujoco.MjModel:
+        """The robot as it looks, on the episode's ground."""
+        return scene_of(memory.terrain)
 
     @cached_property
     def _noise(self) -> np.ndarray:

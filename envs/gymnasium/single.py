@@ -118,7 +118,7 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call reset before render.")
         if self._renderer is None:
-            self._renderer = Renderer(self.environment.scene(self._state), self.width, self.height)
+            self._renderer = Renderer(self.environment.scene(self._state.extras), self.width, self.height)
         physics = self._state.physics
         return self._renderer.frame(np.asarray(physics["qpos"]), np.asarray(physics["qvel"]))
 

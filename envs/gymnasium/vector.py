@@ -179,8 +179,8 @@ class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, n
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call reset before render.")
         if self._renderer is None:
-            first = jax.tree.map(lambda leaf: leaf[0], self._state)
-            self._renderer = Renderer(self.environment.scene(first), self.width, self.height)
+            extras = jax.tree.map(lambda leaf: leaf[0], self._state.extras)
+            self._renderer = Renderer(self.environment.scene(extras), self.width, self.height)
         qpos, qvel = (np.asarray(self._state.physics[name]) for name in ("qpos", "qvel"))
         return tuple(self._renderer.frame(qpos[i], qvel[i]) for i in range(self.num_envs))
 

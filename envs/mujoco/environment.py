@@ -13,7 +13,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.mujoco.names import NamesGroups
-from envs.mujoco.task import HasScenery, Metrics, Start, Task, Transition, load_model
+from envs.mujoco.task import HasScenery, Metrics, SensesApart, Start, Task, Transition, load_model
 from envs.observation import StudentView, policy_units
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine, keep
 from l2t.errors import ConfigurationError
@@ -64,9 +64,9 @@ class MujocoEnvironment:
         """The compiled model, as the engine runs it."""
         return self.engine.model
 
-    def scene(self, state: EnvironmentState) -> mujoco.MjModel:
-        """The model to draw the episode of one instance with."""
-        return self.task.scene(state.extras["memory"]) if isinstance(self.task, HasScenery) else self.model
+    def scene(self, extras: Mapping[str, Any]) -> mujoco.MjModel:
+        """The model to draw an episode with; `extras` are those of one instance's state."""
+        return self.task.scene(extras["memory"]) if isinstance(self.task, HasScenery) else self.model
 
     @cached_property
     def spec(self) -> EnvironmentSpec:
@@ -172,7 +172,9 @@ class MujocoEnvironment:
         first: Bool[Array, " time"],
     ) -> Float[Array, "time student"]:
         """The `student` group along episodes that were recorded; see `StudentView.along`."""
-        return self.view.along(key, exact, action, first)
+        view_key, sensor_key = jax.random.split(key) if isinstance(self.task, SensesApart) else (key, key)
+        shown = self.task.student_along(sensor_key, exact, first) if isinstance(self.task, SensesApart) else exact
+        return self.view.along(view_key, shown, action, first)
 
     def draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
         """Model fields for one episode: each nominal value times a factor of its own."""

@@ -174,6 +174,17 @@ class Task(Facts, Protocol):
 
 
 @runtime_checkable
+class SensesApart(Protocol):
+    """A task whose `student` group is not what the teacher sees, and can be told from it."""
+
+    def student_along(
+        self, key: Key[Array, ""], exact: Float[Array, "time n"], first: Bool[Array, " time"]
+    ) -> Float[Array, "time student"]:
+        """The group along recorded episodes, of which `exact` is the `teacher` group before each step."""
+        ...
+
+
+@runtime_checkable
 class HasScenery(Protocol):
     """A task that looks different from episode to episode, or whose physics leaves out what is only drawn."""
 

@@ -60,9 +60,9 @@ class Walking:
                 rows.append((label, role, *_follows(seen)))
                 gaits.append((label, role, *_walks(seen)))
         followed = ("case", "role", "survival", "velocity error [m/s]", "heading error [rad]", "fall after [s]")
-        walked = (
-            ("case", "role", "foot clearance [m]", "slip [m/s]", "double support [%]", "flight [%]")
-            + ("steps / s", "torque at limit [%]")
+        walked = ("case", "role", "foot clearance [m]", "slip [m/s]", "double support [%]", "flight [%]") + (
+            "steps / s",
+            "torque at limit [%]",
         )
         return StudyResult(
             curves=(),

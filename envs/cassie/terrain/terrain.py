@@ -103,9 +103,7 @@ def _kind(share: Float[Array, ""], config: TerrainConfig) -> Int[Array, ""]:
     return jnp.searchsorted(limits[:-1], share, side="right", method="compare_all").astype(jnp.int32)
 
 
-def _frequencies(
-    shares: Float[Array, "3"], config: TerrainConfig, amplitude: Float[Array, ""]
-) -> Float[Array, "3"]:
+def _frequencies(shares: Float[Array, "3"], config: TerrainConfig, amplitude: Float[Array, ""]) -> Float[Array, "3"]:
     """In Hz. The amplitude is the difficulty, so it is the frequency that yields where the acceleration is limited:
 
     |a| <= A (2π)² |f²| <= limit, which A (2πf)² <= limit / √3 on each axis ensures.

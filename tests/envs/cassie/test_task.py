@@ -50,7 +50,10 @@ def plain():
 @pytest.fixture(scope="module")
 def varied():
     env = build(
-        terrain=TerrainConfig("mixed"), randomisation=RandomisationConfig(), noise=NoiseConfig(), command=CommandConfig()
+        terrain=TerrainConfig("mixed"),
+        randomisation=RandomisationConfig(),
+        noise=NoiseConfig(),
+        command=CommandConfig(),
     )
     return env, *episode(env, np.zeros((3, 10)), instances=64)
 
@@ -158,7 +161,8 @@ def test_a_push_moves_the_robot_as_its_impulse_says():
     state = jax.jit(env.reset)(jax.random.key(0))
     up = jnp.zeros((env.model.nbody, 6)).at[env.model.body(PELVIS.name).id, :3].set(jnp.array([60.0, -80.0, 0.0]))
     still, shoved = (
-        env.engine.step(state.physics, jnp.asarray(standing_pose().offset), {}, 8, force)["qvel"] for force in (None, up)
+        env.engine.step(state.physics, jnp.asarray(standing_pose().offset), {}, 8, force)["qvel"]
+        for force in (None, up)
     )
     momentum = [momentum_of(env, state, qvel) for qvel in (still, shoved)]
     np.testing.assert_allclose((momentum[1] - momentum[0])[:2], np.array([60.0, -80.0]) * DT, rtol=0.25)
@@ -204,7 +208,10 @@ def test_each_parameter_varies_between_robots_and_changes_how_they_move(name, va
         changed = dict(nominal)
         dynamics = replace(
             jax.tree.map(lambda leaf: leaf[0], start.extras["memory"].dynamics),
-            **{other: jnp.zeros(3) if other == "centre" else jnp.asarray(0.0 if other == "payload" else 1.0) for other in PARAMETERS},
+            **{
+                other: jnp.zeros(3) if other == "centre" else jnp.asarray(0.0 if other == "payload" else 1.0)
+                for other in PARAMETERS
+            },
         )
         dynamics = replace(dynamics, **{name: jnp.full(3, value) if name == "centre" else jnp.asarray(value)})
         changed |= overrides_of(dynamics, env.model)
