@@ -55,7 +55,7 @@ def add_sensors(spec: mujoco.MjSpec) -> None:
             # MJX can neither sum contacts nor look for those of a body: one sensor a sphere, of its only contact.
             data = sum(1 << field.value for field in (Contact.mjCONDATA_FORCE, Contact.mjCONDATA_NORMAL))
             data |= 1 << Contact.mjCONDATA_TANGENT.value
-            add(f"{side}-{end}-contact", Sensor.mjSENS_CONTACT, Kind.mjOBJ_GEOM, f"{side}-{end}", intprm=(data, 0, 1))
+            add(f"{side}-{end}-contact", Sensor.mjSENS_CONTACT, Kind.mjOBJ_GEOM, f"{side}-{end}", intprm=(data, 1, 1))
 
 
 def columns(model: mujoco.MjModel) -> dict[str, slice]:
