@@ -1,7 +1,7 @@
 """Figures of the robot Cassie: lengths, masses, joints, motors.
 
-They are those of the MuJoCo model that Agility Robotics published under the MIT licence, as it stands in MuJoCo Menagerie
-(`agility_cassie`); the gains are ours to choose and follow published walking controllers. SI units, angles in degrees
+They are those of the MuJoCo model that Agility Robotics published under the MIT licence, as it stands in MuJoCo
+Menagerie (`agility_cassie`); the gains are a choice, that of published walking controllers. SI units, angles in degrees
 where a name says so. In every body frame the hinge turns about +z.
 
 The right leg is the left one reflected in the sagittal plane (`reflected`), but for one number of the source.
@@ -243,7 +243,22 @@ SPRING_QVEL = (13, 14, 26, 27)
 HOME_QPOS = (
     *(0, 0, 1.00593, 1, 0, 0, 0),
     *(0.0045, 0, 0.497301, 0.97861, -0.01641, 0.017777, -0.204298, -1.1997, 0, 1.42671, 0, -1.52439, 1.50645, -1.59681),
-    *(-0.0045, 0, 0.497301, 0.97874, 0.003869, -0.015157, -0.204509, -1.1997, 0, 1.42671, 0, -1.52439, 1.50645, -1.59681),
+    *(
+        -0.0045,
+        0,
+        0.497301,
+        0.97874,
+        0.003869,
+        -0.015157,
+        -0.204509,
+        -1.1997,
+        0,
+        1.42671,
+        0,
+        -1.52439,
+        1.50645,
+        -1.59681,
+    ),
 )
 """The source's standing pose. Its loops are open by 1.5 mm, and its springs carry nothing; see `pose`."""
 
@@ -295,5 +310,6 @@ def _lateral(name: str) -> int:
 
 
 def flipped(vector: Triple, axis: int) -> Triple:
+    """The vector with one of its numbers negated."""
     x, y, z = (-value if index == axis else value for index, value in enumerate(vector))
     return x, y, z

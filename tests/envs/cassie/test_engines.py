@@ -165,6 +165,5 @@ def test_in_motion_mjx_leaves_out_how_the_loops_turn(one_step):
     # The acceleration of a loop's end that comes of turning (J' q') is in C's reference alone: 1 % at walking speeds.
     qpos, qvel, ctrl = (part.astype(np.float32) for part in random_states(2, height=0.0))
     states = one_step(qpos, qvel, ctrl)
-    print(differences(states, "qacc"), differences(states, "qvel"))
     assert differences(states, "qacc") < 0.03
     assert differences(states, "qvel") < 0.03
