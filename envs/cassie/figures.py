@@ -1,7 +1,7 @@
 """Figures of the robot Cassie: lengths, masses, joints, motors.
 
-They are those of the MuJoCo model that Agility Robotics published under the MIT licence, as it stands in MuJoCo Menagerie
-(`agility_cassie`); the gains are ours to choose and follow published walking controllers. SI units, angles in degrees
+They are those of the MuJoCo model that Agility Robotics published under the MIT licence, as it stands in MuJoCo
+Menagerie (`agility_cassie`); the gains are a choice, that of published walking controllers. SI units, angles in degrees
 where a name says so. In every body frame the hinge turns about +z.
 
 The right leg is the left one reflected in the sagittal plane (`reflected`), but for one number of the source.
@@ -310,5 +310,6 @@ def _lateral(name: str) -> int:
 
 
 def flipped(vector: Triple, axis: int) -> Triple:
+    """The vector with one of its numbers negated."""
     x, y, z = (-value if index == axis else value for index, value in enumerate(vector))
     return x, y, z

@@ -35,10 +35,10 @@ from envs.cassie.terrain.config import AWAY
 from envs.cassie.visuals import add_visuals
 
 TIMESTEP = 0.0025
-"""Seconds, and the longest that the constraints allow: their time constant is twice that."""
+"""Seconds, and the longest that the constraints allow: their time constant may not be less than two time steps."""
 
 SOLREF = (0.005, 1.0)
-"""Time constant and damping ratio of the loops and of the contacts."""
+"""Time constant, s, and damping ratio of the loops and of the contacts."""
 
 FRICTION = 1.0
 """Sliding friction of the feet, so that a factor on `pair_friction` is the coefficient itself."""
@@ -103,7 +103,10 @@ def cassie_spec(visuals: bool = False) -> mujoco.MjSpec:
 
 @functools.cache
 def _compiled(visuals: bool) -> mujoco.MjModel:
-    return cassie_spec(visuals).compile()
+    model = cassie_spec(visuals).compile()
+    # The compiler notes that these stand at the world's origin, and MuJoCo would then not look where they are moved to.
+    model.geom_sameframe[list(GROUND_GEOMS)] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE
+    return model
 
 
 def _set_options(option: Any) -> None:

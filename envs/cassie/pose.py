@@ -46,24 +46,25 @@ def standing_pose() -> Pose:
 
     Left and right are each other's reflections exactly, as the mean of the settled pose and its reflection.
     """
-    model = cassie_model()
-    qpos, torque = _settled(model)
+    qpos, torque = _settled()
     qpos[:2] = 0.0
     qpos = (qpos + mirror.QPOS(qpos)) / 2
-    mujoco.mj_normalizeQuat(model, qpos)
-    offset = qpos[list(MOTOR_QPOS)] + (torque + mirror.CONTROL(torque)) / 2 / model.actuator_gainprm[:, 0]
-    qpos.setflags(write=False)
-    offset.setflags(write=False)
+    mujoco.mj_normalizeQuat(cassie_model(), qpos)
+    torque = (torque + mirror.CONTROL(torque)) / 2
+    offset = qpos[list(MOTOR_QPOS)] + torque / cassie_model().actuator_gainprm[:, 0]
+    for array in (qpos, offset):
+        array.setflags(write=False)
     return Pose(qpos, offset)
 
 
-def _settled(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
+def _settled() -> tuple[np.ndarray, np.ndarray]:
     """Positions at rest, and the motors' torques."""
+    model = cassie_model()
     model.actuator_gainprm[:, 0] *= STIFFENED
     model.actuator_biasprm[:, 1:3] *= STIFFENED
     data = mujoco.MjData(model)
-    data.qpos = HOME_QPOS
-    data.ctrl = data.qpos[list(MOTOR_QPOS)]
+    data.qpos[:] = HOME_QPOS
+    data.ctrl[:] = data.qpos[list(MOTOR_QPOS)]
     pelvis = model.body(PELVIS.name).id
     feet = [i for i in range(model.nu) if MOTORS[i % len(MOTORS)].joint == "foot"]
     for _ in range(round(SECONDS / model.opt.timestep)):
@@ -71,7 +72,6 @@ def _settled(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
         data.xfrc_applied[pelvis] = (*force, *moment)
         data.ctrl[feet] += FOOT_RATE * moment[1] * model.opt.timestep
         mujoco.mj_step(model, data)
-    model.actuator_gainprm[:, 0] /= STIFFENED
     return data.qpos.copy(), data.actuator_force.copy()
 
 

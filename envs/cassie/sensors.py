@@ -12,8 +12,8 @@
 | `<side>-<end>-position`, `<side>-<end>-velocity` | 3 | middle of a foot's sphere, toe or heel, world frame |
 | `<side>-<end>-contact` | 18 | see `foot_force` |
 
-The accelerometer is not among them: MuJoCo's takes 6 % of a physics step, all substeps of a control step but the last for
-nothing. `imu_acceleration` computes the same from `qacc`.
+The accelerometer is not among them: MuJoCo's takes 6 % of every physics step, of which the last alone is looked at.
+`imu_acceleration` computes the same from `qacc`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def add_sensors(spec: mujoco.MjSpec) -> None:
             # MJX can neither sum contacts nor look for those of a body: one sensor a sphere, of its only contact.
             data = sum(1 << field.value for field in (Contact.mjCONDATA_FORCE, Contact.mjCONDATA_NORMAL))
             data |= 1 << Contact.mjCONDATA_TANGENT.value
-            add(f"{side}-{end}-contact", Sensor.mjSENS_CONTACT, Kind.mjOBJ_GEOM, f"{side}-{end}", intprm=(data, 0, 2))
+            add(f"{side}-{end}-contact", Sensor.mjSENS_CONTACT, Kind.mjOBJ_GEOM, f"{side}-{end}", intprm=(data, 1, 2))
             add(f"{side}-{end}-position", Sensor.mjSENS_FRAMEPOS, Kind.mjOBJ_GEOM, f"{side}-{end}")
             add(f"{side}-{end}-velocity", Sensor.mjSENS_FRAMELINVEL, Kind.mjOBJ_GEOM, f"{side}-{end}")
 

@@ -156,9 +156,12 @@ class _Simulator:
         self.qpos, self.qvel, self.ctrl, self.forces = (self.batch.bind(name) for name in bound)
         self.overridden = {name: self.batch.expand(name) for name in overridden}
         # No field of MjOption enters mj_setConst.
-        self.constants_from = set(mujoco.MjModel._setconst_inputs).intersection(overridden)
-        # Nothing follows from where a plane lies that is fixed to the world, and terrain moves planes at every step.
-        self.fixed_planes = (model.geom_bodyid == 0) & (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+        self.into_constants = set(mujoco.MjModel._setconst_inputs).intersection(overridden)
+        self.free_geoms = free_geoms(model)
+        # Whoever moves a geom without mj_setConst may not rely on what it found out about the place before.
+        moves = not {"geom_pos", "geom_quat"}.isdisjoint(overridden)
+        self.sameframe = self.batch.expand("geom_sameframe") if moves else None
+        self._forget_frames()
 
     def init(self, overrides: dict[str, np.ndarray], qpos: np.ndarray, qvel: np.ndarray, needed: np.ndarray) -> None:
         """Forward at (qpos, qvel) from the model's default state, in the rows needed."""
@@ -221,19 +224,24 @@ class _Simulator:
 
     def _override(self, values: dict[str, np.ndarray], rows: np.ndarray) -> None:
         """Write per-simulation model fields; recompute the derived constants of those that changed."""
-        outdated = np.zeros(self.count, bool)
+        stale = np.zeros(self.count, bool)
         for name, value in values.items():
             target = self.overridden[name]
             value = value.astype(target.dtype)
-            elements = target != value
-            differs = elements.reshape(self.count, -1).any(axis=1) & rows
-            if name in self.constants_from:
-                if name in ("geom_pos", "geom_quat"):
-                    elements[:, self.fixed_planes] = False
-                outdated |= elements.reshape(self.count, -1).any(axis=1) & rows
+            unequal = (target != value) & rows.reshape(-1, *(1,) * (target.ndim - 1))
+            differs = unequal.reshape(self.count, -1).any(axis=1)
             target[differs] = value[differs]
-        if outdated.any():
-            self.batch.set_const(outdated)
+            if name in self.into_constants:
+                if name in ("geom_pos", "geom_quat"):
+                    unequal = unequal[:, ~self.free_geoms]
+                stale |= unequal.reshape(self.count, -1).any(axis=1)
+        if stale.any():
+            self.batch.set_const(stale)
+            self._forget_frames()
+
+    def _forget_frames(self) -> None:
+        if self.sameframe is not None:
+            self.sameframe[:, self.free_geoms] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE.value
 
     def _guard(self, call: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -242,6 +250,18 @@ class _Simulator:
             raise DivergenceError(
                 f"MuJoCo stopped: {error}. Lower the learning rate or check the environment."
             ) from error
+
+
+def free_geoms(model: mujoco.MjModel) -> np.ndarray:
+    """Geoms whose place enters no constant of the model: those of the world that collide in explicit pairs alone.
+
+    They may move at every step, as the ground under a foot does; `mj_setConst` would take a quarter of such a step.
+
+    Returns:
+        bool `[ngeom]`.
+    """
+    still = model.body_weldid[model.geom_bodyid] == 0
+    return still & (model.geom_contype == 0) & (model.geom_conaffinity == 0)
 
 
 def evolving_columns(model: mujoco.MjModel) -> slice | np.ndarray:
