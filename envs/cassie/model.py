@@ -82,6 +82,8 @@ def cassie_spec(visuals: bool = False) -> mujoco.MjSpec:
     spec = mujoco.MjSpec()
     spec.modelname = "cassie"
     _set_options(spec.option)
+    # Of the robot: what is seen would be cut off by the size of a world with planes out of reach.
+    spec.stat.center, spec.stat.extent = (0, 0, 0.7), 2.0
     for side, end in FEET:
         _add_plane(spec, f"{side}-{end}-ground", 0.0)
         _add_plane(spec, f"{side}-{end}-step", AWAY)
