@@ -11,8 +11,8 @@
 | `<side>-heel-spring-position` | 3 | origin of the heel spring's frame, world frame |
 | `<side>-toe-contact`, `<side>-heel-contact` | 9 | see `foot_force` |
 
-The accelerometer is not among them: MuJoCo's takes 6 % of every physics step, of which the last alone is looked at.
-`imu_acceleration` computes the same from `qacc`.
+There is no accelerometer: MuJoCo's needs the forces between all bodies, at every physics step, and the last alone is
+looked at. `imu_acceleration` computes what it reads from `qacc`.
 """
 
 from __future__ import annotations
