@@ -12,8 +12,8 @@
 | `<side>-<end>-position`, `<side>-<end>-velocity` | 3 | middle of a foot's sphere, toe or heel, world frame |
 | `<side>-<end>-contact` | 18 | see `foot_force` |
 
-The accelerometer is not among them: MuJoCo's takes 6 % of every physics step, of which the last alone is looked at.
-`imu_acceleration` computes the same from `qacc`.
+There is no accelerometer: MuJoCo's needs the forces between all bodies, at every physics step, and the last alone is
+looked at. `imu_acceleration` computes what it reads from `qacc`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 
 import mujoco
@@ -211,11 +210,3 @@ def test_models_are_the_callers_own():
     changed = cassie_model()
     changed.body_mass[:] = 1.0
     assert cassie_model().body_mass.sum() == pytest.approx(33.312)
-
-
-def test_the_figures_import_neither_mujoco_nor_jax():
-    source = importlib.util.find_spec("envs.cassie.figures").origin
-    with open(source, encoding="utf-8") as file:
-        text = file.read()
-    assert "import mujoco" not in text
-    assert "import jax" not in text
