@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -54,37 +56,33 @@ def draw(key: Key[Array, ""], config: TerrainConfig, difficulty: Float[Array, ""
         config: the kinds and their ranges.
         difficulty: d in [0, 1].
     """
-    keys = iter(jax.random.split(key, 11))
+    kind_key, seed_key, key = jax.random.split(key, 3)
+    kind = _kind(kind_key, config)
     difficulty = jnp.asarray(difficulty, jnp.float32)
-    kind = _kind(next(keys), config)
+    bearing, upward, run, landing, wavelength, steps, *axes = jax.random.uniform(key, (12,), jnp.float32)
+    frequency, phase = jnp.stack(axes[:3]), jnp.stack(axes[3:])
 
     def only(name: str, value: Array) -> Array:
         return jnp.where(kind == KINDS.index(name), value, 0.0)
 
-    def graded(ends: tuple[float, float]) -> Array:
-        return ends[0] + difficulty * (ends[1] - ends[0])
-
-    def uniform(ends: tuple[float, float], shape: tuple[int, ...] = ()) -> Array:
-        return jax.random.uniform(next(keys), shape, jnp.float32, *ends)
-
-    bearing = uniform((0.0, 2 * jnp.pi))
-    upward = jax.random.rademacher(next(keys), (), jnp.float32)
-    amplitude = graded(config.motion)
+    angle = 2 * jnp.pi * bearing
+    fewest, most = config.steps
+    amplitude = _between(config.motion, difficulty)
     return Terrain(
         kind=kind,
         difficulty=difficulty,
-        slope=only("slope", jnp.tan(graded(config.slope))),
-        direction=jnp.stack([jnp.cos(bearing), jnp.sin(bearing)]),
-        rise=only("stairs", upward * graded(config.rise)),
-        run=uniform(config.run),
-        landing=uniform(config.landing),
-        steps=jax.random.randint(next(keys), (), config.steps[0], config.steps[1] + 1).astype(jnp.float32),
-        roughness=only("uneven", graded(config.roughness)),
-        wavelength=uniform(config.wavelength),
-        seed=jax.random.bits(next(keys), (), jnp.uint32),
+        slope=only("slope", jnp.tan(_between(config.slope, difficulty))),
+        direction=jnp.stack([jnp.cos(angle), jnp.sin(angle)]),
+        rise=only("stairs", jnp.where(upward < 0.5, 1.0, -1.0) * _between(config.rise, difficulty)),
+        run=_between(config.run, run),
+        landing=_between(config.landing, landing),
+        steps=jnp.minimum(jnp.floor(_between((fewest, most + 1), steps)), most),
+        roughness=only("uneven", _between(config.roughness, difficulty)),
+        wavelength=_between(config.wavelength, wavelength),
+        seed=jax.random.bits(seed_key, (), jnp.uint32),
         amplitude=jnp.full(3, only("moving", amplitude)),
-        frequency=2 * jnp.pi * _frequencies(next(keys), config, amplitude),
-        phase=uniform((0.0, 2 * jnp.pi), (3,)),
+        frequency=2 * jnp.pi * _between(_frequencies(config, amplitude), frequency),
+        phase=2 * jnp.pi * phase,
     )
 
 
@@ -100,12 +98,15 @@ def _kind(key: Key[Array, ""], config: TerrainConfig) -> Int[Array, ""]:
     return jax.random.choice(key, len(KINDS), p=weights / jnp.sum(weights)).astype(jnp.int32)
 
 
-def _frequencies(key: Key[Array, ""], config: TerrainConfig, amplitude: Float[Array, ""]) -> Float[Array, "3"]:
-    """In Hz. The amplitude is the difficulty, so it is the frequency that yields where the acceleration is limited:
+def _frequencies(config: TerrainConfig, amplitude: Float[Array, ""]) -> tuple[Array, Array]:
+    """Ends of the range in Hz. The amplitude is the difficulty, so that it is the frequency which makes way:
 
     |a| <= A (2π)² |f²| <= limit, which A (2πf)² <= limit / √3 on each axis ensures.
     """
     low, high = config.frequency
     fastest = jnp.sqrt(config.acceleration / (3.0**0.5 * jnp.maximum(amplitude, 1e-9))) / (2 * jnp.pi)
-    limit = jnp.minimum(high, fastest)
-    return jax.random.uniform(key, (3,), jnp.float32, jnp.minimum(low, limit), limit)
+    return jnp.minimum(low, fastest), jnp.minimum(high, fastest)
+
+
+def _between(ends: tuple[Any, Any], share: Array) -> Array:
+    return ends[0] + share * (ends[1] - ends[0])
