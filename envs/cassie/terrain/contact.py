@@ -1,14 +1,14 @@
 """What a foot's sphere touches: planes that are placed anew for every step of the environment.
 
-A plane stands still while the physics takes its substeps, and a fast foot moves several centimetres meanwhile. On ground
-that bends over more than that, one plane suffices: the tangent where the sphere will be in the middle of the step. On
-stairs it does not: a plane of the tread lets the foot pass through the riser and then lifts it by the height of the
-stair within milliseconds, a plane of the riser lets it sink into the tread. Hence two planes for each sphere, which
-near an edge are the stairs exactly:
+A plane stands still while the physics takes its substeps, and a fast foot moves several centimetres meanwhile. On
+ground that bends over more than that one plane suffices: the tangent where the sphere will be in the middle of the
+step. On stairs it does not: a plane of the tread lets the foot pass through the riser and then throws it up by the
+height of the stair, a plane of the riser lets it sink into the tread. Hence two planes for each sphere, which near an
+edge are the stairs exactly:
 
 - the ground: without stairs the tangent, with stairs the lower of the two treads at the nearest edge;
-- the step: the higher tread as the set {beyond the edge, below its level}, of which the plane is the face or the tangent
-  of the edge that is closest to the sphere. Without stairs it lies far below.
+- the step: the higher tread as the set {beyond the edge, below its level}, of which the plane is the face that is
+  closest to the sphere, or the edge's tangent. Without stairs it lies far below.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from envs.cassie.terrain.terrain import Terrain
 
 
 class Plane(NamedTuple):
-    """The pose of a MuJoCo plane, whose normal is its z axis: a point of it in metres, and a quaternion (w, x, y, z)."""
+    """The pose of a MuJoCo plane, whose normal is its z axis: a point of it in metres, and a quaternion wxyz."""
 
     position: Float[Array, "*planes 3"]
     orientation: Float[Array, "*planes 4"]

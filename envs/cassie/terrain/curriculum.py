@@ -2,9 +2,9 @@
 
 As in the game-inspired curriculum of Rudin, Hoeller, Reist and Hutter, "Learning to Walk in Minutes Using Massively
 Parallel Deep Reinforcement Learning", CoRL 2021: who masters the hardest terrain is sent to a random one, so that easy
-ones are not forgotten and the environments stay spread over all difficulties. Differences: difficulty is continuous; the
-end of the episode has to be reached as well as the distance covered, and it is an early end, not a short distance, that
-leads back. Where ends and early ends are equally frequent, difficulty stays about where it is.
+ones are not forgotten and the environments stay spread over all difficulties. Differences: difficulty is continuous;
+the end of the episode has to be reached as well as the distance covered, and it is an early end, not a short distance,
+that leads back. Where ends and early ends are equally frequent, difficulty stays about where it is.
 """
 
 from __future__ import annotations

@@ -65,8 +65,10 @@ def add_scenery(spec: mujoco.MjSpec, terrain: Terrain, extent: Extent = Extent()
 
 def heights(terrain: Terrain, x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, "y x"]:
     """The height function on a grid."""
-    points = np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
-    return np.asarray(jax.jit(jax.vmap(jax.vmap(height, (None, 0)), (None, 0)))(terrain, points), np.float64)
+    return np.asarray(_heights(terrain, np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)), np.float64)
+
+
+_heights = jax.jit(jax.vmap(jax.vmap(height, (None, 0)), (None, 0)))
 
 
 def _add_light(spec: mujoco.MjSpec) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -54,39 +56,33 @@ def draw(key: Key[Array, ""], config: TerrainConfig, difficulty: Float[Array, ""
         config: the kinds and their ranges.
         difficulty: d in [0, 1].
     """
-    # One draw for all: each call of a generator takes a third of a second to compile.
-    number_key, seed_key = jax.random.split(key)
-    drawn = jax.random.uniform(number_key, (13,))
+    kind_key, seed_key, key = jax.random.split(key, 3)
+    kind = _kind(kind_key, config)
     difficulty = jnp.asarray(difficulty, jnp.float32)
-    kind = _kind(drawn[0], config)
+    bearing, upward, run, landing, wavelength, steps, *axes = jax.random.uniform(key, (12,), jnp.float32)
+    frequency, phase = jnp.stack(axes[:3]), jnp.stack(axes[3:])
 
     def only(name: str, value: Array) -> Array:
         return jnp.where(kind == KINDS.index(name), value, 0.0)
 
-    def graded(ends: tuple[float, float]) -> Array:
-        return ends[0] + difficulty * (ends[1] - ends[0])
-
-    def between(ends: tuple[float, float], share: Array) -> Array:
-        return ends[0] + (ends[1] - ends[0]) * share
-
-    bearing = 2 * jnp.pi * drawn[1]
-    amplitude = graded(config.motion)
+    angle = 2 * jnp.pi * bearing
     fewest, most = config.steps
+    amplitude = _between(config.motion, difficulty)
     return Terrain(
         kind=kind,
         difficulty=difficulty,
-        slope=only("slope", jnp.tan(graded(config.slope))),
-        direction=jnp.stack([jnp.cos(bearing), jnp.sin(bearing)]),
-        rise=only("stairs", jnp.where(drawn[2] < 0.5, -1.0, 1.0) * graded(config.rise)),
-        run=between(config.run, drawn[3]),
-        landing=between(config.landing, drawn[4]),
-        steps=jnp.minimum(jnp.floor(between((fewest, most + 1), drawn[5])), most),
-        roughness=only("uneven", graded(config.roughness)),
-        wavelength=between(config.wavelength, drawn[6]),
+        slope=only("slope", jnp.tan(_between(config.slope, difficulty))),
+        direction=jnp.stack([jnp.cos(angle), jnp.sin(angle)]),
+        rise=only("stairs", jnp.where(upward < 0.5, 1.0, -1.0) * _between(config.rise, difficulty)),
+        run=_between(config.run, run),
+        landing=_between(config.landing, landing),
+        steps=jnp.minimum(jnp.floor(_between((fewest, most + 1), steps)), most),
+        roughness=only("uneven", _between(config.roughness, difficulty)),
+        wavelength=_between(config.wavelength, wavelength),
         seed=jax.random.bits(seed_key, (), jnp.uint32),
         amplitude=jnp.full(3, only("moving", amplitude)),
-        frequency=2 * jnp.pi * _frequencies(drawn[7:10], config, amplitude),
-        phase=2 * jnp.pi * drawn[10:13],
+        frequency=2 * jnp.pi * _between(_frequencies(config, amplitude), frequency),
+        phase=2 * jnp.pi * phase,
     )
 
 
@@ -95,21 +91,22 @@ def one_hot(terrain: Terrain) -> Float[Array, " kinds"]:
     return jax.nn.one_hot(terrain.kind, len(KINDS))
 
 
-def _kind(share: Float[Array, ""], config: TerrainConfig) -> Int[Array, ""]:
+def _kind(key: Key[Array, ""], config: TerrainConfig) -> Int[Array, ""]:
     if config.kind != "mixed":
         return jnp.asarray(KINDS.index(config.kind), jnp.int32)
     weights = jnp.asarray([config.weights.get(kind, 0.0) for kind in KINDS])
-    limits = jnp.cumsum(weights) / jnp.sum(weights)
-    return jnp.searchsorted(limits[:-1], share, side="right", method="compare_all").astype(jnp.int32)
+    return jax.random.choice(key, len(KINDS), p=weights / jnp.sum(weights)).astype(jnp.int32)
 
 
-def _frequencies(shares: Float[Array, "3"], config: TerrainConfig, amplitude: Float[Array, ""]) -> Float[Array, "3"]:
-    """In Hz. The amplitude is the difficulty, so it is the frequency that yields where the acceleration is limited:
+def _frequencies(config: TerrainConfig, amplitude: Float[Array, ""]) -> tuple[Array, Array]:
+    """Ends of the range in Hz. The amplitude is the difficulty, so that it is the frequency which makes way:
 
     |a| <= A (2π)² |f²| <= limit, which A (2πf)² <= limit / √3 on each axis ensures.
     """
     low, high = config.frequency
     fastest = jnp.sqrt(config.acceleration / (3.0**0.5 * jnp.maximum(amplitude, 1e-9))) / (2 * jnp.pi)
-    limit = jnp.minimum(high, fastest)
-    low = jnp.minimum(low, limit)
-    return low + (limit - low) * shares
+    return jnp.minimum(low, fastest), jnp.minimum(high, fastest)
+
+
+def _between(ends: tuple[Any, Any], share: Array) -> Array:
+    return ends[0] + share * (ends[1] - ends[0])
