@@ -12,8 +12,6 @@ from scripts.command_line import progress
 from tests.support.processes import processor_seconds
 from tests.support.synthetic_runs import write_run
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 

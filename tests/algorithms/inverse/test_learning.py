@@ -43,7 +43,6 @@ REPLAY = SPMDReplayConfig(
     num_steps=8, updates_per_step=0.5, batch_size=32, buffer_size=4096, warm_up=512, learning_rate=3e-3, network=NETWORK
 )
 REWARD = RewardConfig(network=NETWORK, learning_rate=3e-3, updates=8, batch_size=64, gradient_penalty=0.0)
-pytestmark = pytest.mark.usefixtures("quick_compile")
 SIGNALS = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0], [-0.7, -0.4]], np.float32)
 
 

@@ -16,8 +16,6 @@ from configs.build import read_config
 from configs.loading import build
 from l2t.run.checkpoint import Checkpoints
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 TRAIN = str(Path(__file__).parents[3] / "scripts" / "train.py")
 ITERATION = 64
 TOTAL = 160 * ITERATION
