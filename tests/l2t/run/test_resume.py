@@ -54,7 +54,7 @@ def stop_after(process, run, step, signum):
         assert time.monotonic() < limit
         time.sleep(0.005)
     process.send_signal(signum)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     return output
 
 
