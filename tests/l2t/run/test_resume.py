@@ -66,7 +66,7 @@ def status(run):
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     straight, stopped = folder / "straight", folder / "stopped"
-    undisturbed = start(*OVERRIDES, f"run_dir={straight}")
+    undisturbed = start(*OVERRIDES, "tracking.wandb.mode=disabled", f"run_dir={straight}")
     story = {}
 
     process = start(*OVERRIDES, f"run_dir={stopped}")
