@@ -8,8 +8,6 @@ from gymnasium.utils.env_checker import check_env
 import envs.gymnasium  # noqa: F401  (registers)
 from l2t.errors import ConfigurationError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_a_single_cassie_passes_gymnasiums_own_check():
     env = gymnasium.make("l2t/CassieStairs-v0", observation_group="student", difficulty=0.2, command={"stand": 0.5})

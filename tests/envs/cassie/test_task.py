@@ -16,8 +16,6 @@ from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
 from envs.physics.config import PhysicsConfig
 from l2t.rl.vector import VectorEnvironment
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 NOMINAL = RandomisationConfig(amount=0.0)
 SILENT = NoiseConfig(0.0, 0.0, 0.0, 0.0, 0.0)
 FORWARD = CommandConfig((1.0, 1.0), (0.0, 0.0), (0.0, 0.0), 0.0)

@@ -15,8 +15,6 @@ from envs.cassie.terrain.surface import BLEND, gradient, height
 from envs.cassie.terrain.terrain import Terrain, draw
 from tests.envs.cassie.terrain.stools import LEGS, RADIUS, simulate, stool
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SOLE = np.array([[0.08, 0.0, 0.0], [-0.08, 0.0, 0.0]])
 """Toe and heel of one foot, in the plane of the walk."""
 

@@ -10,8 +10,6 @@ import pytest
 from envs.cassie.terrain.config import CurriculumConfig
 from envs.cassie.terrain.curriculum import update
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 CONFIG = CurriculumConfig(step=0.1, early=0.5, enough=0.7)
 
 

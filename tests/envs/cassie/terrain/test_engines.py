@@ -14,8 +14,6 @@ from envs.physics.base import Reads
 from envs.physics.mjx import MjxEngine
 from envs.physics.native import NativeEngine
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 COUNT, STEPS, SUBSTEPS, RADIUS = 4, 12, 8, 0.02
 
 

@@ -15,8 +15,6 @@ from envs.physics.base import Reads
 from envs.physics.native import NativeEngine
 from tests.envs.cassie.terrain.stools import DURATION, LEGS, RADIUS, SUBSTEPS, TIMESTEP
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 MASS = 1e6
 """Of the platform in kg: so heavy that the stool does not move it."""
 

@@ -14,8 +14,6 @@ from envs.cassie.terrain.surface import nearest_step
 from envs.cassie.terrain.terrain import Terrain, draw
 from envs.rendering import Renderer, rendering_available
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 EXTENT = Extent((-2.0, 4.0), (-1.0, 2.0))
 
 needs_opengl = pytest.mark.skipif(rendering_available() is not None, reason=str(rendering_available()))

@@ -20,8 +20,6 @@ from envs.cassie.terrain.surface import (
 )
 from envs.cassie.terrain.terrain import Terrain, draw
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 heights = jax.jit(jax.vmap(height, (None, 0)))
 gradients = jax.jit(jax.vmap(gradient, (None, 0)))
 normals = jax.jit(jax.vmap(normal, (None, 0)))

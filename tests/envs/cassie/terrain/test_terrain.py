@@ -14,8 +14,6 @@ from envs.cassie.terrain.surface import gradient, height
 from envs.cassie.terrain.terrain import Terrain, draw, one_hot
 from l2t.errors import ConfigurationError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 COUNT = 512
 
 
