@@ -17,8 +17,8 @@ SHARPNESS = 8.0
 """How suddenly a leg's duty changes from standing to swinging."""
 
 LIFT, SWEEP = 0.33, 0.7
-"""Of the prior: by how many metres the leg gets shorter, and which share of the commanded step it makes. The motors give
-way under the robot's weight: of the lift some 5 cm are left under the foot."""
+"""Of the prior: by how many metres the leg gets shorter, and which share of the commanded step it makes. The motors
+give way under the robot's weight: of the lift some 5 cm are left under the foot."""
 
 
 def advance(phase: Float[Array, ""], duration: float) -> Float[Array, ""]:

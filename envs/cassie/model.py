@@ -1,10 +1,10 @@
 """Cassie as a MuJoCo model, built from the figures.
 
 Feet alone touch anything: each foot is two spheres, and each sphere collides with two planes of its own and with
-nothing else. Flat ground is the first plane of each in one place and the second out of reach; any other ground is those
-planes moved, the first to the tangent of the ground under its sphere, the second to the face or the edge of a stair, by
-overriding `geom_pos` and `geom_quat` (rows `GROUND_GEOMS`) from simulation to simulation. Friction is that of the pairs:
-`pair_friction`, one row per pair, decides alone, whatever the geoms' own friction is.
+nothing else. Flat ground is the first plane of each in one place and the second out of reach; any other ground is
+those planes moved, the first to the tangent of the ground under its sphere, the second to the face or the edge of a
+stair, by overriding `geom_pos` and `geom_quat` (rows `GROUND_GEOMS`) from simulation to simulation. Friction is that of
+the pairs: `pair_friction`, one row per pair, decides alone, whatever the geoms' own friction is.
 """
 
 from __future__ import annotations

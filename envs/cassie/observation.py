@@ -213,4 +213,4 @@ def heel_spring_angles(qpos: Float[Array, " nq"], model: mujoco.MjModel) -> Floa
 
 def noise(key: Key[Array, ""], scales: Float[np.ndarray, "35"]) -> Float[Array, "35"]:
     """Of the sensors, at one step."""
-    return scales * jax.random.normal(key, scales.shape)
+    return jnp.asarray(scales) * jax.random.normal(key, scales.shape)

@@ -1,7 +1,7 @@
 """The reward: terms between 0 and 1, each a function of what happened, weighted by `RewardConfig`.
 
-All terms are positive, so surviving pays and there is no bonus for being alive. Swing and stance follow Siekmann et al.,
-"Sim-to-real learning of all common bipedal gaits via periodic reward composition", arXiv 2011.01387.
+All terms are positive, so surviving pays and there is no bonus for being alive. Swing and stance follow Siekmann et
+al., "Sim-to-real learning of all common bipedal gaits via periodic reward composition", arXiv 2011.01387.
 """
 
 from __future__ import annotations

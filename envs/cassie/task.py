@@ -101,9 +101,9 @@ class Cassie:
         )
         return Start(jnp.asarray(pose.qpos, jnp.float32), qvel, memory, dynamics.overrides(drawn, model))
 
-    def bounds(self, model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
+    def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, "10"], Float[Array, "10"]]:
         """[-1, 1] for each motor."""
-        return -np.ones(model.nu), np.ones(model.nu)
+        return -jnp.ones(model.nu), jnp.ones(model.nu)
 
     def control(
         self, action: Float[Array, "10"], physics: PhysicsState, memory: Memory, model: mujoco.MjModel

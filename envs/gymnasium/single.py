@@ -31,9 +31,9 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         task: name of the task, such as `half_cheetah`; a registered id is bound to its own.
         render_mode: None or `rgb_array`.
         width, height: size of a picture.
-        options: see `TaskOptions`, and for Cassie `CassieOptions`: `observation_group`, `student_noise`, `student_noise_kind`, `student_stack`,
-            `student_previous_action`, `randomise`, `model`, `slope`, `physics`, and any field of the task. A single
-            environment is faster on the CPU, `native`, whatever the machine.
+        options: see `TaskOptions`: `observation_group`, `student_noise`, `student_noise_kind`, `student_stack`,
+            `student_previous_action`, `randomise`, `model`, `slope`, `physics`, and any field of the task; Cassie's are
+            in `CassieOptions`. A single environment is faster on the CPU, `native`, whatever the machine.
 
     Raises:
         ConfigurationError: an argument is unknown, out of range or without effect.

@@ -60,13 +60,13 @@ class Walking:
                 rows.append((label, role, *_follows(seen)))
                 gaits.append((label, role, *_walks(seen)))
         followed = ("case", "role", "survival", "velocity error [m/s]", "heading error [rad]", "fall after [s]")
-        walked = ("case", "role", "foot clearance [m]", "slip [m/s]", "double support [%]", "flight [%]") + (
-            "steps / s",
-            "torque at limit [%]",
-        )
+        gait = ("foot clearance [m]", "slip [m/s]", "double support [%]", "flight [%]", "steps / s", "at limit [%]")
         return StudyResult(
             curves=(),
-            tables=(Table("Following commands", followed, tuple(rows)), Table("Gait", walked, tuple(gaits))),
+            tables=(
+                Table("Following commands", followed, tuple(rows)),
+                Table("Gait", ("case", "role", *gait), tuple(gaits)),
+            ),
             x_label="",
             y_label="",
             notes=(f"{self.episodes} episodes a row, seed {context.seed}; mean actions.",),

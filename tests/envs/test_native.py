@@ -77,6 +77,23 @@ def by_hand(model, qpos, qvel, ctrl, changes, index) -> list[mujoco.MjData]:
     return results
 
 
+def test_forces_on_bodies_act_for_one_step_and_equal_c_mujoco(model, engine):
+    qpos, qvel, ctrl = starts(model, 2)
+    forces = np.random.default_rng(1).normal(0, 20.0, (2, model.nbody, 6)).astype(np.float32)
+    state = jax.vmap(engine.init)(qpos, qvel)
+    pushed = jax.vmap(lambda s, c, f: engine.step(s, c, None, SUBSTEPS, f))(state, ctrl, forces)
+    after = jax.vmap(lambda s, c: engine.step(s, c, None, SUBSTEPS))(pushed, ctrl)
+    for index in range(2):
+        data = mujoco.MjData(model)
+        data.qpos, data.qvel = qpos[index], qvel[index]
+        mujoco.mj_forward(model, data)
+        data.ctrl = ctrl[index]
+        for applied, seen in ((forces[index], pushed), (0.0, after)):
+            data.xfrc_applied = applied
+            mujoco.mj_step(model, data, SUBSTEPS)
+            np.testing.assert_array_equal(np.asarray(seen["qpos"])[index], data.qpos.astype(np.float32))
+
+
 def assert_same(first, second):
     jax.tree.map(np.testing.assert_array_equal, first, second)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import mujoco
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from envs.cassie import figures, mirror
-from envs.cassie.model import FEET, GROUND_GEOMS, cassie_model
+from envs.cassie.model import FEET, GROUND_GEOMS, PLANES, cassie_model
 from envs.cassie.pose import standing_pose
+from envs.cassie.sensors import columns, foot_force
 from tests.envs.cassie.robots import mass_matrix, random_states, simulation, symmetric_model
 
 KINDS = mujoco.mjtJoint
@@ -104,17 +106,28 @@ def test_the_robot_itself_is_symmetric_to_8_g_m(model):
     assert worst == pytest.approx(2 * 10.33 * 0.000346, rel=0.2)
 
 
-def test_each_sphere_stands_on_its_own_plane_alone(model):
+def test_each_sphere_stands_on_its_own_two_planes_alone(model):
     pose = standing_pose()
-    for lowered, (side, end) in enumerate(FEET):
-        assert model.geom(GROUND_GEOMS[lowered]).name == f"{side}-{end}-ground"
+    for plane, ((side, end), kind) in zip(GROUND_GEOMS, itertools.product(FEET, PLANES), strict=True):
+        assert model.geom(plane).name == f"{side}-{end}-{kind}"
         ground = cassie_model()
         ground.geom_pos[list(GROUND_GEOMS), 2] = -1.0
-        ground.geom_pos[GROUND_GEOMS[lowered], 2] = 0.0
+        ground.geom_pos[plane, 2] = 0.0
         data = simulation(ground, pose.qpos)
-        assert [tuple(contact.geom) for contact in data.contact] == [
-            (GROUND_GEOMS[lowered], ground.geom(f"{side}-{end}").id)
-        ]
+        assert [tuple(contact.geom) for contact in data.contact] == [(plane, ground.geom(f"{side}-{end}").id)]
+
+
+def test_a_sphere_between_two_planes_is_pushed_by_both_and_the_sensor_adds_them_up(model):
+    ground = cassie_model()
+    step = GROUND_GEOMS[1]
+    ground.geom_pos[step] = simulation(ground, standing_pose().qpos).geom("left-toe").xpos + np.array([0.015, 0, 0])
+    ground.geom_quat[step] = np.array([1.0, 0.0, -1.0, 0.0]) / np.sqrt(2)  # its normal looks back, along -x
+    data = simulation(ground, standing_pose().qpos)
+    assert data.ncon == 5
+    place = columns(ground)["left-toe-contact"]
+    force = foot_force(data.sensordata[place])
+    assert force[0] < -10.0
+    assert force[2] > 10.0
 
 
 def test_nothing_but_the_feet_touches_anything(model):

@@ -222,7 +222,7 @@ def test_each_parameter_varies_between_robots_and_changes_how_they_move(name, va
 
 
 def test_the_student_senses_with_noise_bias_and_delay(varied):
-    env, start, states = varied
+    _, start, _ = varied
     sensed = len(observation.names(observation.SENSED))
     memory = start.extras["memory"]
     flipped = np.asarray(memory.phase >= 0.5)
