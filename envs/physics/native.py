@@ -34,6 +34,9 @@ from envs.physics.base import (
 )
 from l2t.errors import ConfigurationError, DivergenceError
 
+GEOM_POSE = frozenset({"geom_pos", "geom_quat"})
+"""Where geoms are on their bodies."""
+
 
 class NativeEngine:
     """C MuJoCo through `mujoco.batch`, float64, bit-identical to a loop over `mj_step`.
@@ -148,8 +151,10 @@ class _Simulator:
         self.row = self._copied_row()
         self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self.overridden = {name: self.batch.expand(name) for name in overridden}
-        # No field of MjOption enters mj_setConst.
-        self.needs_set_const = not set(mujoco.MjModel._setconst_inputs).isdisjoint(overridden)
+        self.ground = ground_planes(model)
+        moves = bool(self.ground.size) and not GEOM_POSE.isdisjoint(overridden)
+        self.sameframe = self.batch.expand("geom_sameframe") if moves else None
+        self._look_at_ground()
 
     def init(self, overrides: dict[str, np.ndarray], qpos: np.ndarray, qvel: np.ndarray, needed: np.ndarray) -> None:
         """Forward at (qpos, qvel) from the model's default state, in the rows needed."""
@@ -204,15 +209,26 @@ class _Simulator:
 
     def _override(self, values: dict[str, np.ndarray], rows: np.ndarray) -> None:
         """Write per-simulation model fields; recompute the derived constants of those that changed."""
-        changed = np.zeros(self.count, bool)
+        stale = np.zeros(self.count, bool)
         for name, value in values.items():
             target = self.overridden[name]
             value = value.astype(target.dtype)
-            differs = (target != value).reshape(self.count, -1).any(axis=1) & rows
-            target[differs] = value[differs]
-            changed |= differs
-        if self.needs_set_const and changed.any():
-            self.batch.set_const(changed)
+            differs = target != value
+            changed = differs.reshape(self.count, -1).any(axis=1) & rows
+            target[changed] = value[changed]
+            if name in GEOM_POSE:
+                differs[:, self.ground] = False
+            # No field of MjOption enters mj_setConst.
+            if name in mujoco.MjModel._setconst_inputs:
+                stale |= differs.reshape(self.count, -1).any(axis=1) & rows
+        if stale.any():
+            self.batch.set_const(stale)
+            self._look_at_ground()
+
+    def _look_at_ground(self) -> None:
+        # MuJoCo notes which geoms are where their body is, and does not look at the pose of those any more.
+        if self.sameframe is not None:
+            self.sameframe[:, self.ground] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE.value
 
     def _guard(self, call: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -221,6 +237,15 @@ class _Simulator:
             raise DivergenceError(
                 f"MuJoCo stopped: {error}. Lower the learning rate or check the environment."
             ) from error
+
+
+def ground_planes(model: mujoco.MjModel) -> np.ndarray:
+    """Geoms that may move at every step without `mj_setConst`: planes of the world that only contact pairs name.
+
+    Of what is derived from a geom's pose, the bounding volumes alone matter to a step, and contact pairs ignore them.
+    """
+    plane = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.geom_bodyid == 0)
+    return np.flatnonzero(plane & (model.geom_contype == 0) & (model.geom_conaffinity == 0))
 
 
 def evolving_columns(model: mujoco.MjModel) -> slice | np.ndarray:
