@@ -31,7 +31,7 @@ class Plane(NamedTuple):
 
 
 def tangent_plane(terrain: Terrain, xy: Float[Array, "2"]) -> Plane:
-    """The tangent of the height function, smooth risers included, above (x, y)."""
+    """The tangent of the height function at (x, y), smooth risers included: not what a foot should meet on stairs."""
     return Plane(jnp.append(xy, height(terrain, xy)), upright(normal(terrain, xy)))
 
 

@@ -23,7 +23,8 @@ def ground_motion(terrain: Terrain, time: Float[Array, ""]) -> Motion:
 
     The ground translates without turning, so its frame differs from the world's by the fictitious force -m a(t) alone:
     a simulation in that frame is the one in the world with gravity g - a(t), positions less the displacement and
-    velocities less the velocity.
+    velocities less the velocity. Where gravity is held for a step of the environment, take a(t) in its middle: a(t) of
+    the beginning lets a pendulum's angle err a hundred times as much.
     """
     angle = terrain.frequency * time + terrain.phase
     sine, cosine = terrain.amplitude * jnp.sin(angle), terrain.amplitude * jnp.cos(angle)

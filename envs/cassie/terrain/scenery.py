@@ -26,7 +26,7 @@ SPACING = 0.05
 TEXELS = 80
 """Points of the painted ground per metre."""
 
-EARTH = np.array([[112, 140, 108], [188, 180, 146], [236, 220, 188]], float)
+EARTH = np.array([[104, 131, 101], [175, 168, 136], [220, 205, 175]], float)
 """Colours of low, middle and high ground."""
 
 
@@ -37,17 +37,24 @@ class Extent(NamedTuple):
     y: tuple[float, float] = (-4.0, 4.0)
 
 
-def add_scenery(spec: mujoco.MjSpec, terrain: Terrain, extent: Extent = Extent()) -> None:  # noqa: B008
+EXTENT = Extent()
+
+
+def add_scenery(spec: mujoco.MjSpec, terrain: Terrain, extent: Extent = EXTENT) -> None:
     """Add the terrain to a model: without collisions, in group 2, with a sun and a sky where the model has none.
 
     Slopes and uneven ground become a height field with square metres and lines of equal height, stairs boxes with true
-    edges, moving ground a striped platform over a floor that stands still.
+    edges, moving ground a striped platform over a floor that stands still. A floor of the model's own goes out of
+    sight, to group 3.
 
     Args:
         spec: is changed.
         terrain: one, not a batch.
         extent: what to show. What is outside is not there at all.
     """
+    for geom in spec.worldbody.geoms:
+        if geom.type == mujoco.mjtGeom.mjGEOM_PLANE:
+            geom.group = GROUP + 1
     _add_light(spec)
     if np.isnan(spec.stat.extent):
         # Shadows are drawn over a multiple of this; by default it would be the size of the whole terrain.

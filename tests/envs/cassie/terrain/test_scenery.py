@@ -74,13 +74,15 @@ def test_the_platform_follows_its_mocap_body_and_the_surroundings_stay():
     np.testing.assert_allclose((data.geom_xpos - before)[moved], [[0.05, -0.02, 0.03]])
 
 
-def test_a_model_s_own_light_and_sky_are_kept():
+def test_a_model_s_own_light_and_sky_are_kept_and_its_floor_is_hidden():
+    floor = '<geom name="floor" type="plane" size="0 0 1"/>'
     sky = '<texture type="skybox" builtin="flat" width="8" height="8"/>'
     spec = mujoco.MjSpec.from_string(
-        f'<mujoco><asset>{sky}</asset><worldbody><light pos="0 0 3"/></worldbody></mujoco>'
+        f'<mujoco><asset>{sky}</asset><worldbody><light pos="0 0 3"/>{floor}</worldbody></mujoco>'
     )
     add_scenery(spec, terrain_of("flat"), EXTENT)
     model = spec.compile()
+    assert model.geom("floor").group > GROUP
     assert model.nlight == 1
     assert np.sum(model.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX) == 1
 
