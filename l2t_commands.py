@@ -1,4 +1,4 @@
-"""The installed commands: `l2t-train`, `l2t-evaluate`, `l2t-render`, `l2t-collect`, `l2t-report`, `l2t-benchmark`.
+"""The installed commands: `l2t-train`, `l2t-evaluate`, `l2t-render`, `l2t-watch`, `l2t-collect`, and others.
 
 The rooms have names that are anybody's. A user's own `configs` or `envs` on the path (`PYTHONPATH=.`, a folder next to
 a script) would come first, so the commands take their rooms from where this file lies before they import anything else.
@@ -26,6 +26,11 @@ def evaluate() -> int | None:
 def render() -> int | None:
     """See `scripts.render`."""
     return _command("render")
+
+
+def watch() -> int | None:
+    """See `scripts.watch`."""
+    return _command("watch")
 
 
 def collect() -> int | None:

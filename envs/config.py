@@ -196,6 +196,11 @@ def _check_view(config: MujocoConfig | GymnasiumConfig) -> None:
     check_count("env.student_stack", config.student_stack)
     check_flag("env.student_previous_action", config.student_previous_action)
     check_range("env.reset_cost", config.reset_cost, 0.0)
+    check_reward(config)
+
+
+def check_reward(config: Any) -> None:
+    """Raise unless the three fields that put a learned reward in place of the task's fit together."""
     if not isinstance(config.reward, str):
         raise ConfigurationError(f"env.reward={config.reward!r} must be the path of a learned reward.")
     check_range("env.reward_weight", config.reward_weight)

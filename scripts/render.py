@@ -7,11 +7,11 @@ python scripts/render.py --env hopper --policy random --out hopper.gif
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,11 +123,15 @@ def modes(policy: Policy) -> Actor:
 
 @dataclass(frozen=True)
 class Take:
-    """What is filmed, one row for each environment step: joint positions, velocities and the return so far."""
+    """What is filmed, one row for each environment step: joint positions, velocities and the return so far.
+
+    `episodes` are the rows in which episodes begin, and the environment's extras there.
+    """
 
     qpos: np.ndarray
     qvel: np.ndarray | None
     returns: np.ndarray
+    episodes: tuple[tuple[int, Any], ...] = ()
 
 
 def play(environment: Environment, actor: Actor, steps: int, seed: int = 0) -> Take:
@@ -154,16 +158,18 @@ def play(environment: Environment, actor: Actor, steps: int, seed: int = 0) -> T
     def step(carry: tuple[Any, Any], key: Any) -> tuple[Any, tuple[Any, ...]]:
         state, memory = carry
         fields, running = state.environment.physics.fields, state.statistics.running_return
-        shown = (fields["qpos"][0], fields["qvel"][0] if "qvel" in fields else None, running[0])
+        shown = (fields["qpos"][0], fields["qvel"][0] if "qvel" in fields else None, running[0], state.first[0])
+        extras = jax.tree.map(lambda leaf: leaf[0], state.environment.extras)
         memory, action = actor.act(memory, state.observation, state.first, key)
         state, _ = vector.step(state, action)
-        return (state, memory), shown
+        return (state, memory), (*shown, extras)
 
     keys = jax.random.split(policy_key, steps)
-    qpos, qvel, returns = jax.device_get(
+    qpos, qvel, returns, first, extras = jax.device_get(
         jax.jit(lambda start: jax.lax.scan(step, start, keys)[1])((start, actor.memory))
     )
-    return Take(np.asarray(qpos), None if qvel is None else np.asarray(qvel), np.asarray(returns))
+    episodes = tuple((int(row), jax.tree.map(itemgetter(row), extras)) for row in np.flatnonzero(first))
+    return Take(np.asarray(qpos), None if qvel is None else np.asarray(qvel), np.asarray(returns), episodes)
 
 
 def frame_stride(timestep: float, fastest: float) -> int:
@@ -178,23 +184,33 @@ def _film(environment: Environment, actor: Actor, caption: str, seconds: float, 
     timestep = environment.spec.timestep
     stride = frame_stride(timestep, FASTEST[out.suffix])
     take = play(environment, actor, max(2, round(seconds / timestep)), seed)
-    with (
-        contextlib.closing(Renderer(_model(environment))) as renderer,
-        open_film(out, 1.0 / (timestep * stride)) as add,
-    ):
-        for row in range(0, len(take.qpos), stride):
-            picture = renderer.frame(take.qpos[row], None if take.qvel is None else take.qvel[row])
-            add(write_on(picture, f"{caption}   {row * timestep:.1f} s   return {take.returns[row]:,.0f}"))
+    scene, renderer, model = _scene(environment), None, None
+    ends = [*(row for row, _ in take.episodes[1:]), len(take.qpos)]
+    try:
+        with open_film(out, 1.0 / (timestep * stride)) as add:
+            for (begin, extras), end in zip(take.episodes, ends, strict=True):
+                shown = scene(extras)
+                if renderer is None or shown is not model:
+                    if renderer is not None:
+                        renderer.close()
+                    renderer, model = Renderer(shown), shown
+                for row in range(begin + -begin % stride, end, stride):
+                    picture = renderer.frame(take.qpos[row], None if take.qvel is None else take.qvel[row])
+                    add(write_on(picture, f"{caption}   {row * timestep:.1f} s   return {take.returns[row]:,.0f}"))
+    finally:
+        if renderer is not None:
+            renderer.close()
     return out
 
 
-def _model(environment: Environment) -> Any:
+def _scene(environment: Environment) -> Callable[[Any], Any]:
+    """What gives the model to draw an episode with."""
     from l2t.errors import ConfigurationError
 
-    model = getattr(environment, "model", None)
-    if model is None:
+    scene, model = getattr(environment, "scene", None), getattr(environment, "model", None)
+    if scene is None and model is None:
         raise ConfigurationError(f"{environment.spec.name} cannot be filmed: it has no MuJoCo model to draw.")
-    return model
+    return scene or (lambda extras: model)
 
 
 def _check(out: Path, seconds: float) -> None:

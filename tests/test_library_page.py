@@ -3,10 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 PAGE = Path(__file__).parents[1] / "docs" / "library.md"
 
 

@@ -11,8 +11,6 @@ from PIL import Image
 from l2t.errors import L2TError
 from scripts.notebooks import NOTEBOOKS, code_cells, main, run_notebook
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 EACH = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 

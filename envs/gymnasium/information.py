@@ -21,7 +21,7 @@ TENDONS = {"tendon_length": "ten_length", "tendon_velocity": "ten_velocity"}
 
 def reset_information(environment: MujocoEnvironment, state: EnvironmentState) -> Metrics:
     """Where the robot is: what v5 tells at a reset. One instance."""
-    nothing = Transition(state.physics, state.physics, jnp.zeros(environment.model.nu))
+    nothing = Transition(state.physics, state.physics, jnp.zeros(environment.model.nu), state.extras["memory"])
     told = environment.task.information(nothing, environment.model)
     return {name: told[name] for name in PLACES if name in told} | _tendons(state)
 

@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 
 from envs.config import MUJOCO_TASKS, MujocoConfig
+from envs.gymnasium.cassie import CassieOptions
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import TENDONS
 from envs.mujoco.environment import MujocoEnvironment
@@ -117,6 +118,17 @@ class TaskOptions:
                 f"{', '.join(given)}: the teacher group does not show this; add observation_group='student'."
             )
         return given
+
+
+CASSIE = "cassie_"
+"""In front of the terrain, in the names of Cassie's tasks."""
+
+
+def read_options(task: str, keywords: Mapping[str, Any], others: tuple[str, ...]) -> TaskOptions | CassieOptions:
+    """The options of a task; see `TaskOptions.read` and `CassieOptions.read`."""
+    if task.startswith(CASSIE):
+        return CassieOptions.read(task.removeprefix(CASSIE), keywords, others)
+    return TaskOptions.read(task, keywords, others)
 
 
 def check_rendering(mode: str | None, width: int, height: int) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 from envs.gymnasium.checks import check_options, check_seed
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import of_one, reset_information, step_information
-from envs.gymnasium.options import RENDER_MODES, TaskOptions, check_rendering, frames_per_second, spaces
+from envs.gymnasium.options import RENDER_MODES, check_rendering, frames_per_second, read_options, spaces
 from envs.gymnasium.starting import check_action, reset_to, seed_key, start_state
 from envs.rendering import Renderer
 from l2t.rl.types import EnvironmentState
@@ -32,8 +32,8 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         render_mode: None or `rgb_array`.
         width, height: size of a picture.
         options: see `TaskOptions`: `observation_group`, `student_noise`, `student_noise_kind`, `student_stack`,
-            `student_previous_action`, `randomise`, `model`, `slope`, `physics`, and any field of the task. A single
-            environment is faster on the CPU, `native`, whatever the machine.
+            `student_previous_action`, `randomise`, `model`, `slope`, `physics`, and any field of the task; Cassie's are
+            in `CassieOptions`. A single environment is faster on the CPU, `native`, whatever the machine.
 
     Raises:
         ConfigurationError: an argument is unknown, out of range or without effect.
@@ -54,7 +54,7 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
     ) -> None:
         check_rendering(render_mode, width, height)
         self.render_mode, self.width, self.height = render_mode, width, height
-        self._options = TaskOptions.read(task, options, others=("render_mode", "width", "height"))
+        self._options = read_options(task, options, others=("render_mode", "width", "height"))
         self._state: EnvironmentState | None = None
         self._key: Key[Array, ""] | None = None
         self._assemble()
@@ -118,7 +118,7 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call reset before render.")
         if self._renderer is None:
-            self._renderer = Renderer(self.environment.model, self.width, self.height)
+            self._renderer = Renderer(self.environment.scene(self._state.extras), self.width, self.height)
         physics = self._state.physics
         return self._renderer.frame(np.asarray(physics["qpos"]), np.asarray(physics["qvel"]))
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 from envs.gymnasium.checks import check_options, check_seed
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import of_many, reset_information, step_information
-from envs.gymnasium.options import RENDER_MODES, TaskOptions, check_rendering, frames_per_second, spaces
+from envs.gymnasium.options import RENDER_MODES, check_rendering, frames_per_second, read_options, spaces
 from envs.gymnasium.starting import check_action, reset_to, seed_keys, start_state
 from envs.rendering import Renderer
 from l2t.config import check_choice, check_count, check_range
@@ -79,7 +79,7 @@ class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, n
         self.num_envs = num_envs
         self.render_mode, self.width, self.height = render_mode, width, height
         others = ("num_envs", "max_episode_steps", "autoreset_mode", "render_mode", "width", "height")
-        read = TaskOptions.read(task, {"physics": "auto"} | options, others)
+        read = read_options(task, {"physics": "auto"} | options, others)
         self._options = replace(read, episode_length=_limit(max_episode_steps))
         self._mode = AutoresetMode(mode)
         self._state: EnvironmentState | None = None
@@ -179,7 +179,8 @@ class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, n
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call reset before render.")
         if self._renderer is None:
-            self._renderer = Renderer(self.environment.model, self.width, self.height)
+            extras = jax.tree.map(lambda leaf: leaf[0], self._state.extras)
+            self._renderer = Renderer(self.environment.scene(extras), self.width, self.height)
         qpos, qvel = (np.asarray(self._state.physics[name]) for name in ("qpos", "qvel"))
         return tuple(self._renderer.frame(qpos[i], qvel[i]) for i in range(self.num_envs))
 
@@ -231,7 +232,7 @@ class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, n
         self, state: EnvironmentState, keys: Key[Array, " env"], mask: Bool[Array, " env"]
     ) -> tuple[EnvironmentState, Key[Array, " env"]]:
         split = jax.vmap(jax.random.split)(keys)
-        fresh = jax.vmap(self.environment.reset)(split[:, 1], mask)
+        fresh = jax.vmap(self.environment.restart)(split[:, 1], state, mask)
         return _select(mask, fresh, state), _select(mask, split[:, 0], keys)
 
 

@@ -13,7 +13,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.mujoco.names import NamesGroups
-from envs.mujoco.task import Metrics, Start, Task, Transition, load_model
+from envs.mujoco.task import HasScenery, Metrics, SensesApart, Start, Task, Transition, load_model
 from envs.observation import StudentView, policy_units
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine, keep
 from l2t.errors import ConfigurationError
@@ -64,6 +64,10 @@ class MujocoEnvironment:
         """The compiled model, as the engine runs it."""
         return self.engine.model
 
+    def scene(self, extras: Mapping[str, Any]) -> mujoco.MjModel:
+        """The model to draw an episode with; `extras` are those of one instance's state."""
+        return self.task.scene(extras["memory"]) if isinstance(self.task, HasScenery) else self.model
+
     @cached_property
     def spec(self) -> EnvironmentSpec:
         """Sizes, bounds and limits."""
@@ -87,6 +91,12 @@ class MujocoEnvironment:
         start_key, override_key, key = jax.random.split(key, 3)
         return self._begin(key, self.task.start(start_key, self.model), self.draw_overrides(override_key), needed)
 
+    def restart(self, key: Key[Array, ""], ended: EnvironmentState, needed: Any = True) -> EnvironmentState:
+        """The next episode after one that has ended; as `reset`, where the task learns nothing from it."""
+        start_key, override_key, key = jax.random.split(key, 3)
+        start = self.task.restart(start_key, ended.extras["memory"], self.model)
+        return self._begin(key, start, self.draw_overrides(override_key), needed)
+
     def reset_to(
         self,
         key: Key[Array, ""],
@@ -97,10 +107,11 @@ class MujocoEnvironment:
     ) -> EnvironmentState:
         """Start an episode at (qpos, qvel); what the task remembers is drawn as at any reset."""
         memory_key = jax.random.split(key, 3)[2]  # `_begin` takes the first two
-        memory = self.task.start(memory_key, self.model).memory
-        return self._begin(key, Start(qpos, qvel, memory), overrides or {}, needed)
+        start = self.task.start(memory_key, self.model)._replace(qpos=qpos, qvel=qvel)
+        return self._begin(key, start, overrides or {}, needed)
 
     def _begin(self, key: Key[Array, ""], start: Start, overrides: ModelOverrides, needed: Any) -> EnvironmentState:
+        overrides = {**(start.overrides or {}), **overrides}
         physics = self.engine.init(start.qpos, start.qvel, overrides, needed)
         key, noise_key = jax.random.split(key)
         observation = self.task.observe(physics, start.memory, self.model)
@@ -124,7 +135,9 @@ class MujocoEnvironment:
         """Advance one step; `action` is in the task's own units."""
         overrides, memory = state.extras["overrides"], state.extras["memory"]
         control = self.task.control(action, state.physics, memory, self.model)
-        physics = self.engine.step(state.physics, control, overrides, self.task.substeps)
+        world = self.task.surroundings(state.physics, memory, self.model)
+        fields = {**overrides, **world.overrides}
+        physics = self.engine.step(state.physics, control, fields, self.task.substeps, world.forces)
         key, noise_key, memory_key = jax.random.split(state.key, 3)
         transition = Transition(state.physics, physics, action, memory)
         memory = keep(physics.unstable, memory, self.task.advance(memory_key, transition, self.model))
@@ -159,7 +172,9 @@ class MujocoEnvironment:
         first: Bool[Array, " time"],
     ) -> Float[Array, "time student"]:
         """The `student` group along episodes that were recorded; see `StudentView.along`."""
-        return self.view.along(key, exact, action, first)
+        view_key, sensor_key = jax.random.split(key) if isinstance(self.task, SensesApart) else (key, key)
+        shown = self.task.student_along(sensor_key, exact, first) if isinstance(self.task, SensesApart) else exact
+        return self.view.along(view_key, shown, action, first)
 
     def draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
         """Model fields for one episode: each nominal value times a factor of its own."""

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from envs.mujoco.names import NamesColumns
-from envs.physics.base import PhysicsState, Reads, displacement, divert_warnings
+from envs.physics.base import ModelOverrides, PhysicsState, Reads, displacement, divert_warnings
 from l2t.rl.types import Observation
 
 Metrics = dict[str, Float[Array, ""]]
@@ -28,11 +28,30 @@ Memory = PyTree
 
 
 class Start(NamedTuple):
-    """The beginning of an episode."""
+    """The beginning of an episode.
+
+    Attributes:
+        qpos, qvel: the state.
+        memory: of the task.
+        overrides: model fields that this episode has for itself, in every one of its steps.
+    """
 
     qpos: Float[Array, " nq"]
     qvel: Float[Array, " nv"]
     memory: Memory = ()
+    overrides: ModelOverrides | None = None
+
+
+class Surroundings(NamedTuple):
+    """What the world does to the robot in one step.
+
+    Attributes:
+        overrides: model fields of this step, such as the pose of the ground.
+        forces: on the bodies; see `PhysicsEngine.step`. None for none.
+    """
+
+    overrides: ModelOverrides
+    forces: Float[Array, "nbody 6"] | None = None
 
 
 class Transition(NamedTuple):
@@ -105,14 +124,22 @@ class MemorylessTask(Facts, Protocol):
 
 
 class Task(Facts, Protocol):
-    """A task with a memory and a control law.
+    """A task with a memory, a control law and a world that may change from step to step.
 
-    A step goes: `control`, physics, `advance`, then `observe` and `terminated` with the new memory; the reward is that
-    of the transition, with the memory at its beginning.
+    A step goes: `control` and `surroundings`, physics, `advance`, then `observe` and `terminated` with the new memory;
+    the reward is that of the transition, with the memory at its beginning.
     """
 
     def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> Start:
         """Draw the state and the memory from the start distribution."""
+        ...
+
+    def restart(self, key: Key[Array, ""], memory: Memory, model: mujoco.MjModel) -> Start:
+        """The start of the episode after one that ended with `memory`: what is learnt from it, as in a curriculum."""
+        ...
+
+    def surroundings(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Surroundings:
+        """What the world does to the robot during the next step."""
         ...
 
     def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
@@ -146,6 +173,26 @@ class Task(Facts, Protocol):
         ...
 
 
+@runtime_checkable
+class SensesApart(Protocol):
+    """A task whose `student` group is not what the teacher sees, and can be told from it."""
+
+    def student_along(
+        self, key: Key[Array, ""], exact: Float[Array, "time n"], first: Bool[Array, " time"]
+    ) -> Float[Array, "time student"]:
+        """The group along recorded episodes, of which `exact` is the `teacher` group before each step."""
+        ...
+
+
+@runtime_checkable
+class HasScenery(Protocol):
+    """A task that looks different from episode to episode, or whose physics leaves out what is only drawn."""
+
+    def scene(self, memory: Memory) -> mujoco.MjModel:
+        """A model with the same qpos, to draw an episode with."""
+        ...
+
+
 @dataclass(frozen=True)
 class Memoryless:
     """A `MemorylessTask` as a `Task`."""
@@ -175,6 +222,14 @@ class Memoryless:
     def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> Start:
         """The task's, and nothing to remember."""
         return Start(*self.task.start(key, model))
+
+    def restart(self, key: Key[Array, ""], memory: Memory, model: mujoco.MjModel) -> Start:
+        """As any start."""
+        return self.start(key, model)
+
+    def surroundings(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Surroundings:
+        """The model's."""
+        return Surroundings({})
 
     def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
         """Those of the motors."""

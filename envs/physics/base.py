@@ -113,8 +113,12 @@ class PhysicsEngine(Protocol):
         ctrl: Float[Array, " nu"],
         overrides: ModelOverrides | None = None,
         substeps: int = 1,
+        forces: Float[Array, "nbody 6"] | None = None,
     ) -> PhysicsState:
         """Hold `ctrl` for `substeps` physics steps.
+
+        `forces` act on the bodies meanwhile, as `MjData.xfrc_applied` has them: force (N) and torque (N m) at each
+        body's centre of mass, in the world's axes.
 
         Derived fields are those of the last substep, as after `mj_step`. See `PhysicsState.unstable` for failures.
         """

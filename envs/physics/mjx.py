@@ -98,7 +98,12 @@ class MjxEngine:
         return PhysicsState(data, self._fields(data, after_constraint=False), {}, self._failed(data))
 
     def step(
-        self, state: PhysicsState, ctrl: Any, overrides: ModelOverrides | None = None, substeps: int = 1
+        self,
+        state: PhysicsState,
+        ctrl: Any,
+        overrides: ModelOverrides | None = None,
+        substeps: int = 1,
+        forces: Any = None,
     ) -> PhysicsState:
         """Hold `ctrl` for `substeps` physics steps; see `PhysicsEngine.step`."""
         model = self._overridden(overrides)
@@ -108,7 +113,8 @@ class MjxEngine:
             data = mjx.step(model, data)
             return data, failed | self._failed(data)
 
-        data = state.engine.replace(ctrl=jnp.asarray(ctrl))
+        applied = jnp.zeros_like(state.engine.xfrc_applied) if forces is None else jnp.asarray(forces)
+        data = state.engine.replace(ctrl=jnp.asarray(ctrl), xfrc_applied=applied)
         data, failed = jax.lax.fori_loop(0, substeps, substep, (data, state.unstable))
         if not AFTER_CONSTRAINT.isdisjoint(self.reads.fields):
             data = mjx.rne_postconstraint(model, data)

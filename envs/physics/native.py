@@ -73,10 +73,16 @@ class NativeEngine:
         return self._callback(_Simulator.init, (), overrides, *operands)
 
     def step(
-        self, state: PhysicsState, ctrl: Any, overrides: ModelOverrides | None = None, substeps: int = 1
+        self,
+        state: PhysicsState,
+        ctrl: Any,
+        overrides: ModelOverrides | None = None,
+        substeps: int = 1,
+        forces: Any = None,
     ) -> PhysicsState:
         """Hold `ctrl` for `substeps` physics steps; see `PhysicsEngine.step`."""
-        after = self._callback(_Simulator.step, (substeps,), overrides, state.engine, jnp.asarray(ctrl))
+        operands = [state.engine, jnp.asarray(ctrl)] + ([] if forces is None else [jnp.asarray(forces)])
+        after = self._callback(_Simulator.step, (substeps,), overrides, *operands)
         unstable = state.unstable | after.unstable
         return replace(keep(unstable, state, after), unstable=unstable)
 
@@ -104,7 +110,7 @@ class NativeEngine:
 
         with self._lock:
             simulator = self._simulator(count, tuple(sorted(overrides)))
-            method(simulator, {name: flat(value) for name, value in overrides.items()}, *map(flat, operands), *static)
+            method(simulator, {name: flat(value) for name, value in overrides.items()}, *static, *map(flat, operands))
             row, fields, residuals, unstable = simulator.read()
 
         def unflat(array: np.ndarray) -> np.ndarray:
@@ -146,10 +152,16 @@ class _Simulator:
         self.default_row = self.batch.state[0].copy()
         self.evolving = evolving_columns(model)
         self.row = self._copied_row()
-        self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        bound = ("qpos", "qvel", "ctrl", "xfrc_applied")
+        self.qpos, self.qvel, self.ctrl, self.forces = (self.batch.bind(name) for name in bound)
         self.overridden = {name: self.batch.expand(name) for name in overridden}
         # No field of MjOption enters mj_setConst.
-        self.needs_set_const = not set(mujoco.MjModel._setconst_inputs).isdisjoint(overridden)
+        self.into_constants = set(mujoco.MjModel._setconst_inputs).intersection(overridden)
+        self.free_geoms = free_geoms(model)
+        # Whoever moves a geom without mj_setConst may not rely on what it found out about the place before.
+        moves = not {"geom_pos", "geom_quat"}.isdisjoint(overridden)
+        self.sameframe = self.batch.expand("geom_sameframe") if moves else None
+        self._forget_frames()
 
     def init(self, overrides: dict[str, np.ndarray], qpos: np.ndarray, qvel: np.ndarray, needed: np.ndarray) -> None:
         """Forward at (qpos, qvel) from the model's default state, in the rows needed."""
@@ -167,11 +179,19 @@ class _Simulator:
         self.row = self._copied_row()
         self.unstable = self.batch.warning.any(axis=(1, 2))
 
-    def step(self, overrides: dict[str, np.ndarray], row: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
+    def step(
+        self,
+        overrides: dict[str, np.ndarray],
+        substeps: int,
+        row: np.ndarray,
+        ctrl: np.ndarray,
+        forces: np.ndarray | float = 0.0,
+    ) -> None:
         """Continue from `row` for `substeps` steps."""
         self._override(overrides, np.ones(self.count, bool))
         self.batch.state[:, self.evolving] = row.view(np.float64)
         self.ctrl[...] = ctrl
+        self.forces[...] = forces
         self.blank = np.zeros(self.count, bool)
         self.batch.warning[...] = 0
         self._guard(self.batch.step, None, substeps)
@@ -204,15 +224,24 @@ class _Simulator:
 
     def _override(self, values: dict[str, np.ndarray], rows: np.ndarray) -> None:
         """Write per-simulation model fields; recompute the derived constants of those that changed."""
-        changed = np.zeros(self.count, bool)
+        stale = np.zeros(self.count, bool)
         for name, value in values.items():
             target = self.overridden[name]
             value = value.astype(target.dtype)
-            differs = (target != value).reshape(self.count, -1).any(axis=1) & rows
+            unequal = (target != value) & rows.reshape(-1, *(1,) * (target.ndim - 1))
+            differs = unequal.reshape(self.count, -1).any(axis=1)
             target[differs] = value[differs]
-            changed |= differs
-        if self.needs_set_const and changed.any():
-            self.batch.set_const(changed)
+            if name in self.into_constants:
+                if name in ("geom_pos", "geom_quat"):
+                    unequal = unequal[:, ~self.free_geoms]
+                stale |= unequal.reshape(self.count, -1).any(axis=1)
+        if stale.any():
+            self.batch.set_const(stale)
+            self._forget_frames()
+
+    def _forget_frames(self) -> None:
+        if self.sameframe is not None:
+            self.sameframe[:, self.free_geoms] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE.value
 
     def _guard(self, call: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -221,6 +250,18 @@ class _Simulator:
             raise DivergenceError(
                 f"MuJoCo stopped: {error}. Lower the learning rate or check the environment."
             ) from error
+
+
+def free_geoms(model: mujoco.MjModel) -> np.ndarray:
+    """Geoms whose place enters no constant of the model: those of the world that collide in explicit pairs alone.
+
+    They may move at every step, as the ground under a foot does; `mj_setConst` would take a quarter of such a step.
+
+    Returns:
+        bool `[ngeom]`.
+    """
+    still = model.body_weldid[model.geom_bodyid] == 0
+    return still & (model.geom_contype == 0) & (model.geom_conaffinity == 0)
 
 
 def evolving_columns(model: mujoco.MjModel) -> slice | np.ndarray:

@@ -87,6 +87,15 @@ class Environment(Protocol):
 
 
 @runtime_checkable
+class Restarts(Protocol):
+    """An environment in which an episode may depend on how the one before it ended, as in a curriculum."""
+
+    def restart(self, key: Key[Array, ""], ended: EnvironmentState, needed: Any = True) -> EnvironmentState:
+        """Draw the start of the episode that comes after `ended`; `needed` as in `Environment.reset`."""
+        ...
+
+
+@runtime_checkable
 class ShowsStudents(Protocol):
     """An environment that can say what its students would have seen of recorded episodes."""
 

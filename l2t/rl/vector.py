@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Key
 
-from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation
+from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation, Restarts
 
 
 @struct.dataclass
@@ -98,7 +98,11 @@ class VectorEnvironment:
         key, reset_key = jax.random.split(state.key)
 
         def reset(after: EnvironmentState) -> EnvironmentState:
-            fresh = jax.vmap(self.environment.reset)(jax.random.split(reset_key, self.num_envs), done)
+            keys = jax.random.split(reset_key, self.num_envs)
+            if isinstance(self.environment, Restarts):
+                fresh = jax.vmap(self.environment.restart)(keys, after, done)
+            else:
+                fresh = jax.vmap(self.environment.reset)(keys, done)
             return jax.tree.map(lambda new, old: jnp.where(_like(done, new), new, old), fresh, after)
 
         # Most steps end no episode: skipping the reset is worth some 5 % of the engine's time.

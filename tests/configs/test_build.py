@@ -2,6 +2,7 @@ import dataclasses
 import importlib.util
 import subprocess
 import sys
+from functools import cache
 from inspect import signature
 from pathlib import Path
 
@@ -42,9 +43,14 @@ GROUPS = (
 CHOICES = [f"{group}={choice}" for group in GROUPS for choice in group_options(group)]
 
 
+@cache
+def _composed(choice):
+    return compose_config([choice, *NEEDS.get(choice, [])])
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_yaml_composes_and_instantiates(choice):
-    composed = compose_config([choice, *NEEDS.get(choice, [])])
+    composed = _composed(choice)
     if choice == "physics=warp" and importlib.util.find_spec("warp") is None:
         with pytest.raises(MissingDependencyError, match="pip install"):
             experiment_config(composed)
@@ -54,8 +60,7 @@ def test_every_yaml_composes_and_instantiates(choice):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_field_of_what_a_yaml_names_is_there_so_that_the_command_line_can_set_it(choice):
-    composed = compose_config([choice, *NEEDS.get(choice, [])])
-    for node in _nodes(composed):
+    for node in _nodes(_composed(choice)):
         module, _, name = node["_target_"].rpartition(".")
         cls = getattr(__import__(module, fromlist=[name]), name)
         names = (

@@ -12,8 +12,6 @@ from gymnasium.spaces import Box
 from configs import train
 from l2t.errors import ForeignEnvironmentError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SMALL = [
     *("algorithm=spmd", "algorithm.num_steps=8", "algorithm.minibatches=2", "num_envs=2", "network.hidden=[8]"),
     *("env=gymnasium", "env.id=Worn-v0", "total_steps=64", "checkpoint_every=16", "eval_every=64", "eval_episodes=1"),

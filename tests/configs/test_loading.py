@@ -20,8 +20,6 @@ from configs.loading import load_run
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 from l2t.rl.evaluation import evaluate
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SMALL = [
     *("env=inverted_pendulum", "physics=native", "physics.threads=1", "num_envs=4", "total_steps=64"),
     *("eval_episodes=2", "tracking.wandb.mode=disabled"),

@@ -16,8 +16,6 @@ from configs.record import plain
 from l2t.errors import ConfigurationError, L2TError
 from tests.scripts.checkpointed_run import write_checkpointed_run
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):

@@ -17,8 +17,6 @@ from envs.physics.mjx import MjxEngine
 from envs.physics.native import NativeEngine
 from l2t.errors import ConfigurationError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 G, ALPHA = 9.81, 12.0
 SINE, COSINE = np.sin(np.radians(ALPHA)), np.cos(np.radians(ALPHA))
 

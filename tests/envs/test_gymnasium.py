@@ -16,8 +16,6 @@ from envs.config import MUJOCO_TASKS
 from l2t.errors import ConfigurationError
 from tests.support.faces import SLIM
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.mark.parametrize(("task", "name"), sorted(MUJOCO_TASKS.items()))
 def test_every_task_is_registered_with_gymnasiums_limit_and_spaces(task, name):

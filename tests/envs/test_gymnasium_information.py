@@ -9,8 +9,6 @@ import pytest
 import envs.gymnasium  # noqa: F401  (registers the ids)
 from envs.config import MUJOCO_TASKS
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 OWN_TERMS = {
     "HumanoidStandup": {"reward_survive"},
     "InvertedDoublePendulum": {"reward_distance", "reward_velocity"},

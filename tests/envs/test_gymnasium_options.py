@@ -14,8 +14,6 @@ from envs.gymnasium.vector import VectorizedEnvironment
 from envs.physics.config import PhysicsConfig
 from l2t.errors import ConfigurationError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SLIM = "l2t/InvertedPendulum-v5"
 
 

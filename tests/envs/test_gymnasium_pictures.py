@@ -15,8 +15,6 @@ from gymnasium.utils.env_checker import check_env
 from envs.rendering import rendering_available
 from tests.support.faces import SLIM, make_vector
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 needs_opengl = pytest.mark.skipif(rendering_available() is not None, reason=str(rendering_available()))
 
 

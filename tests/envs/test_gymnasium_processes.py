@@ -16,8 +16,6 @@ from gymnasium.utils.env_checker import data_equivalence
 import envs.gymnasium  # noqa: F401  (registers the ids)
 from envs.rendering import rendering_available
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SLIM = "l2t/InvertedPendulum-v5"
 needs_opengl = pytest.mark.skipif(rendering_available() is not None, reason=str(rendering_available()))
 

@@ -10,8 +10,6 @@ from gymnasium.vector import AutoresetMode
 from l2t.errors import ConfigurationError
 from tests.support.faces import SLIM, make_vector
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_the_vector_environment_declares_itself(vector, same_step):
     assert vector.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from mujoco.batch import Batch
 
 from envs.config import MujocoConfig
 from envs.mujoco.task import load_model
 from envs.physics.base import PhysicsState, Reads, displacement
 from envs.physics.config import PhysicsConfig
-from envs.physics.native import NativeEngine
+from envs.physics.native import NativeEngine, free_geoms
 from l2t.errors import ConfigurationError
 
 READS = Reads(("qpos", "qvel", "xpos", "cfrc_ext"), precise=("qpos",))
@@ -74,6 +75,23 @@ def by_hand(model, qpos, qvel, ctrl, changes, index) -> list[mujoco.MjData]:
         mujoco.mj_rnePostConstraint(edited, data)
         results.append(copy.copy(data))
     return results
+
+
+def test_forces_on_bodies_act_for_one_step_and_equal_c_mujoco(model, engine):
+    qpos, qvel, ctrl = starts(model, 2)
+    forces = np.random.default_rng(1).normal(0, 20.0, (2, model.nbody, 6)).astype(np.float32)
+    state = jax.vmap(engine.init)(qpos, qvel)
+    pushed = jax.vmap(lambda s, c, f: engine.step(s, c, None, SUBSTEPS, f))(state, ctrl, forces)
+    after = jax.vmap(lambda s, c: engine.step(s, c, None, SUBSTEPS))(pushed, ctrl)
+    for index in range(2):
+        data = mujoco.MjData(model)
+        data.qpos, data.qvel = qpos[index], qvel[index]
+        mujoco.mj_forward(model, data)
+        data.ctrl = ctrl[index]
+        for applied, seen in ((forces[index], pushed), (0.0, after)):
+            data.xfrc_applied = applied
+            mujoco.mj_step(model, data, SUBSTEPS)
+            np.testing.assert_array_equal(np.asarray(seen["qpos"])[index], data.qpos.astype(np.float32))
 
 
 def assert_same(first, second):
@@ -226,3 +244,36 @@ def test_unknown_fields_cannot_be_randomised():
     for name in ("body_weight", "nq", "geom_type"):
         with pytest.raises(ConfigurationError, match=name):
             randomised(**{name: [0.5, 1.5]}).reset(jax.random.key(0))
+
+
+BALL_ON_TWO_GROUNDS = """
+<mujoco>
+  <worldbody>
+    <geom name="ground" type="plane" size="0 0 1" contype="0" conaffinity="0"/>
+    <geom name="shelf" type="box" size=".1 .1 .1" pos="1 0 0"/>
+    <body pos="0 0 .1"><freejoint/><geom name="ball" size=".1"/></body>
+  </worldbody>
+  <contact><pair geom1="ground" geom2="ball"/></contact>
+</mujoco>
+"""
+
+
+def test_ground_under_explicit_pairs_moves_without_new_constants(monkeypatch):
+    model = mujoco.MjModel.from_xml_string(BALL_ON_TWO_GROUNDS)
+    np.testing.assert_array_equal(free_geoms(model), [True, False, False])
+    derived = []
+    set_const = Batch.set_const
+    monkeypatch.setattr(Batch, "set_const", lambda batch, ids: (derived.append(1), set_const(batch, ids)))
+    engine = NativeEngine(model, Reads(("qpos",)), threads=1)
+    state = engine.init(model.qpos0, np.zeros(6))
+    # At the origin, upright, MuJoCo would take the ground's place from the world and look no further.
+    place, turn = np.float32(model.geom_pos), np.float32(model.geom_quat)
+    for count, (geom, height) in enumerate(((0, 0.0), (0, -0.3), (1, 0.1))):
+        place, turn = place.copy(), turn.copy()
+        place[geom, 2], turn[geom] = height, (1, 0.05 * count, 0, 0)
+        turn[geom] /= np.linalg.norm(turn[geom])
+        state = engine.step(state, np.zeros(0), {"geom_pos": place, "geom_quat": turn}, 10)
+        assert sum(derived) == (geom == 1)
+        if geom == 0:
+            still = height == 0.0
+            assert (abs(state["qpos"][2] - 0.1) < 1e-3) == still

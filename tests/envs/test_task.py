@@ -12,7 +12,7 @@ import pytest
 
 from envs.config import GymnasiumConfig, MujocoConfig
 from envs.mujoco.environment import MujocoEnvironment, make_environment
-from envs.mujoco.task import Start, load_model, uniform_start
+from envs.mujoco.task import Start, Surroundings, load_model, uniform_start
 from envs.observation import History, ObservationNoise, StudentView, policy_units
 from envs.physics.base import Reads
 from envs.physics.config import PhysicsConfig
@@ -45,6 +45,12 @@ class FollowTheCommand:
 
     def bounds(self, model):
         return np.array([-0.5]), np.array([1.5])
+
+    def restart(self, key, memory, model):
+        return self.start(key, model)
+
+    def surroundings(self, physics, memory, model):
+        return Surroundings({})
 
     def control(self, action, physics, memory, model):
         target = memory["command"] + action[0]

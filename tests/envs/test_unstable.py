@@ -27,8 +27,6 @@ from l2t.rl.policy import Memoryless
 from l2t.rl.rollout import collect
 from l2t.rl.vector import VectorEnvironment
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 ROOT = Path(__file__).parents[2]
 TOO_STRONG = {"actuator_gear": [100.0, 100.0]}
 """Motors of half_cheetah and swimmer that throw the robot beyond every limit within a few steps."""

@@ -12,8 +12,6 @@ from scripts.collect import main
 from tests.scripts.checkpointed_run import write_checkpointed_run
 from tests.scripts.test_entry_points import call
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):

@@ -10,8 +10,6 @@ from scripts.evaluate import evaluate_run, main
 from tests.scripts.checkpointed_run import write_checkpointed_run
 from tests.support.synthetic_runs import write_run
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):

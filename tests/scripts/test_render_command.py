@@ -9,8 +9,6 @@ from tests.scripts.checkpointed_run import write_checkpointed_run
 from tests.support.films import read_mp4
 from tests.support.probes import constant_reward
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):

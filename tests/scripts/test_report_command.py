@@ -3,8 +3,6 @@ import pytest
 from scripts.report import main
 from tests.support.synthetic_runs import write_run
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture
 def runs(tmp_path):

@@ -33,7 +33,7 @@ def read_mp4(path: Path) -> Film:
         "passthrough",
         "-",
     ]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=True, timeout=300)
     description = next(line for line in done.stderr.decode().splitlines() if "Video:" in line)
     size, fps = re.search(r" (\d+)x(\d+)[ ,]", description), re.search(r"([\d.]+) fps", description)
     assert size is not None

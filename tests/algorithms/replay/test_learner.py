@@ -32,7 +32,6 @@ FAST = {
 }
 FAMILY = [SACConfig(**FAST, discount=0.5), RVISACConfig(**FAST), SPMDReplayConfig(**FAST)]
 NAMES = ["sac", "rvi_sac", "spmd_replay"]
-pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def _train(config: Any, probe: Probe, iterations: int, num_envs: int = 8) -> tuple[Any, Any, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from algorithms.build import build
 from algorithms.replay.config import SPMDReplayConfig
@@ -20,7 +19,6 @@ from tests.support.probes import tempting_end
 CONFIG = SPMDReplayConfig(
     num_steps=4, updates_per_step=0.25, batch_size=8, buffer_size=80, warm_up=16, network=NetworkConfig((8,))
 )
-pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def _bits(state: Any) -> list[bytes]:

@@ -13,6 +13,8 @@ from algorithms.replay.reward_rate import relative_value_rate, soft_value, td_ra
 from envs.tabular.exact import relative_value_iteration
 from envs.tabular.model import TabularMDP
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 TEMPERATURE = 0.5
 CHAIN = TabularMDP(
     np.array([[[0.8, 0.2], [0.3, 0.7]], [[0.6, 0.4], [0.1, 0.9]]]), np.array([[0.0, 0.4], [1.0, 0.2]]), "two states"

@@ -13,8 +13,6 @@ from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.policy import Memoryless
 from tests.support.probes import Probe
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 STD = 0.5
 
 

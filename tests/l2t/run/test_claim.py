@@ -45,7 +45,7 @@ def answers(processes):
 
 def end(processes):
     for process in processes:
-        process.communicate("", timeout=30)
+        process.communicate("", timeout=300)
 
 
 def a_run(path):

@@ -16,8 +16,6 @@ from configs.build import read_config
 from configs.loading import build
 from l2t.run.checkpoint import Checkpoints
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 TRAIN = str(Path(__file__).parents[3] / "scripts" / "train.py")
 ITERATION = 64
 TOTAL = 160 * ITERATION
@@ -56,7 +54,7 @@ def stop_after(process, run, step, signum):
         assert time.monotonic() < limit
         time.sleep(0.005)
     process.send_signal(signum)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     return output
 
 
@@ -68,7 +66,7 @@ def status(run):
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     straight, stopped = folder / "straight", folder / "stopped"
-    undisturbed = start(*OVERRIDES, f"run_dir={straight}")
+    undisturbed = start(*OVERRIDES, "tracking.wandb.mode=disabled", f"run_dir={straight}")
     story = {}
 
     process = start(*OVERRIDES, f"run_dir={stopped}")

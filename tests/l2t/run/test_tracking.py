@@ -239,7 +239,7 @@ def test_wandb_writes_nothing_outside_the_run(tmp_path):
         env=clean | {"HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         cwd=home,
     )
     assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,1 @@
+"""Cassie: the robot, its terrains and the task."""

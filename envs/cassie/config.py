@@ -1,0 +1,91 @@
+"""Cassie's configuration, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig, RewardConfig
+from envs.cassie.terrain.config import CurriculumConfig, TerrainConfig
+from envs.config import check_parameter, check_reward
+from envs.physics.config import PhysicsConfig
+from l2t.config import PATH, check_choice, check_count, check_flag, check_range
+
+if TYPE_CHECKING:
+    from envs.mujoco.environment import MujocoEnvironment
+
+PRIORS = ("stepping", "none")
+
+
+@dataclass(frozen=True)
+class CassieConfig:
+    """Cassie walks as commanded.
+
+    Attributes:
+        terrain: kinds of ground; `env.terrain=flat|slope|stairs|uneven|moving|mixed`.
+        difficulty: of the terrain, in [0, 1]; where a curriculum begins.
+        curriculum: whether difficulty follows success, in every environment by itself; see `progress`.
+        progress: how.
+        prior: `stepping` adds a stepping motion to the motors' targets, which the policy corrects; `none` does not.
+        mirrored: whether observation and action are those of the mirrored robot in the second half of each cycle, so
+            that a policy has to learn one step instead of two.
+        command: what is asked of the robot; `env.command=forward|any`.
+        randomisation, push, noise, rewards: see each one's own fields.
+        start_speed: an episode begins at up to this share of the commanded velocity.
+        student_stack: how many of the last observations the student sees.
+        reset_cost: charge for a fall in the average-reward setting.
+        episode_length: time limit in steps of 20 ms.
+        reward: directory of a learned reward, or of the run that left it, to train on; empty for the task's own alone.
+        reward_weight, task_reward_weight: what the learned and the task's own count for where there is a learned one.
+    """
+
+    terrain: TerrainConfig = field(default_factory=lambda: TerrainConfig("flat"))
+    difficulty: float = 0.5
+    curriculum: bool = False
+    progress: CurriculumConfig = field(default_factory=CurriculumConfig)
+    prior: str = "stepping"
+    mirrored: bool = True
+    command: CommandConfig = field(default_factory=CommandConfig)
+    randomisation: RandomisationConfig = field(default_factory=RandomisationConfig)
+    push: PushConfig = field(default_factory=PushConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    rewards: RewardConfig = field(default_factory=RewardConfig)
+    start_speed: float = 0.5
+    student_stack: int = 5
+    reset_cost: float = 30.0
+    episode_length: int = 1000
+    reward: str = field(default="", metadata=PATH)
+    reward_weight: float = 1.0
+    task_reward_weight: float = 0.0
+
+    task = "cassie"
+
+    def __post_init__(self) -> None:
+        check_range("env.difficulty", self.difficulty, 0.0, 1.0)
+        check_choice("env.prior", self.prior, PRIORS)
+        for name in ("curriculum", "mirrored"):
+            check_flag(f"env.{name}", getattr(self, name))
+        check_range("env.start_speed", self.start_speed, 0.0, 1.0)
+        check_count("env.student_stack", self.student_stack)
+        check_range("env.reset_cost", self.reset_cost, 0.0)
+        check_parameter("env.episode_length", self.episode_length)
+        check_reward(self)
+
+    @property
+    def name(self) -> str:
+        """In run directories and tables."""
+        return "cassie"
+
+    def build(self, physics: PhysicsConfig) -> MujocoEnvironment:
+        """Put the robot on a physics engine."""
+        from envs.cassie.model import cassie_model
+        from envs.cassie.task import Cassie
+        from envs.mujoco.environment import MujocoEnvironment
+        from envs.observation import History, StudentView
+
+        known = {each.name for each in dataclasses.fields(Cassie)}
+        task = Cassie(**{name: value for name, value in vars(self).items() if name in known})
+        engine = physics.factory()(cassie_model(), task.reads)
+        view = StudentView(history=History(self.student_stack))
+        return MujocoEnvironment(self.name, task, engine, view, reset_cost=self.reset_cost)

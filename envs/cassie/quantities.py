@@ -1,0 +1,129 @@
+"""What reward, observation and termination speak of: physical quantities of one instant, in the ground's frame."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import mujoco
+from jaxtyping import Array, Float
+
+from envs.cassie.figures import FOOT_ENDS, MOTOR_QPOS, MOTOR_QVEL, SIDES, SPRING_QPOS, SPRING_QVEL
+from envs.cassie.sensors import columns, foot_force
+from envs.cassie.terrain.surface import height, support_normal
+from envs.cassie.terrain.terrain import Terrain
+from envs.physics.base import PhysicsState
+
+
+class Quantities(NamedTuple):
+    """Lengths in m, angles in rad, forces in N; feet left first.
+
+    Attributes:
+        position: of the pelvis.
+        up: the world's z axis in the pelvis' axes: (0, 0, 1) when upright.
+        yaw: where the pelvis looks.
+        quaternion: of the pelvis.
+        velocity: of the pelvis along where it looks, to its left, and up.
+        spin: angular velocity in the pelvis' axes.
+        acceleration: of the pelvis, world axes, gravity taken off.
+        motors, motor_speeds: of the ten motors.
+        springs, spring_speeds: shin and tarsus of both legs.
+        torques: of the motors over their nominal limits.
+        clearance: height of the pelvis over the ground under it.
+        soles: middle of each sole.
+        sole_velocities: of the same.
+        sole_normals, ground_normals: of the sole and of the ground under it, both up when the robot stands.
+        sole_heights: of the soles over the ground under them.
+        heel_heights: of the heel springs over the ground.
+        forces: of the ground on each foot, world axes.
+    """
+
+    position: Float[Array, "3"]
+    up: Float[Array, "3"]
+    yaw: Float[Array, ""]
+    quaternion: Float[Array, "4"]
+    velocity: Float[Array, "3"]
+    spin: Float[Array, "3"]
+    acceleration: Float[Array, "3"]
+    motors: Float[Array, "10"]
+    motor_speeds: Float[Array, "10"]
+    springs: Float[Array, "4"]
+    spring_speeds: Float[Array, "4"]
+    torques: Float[Array, "10"]
+    clearance: Float[Array, ""]
+    soles: Float[Array, "2 3"]
+    sole_velocities: Float[Array, "2 3"]
+    sole_normals: Float[Array, "2 3"]
+    ground_normals: Float[Array, "2 3"]
+    sole_heights: Float[Array, "2"]
+    heel_heights: Float[Array, "2"]
+    forces: Float[Array, "2 3"]
+
+
+def measure(physics: PhysicsState, terrain: Terrain, model: mujoco.MjModel) -> Quantities:
+    """Read a simulation."""
+    qpos, qvel, data = physics["qpos"], physics["qvel"], physics["sensordata"]
+    places = columns(model)
+
+    def feet(what: str) -> Array:
+        return jnp.stack([data[places[f"{side}-{what}"]] for side in SIDES])
+
+    quaternion = qpos[3:7]
+    yaw = yaw_of(quaternion)
+    soles = feet("sole-position")
+    heels = feet("heel-spring-position")
+    contacts = jnp.stack(
+        [sum(foot_force(data[places[f"{side}-{end}-contact"]]) for end in FOOT_ENDS) for side in SIDES]
+    )
+    return Quantities(
+        position=qpos[:3],
+        up=rotated_back(quaternion, jnp.array([0.0, 0.0, 1.0])),
+        yaw=yaw,
+        quaternion=quaternion,
+        velocity=turned(qvel[:3], -yaw),
+        spin=qvel[3:6],
+        acceleration=physics["qacc"][:3],
+        motors=qpos[jnp.array(MOTOR_QPOS)],
+        motor_speeds=qvel[jnp.array(MOTOR_QVEL)],
+        springs=qpos[jnp.array(SPRING_QPOS)],
+        spring_speeds=qvel[jnp.array(SPRING_QVEL)],
+        torques=physics["actuator_force"] / jnp.asarray(model.actuator_forcerange[:, 1], jnp.float32),
+        clearance=qpos[2] - height(terrain, qpos[:2]),
+        soles=soles,
+        sole_velocities=feet("sole-velocity"),
+        sole_normals=jnp.stack([rotated(q, jnp.array([0.0, 0.0, 1.0])) for q in feet("sole-orientation")]),
+        ground_normals=jnp.stack([support_normal(terrain, sole[:2]) for sole in soles]),
+        sole_heights=jnp.stack([sole[2] - height(terrain, sole[:2]) for sole in soles]),
+        heel_heights=jnp.stack([heel[2] - height(terrain, heel[:2]) for heel in heels]),
+        forces=contacts,
+    )
+
+
+def yaw_of(quaternion: Float[Array, "4"]) -> Float[Array, ""]:
+    """The angle about z of a rotation: where its x axis looks, seen from above."""
+    w, x, y, z = quaternion
+    return jnp.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+
+
+def rotated(quaternion: Float[Array, "4"], vector: Float[Array, "3"]) -> Float[Array, "3"]:
+    """R v."""
+    w, axis = quaternion[0], quaternion[1:]
+    crossed = 2.0 * jnp.cross(axis, vector)
+    return vector + w * crossed + jnp.cross(axis, crossed)
+
+
+def rotated_back(quaternion: Float[Array, "4"], vector: Float[Array, "3"]) -> Float[Array, "3"]:
+    """R' v."""
+    return rotated(quaternion * jnp.array([1.0, -1.0, -1.0, -1.0]), vector)
+
+
+def turned(vector: Float[Array, "*n 3"], angle: Float[Array, ""]) -> Float[Array, "*n 3"]:
+    """A vector turned about z."""
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
+    return jnp.stack([cosine * x - sine * y, sine * x + cosine * y, z], axis=-1)
+
+
+def wrapped(angle: Float[Array, ""]) -> Float[Array, ""]:
+    """The same angle in [-π, π)."""
+    return jnp.mod(angle + jnp.pi, 2 * jnp.pi) - jnp.pi

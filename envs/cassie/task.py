@@ -1,0 +1,272 @@
+"""The task: walk as commanded, on any terrain, without falling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from envs.cassie import commands, dynamics, gait, mirror, observation, pushes, rewards
+from envs.cassie.figures import FOOT_RADIUS, PELVIS
+from envs.cassie.memory import Memory
+from envs.cassie.model import FEET, GROUND_GEOMS
+from envs.cassie.pose import standing_pose
+from envs.cassie.quantities import measure, turned, wrapped, yaw_of
+from envs.cassie.scene import scene_of
+from envs.cassie.sensors import columns
+from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig, RewardConfig
+from envs.cassie.student import sensed_along
+from envs.cassie.terrain import curriculum
+from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
+from envs.cassie.terrain.contact import contact_planes
+from envs.cassie.terrain.motion import ground_motion
+from envs.cassie.terrain.terrain import Terrain
+from envs.cassie.terrain.terrain import draw as draw_terrain
+from envs.mujoco.task import Metrics, Start, Surroundings, Transition
+from envs.physics.base import PhysicsState, Reads
+from l2t.rl.types import Observation
+
+REACH = 0.5
+"""Radians by which an action of 1 moves a motor's target."""
+
+LOWEST = {"flat": 0.65, "slope": 0.65, "stairs": 0.5, "uneven": 0.65, "moving": 0.65}
+"""Height in m of the pelvis over the ground, by terrain, below which the robot has fallen."""
+STEEPEST = {"flat": 20.0, "slope": 35.0, "stairs": 35.0, "uneven": 35.0, "moving": 35.0}
+"""Tilt of the pelvis in degrees, by terrain, beyond which the robot has fallen."""
+LOWEST_HEEL = 0.08
+FASTEST = 60.0
+"""Of any joint, rad/s."""
+
+
+@dataclass(frozen=True)
+class Cassie:
+    """See `envs.cassie.config.CassieConfig` for the fields."""
+
+    terrain: TerrainConfig = TerrainConfig("flat")
+    difficulty: float = 0.5
+    curriculum: bool = False
+    progress: CurriculumConfig = CurriculumConfig()
+    prior: str = "stepping"
+    mirrored: bool = True
+    command: CommandConfig = CommandConfig()
+    randomisation: RandomisationConfig = RandomisationConfig()
+    push: PushConfig = PushConfig()
+    noise: NoiseConfig = NoiseConfig()
+    rewards: RewardConfig = RewardConfig()
+    start_speed: float = 0.5
+    episode_length: int = 1000
+    substeps: int = 8
+    xml: str = ""
+    reads: Reads = field(default=Reads(("qpos", "qvel", "qacc", "sensordata", "actuator_force"), precise=("qpos",)))
+
+    def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> Start:
+        """Standing, on level ground, at up to `start_speed` in the commanded direction."""
+        return self._start(key, jnp.asarray(self.difficulty, jnp.float32), model)
+
+    def restart(self, key: Key[Array, ""], memory: Memory, model: mujoco.MjModel) -> Start:
+        """On the terrain that the curriculum gives after such an episode."""
+        difficulty = memory.terrain.difficulty
+        if self.curriculum:
+            tracked = jnp.where(memory.asked > 0.5, memory.walked / jnp.maximum(memory.asked, 0.5), 1.0)
+            survived = memory.steps / self.episode_length
+            difficulty = curriculum.update(jax.random.fold_in(key, 1), self.progress, difficulty, survived, tracked)
+        return self._start(key, difficulty, model)
+
+    def _start(self, key: Key[Array, ""], difficulty: Float[Array, ""], model: mujoco.MjModel) -> Start:
+        keys = jax.random.split(key, 6)
+        pose = standing_pose()
+        command = commands.draw(keys[0], self.command)
+        drawn = dynamics.draw(keys[1], self.randomisation)
+        phase, share = jax.random.uniform(keys[2], (2,))
+        along = jnp.clip(command.velocity[:2], -1.0, 1.0)
+        qvel = jnp.zeros(model.nv).at[:2].set(self.start_speed * share * along)
+        memory = Memory(
+            steps=jnp.zeros((), jnp.int32),
+            phase=phase,
+            command=command,
+            push=pushes.draw(keys[3], self.push),
+            dynamics=drawn,
+            terrain=draw_terrain(keys[4], self.terrain, difficulty),
+            action=jnp.zeros(10),
+            noise=observation.noise(keys[5], self._noise),
+            sensed=jnp.zeros(35),
+            walked=jnp.zeros(()),
+            asked=jnp.zeros(()),
+        )
+        return Start(jnp.asarray(pose.qpos, jnp.float32), qvel, memory, dynamics.overrides(drawn, model))
+
+    def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, "10"], Float[Array, "10"]]:
+        """[-1, 1] for each motor."""
+        return -jnp.ones(model.nu), jnp.ones(model.nu)
+
+    def control(
+        self, action: Float[Array, "10"], physics: PhysicsState, memory: Memory, model: mujoco.MjModel
+    ) -> Float[Array, "10"]:
+        """Targets: standing offset + stepping prior + 0.5 a, within the joints' ranges; a may be a step late."""
+        own = self._own(action, memory)
+        acting = jnp.where(memory.dynamics.action_delay, memory.action, own)
+        target = jnp.asarray(standing_pose().offset, jnp.float32) + REACH * acting
+        if self.prior == "stepping":
+            middle = gait.advance(memory.phase, 0.5 * self._duration(model))
+            target += gait.prior(middle, memory.command.velocity, memory.command.stepping)
+        low, high = jnp.asarray(model.actuator_ctrlrange.T, jnp.float32)
+        return jnp.clip(target, low, high)
+
+    def surroundings(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Surroundings:
+        """The ground under the feet, gravity in its frame, and pushes."""
+        duration, fields = self._duration(model), {}
+        if self.terrain.kind not in ("flat", "moving"):
+            planes = [self._planes(physics, memory.terrain, foot, duration, model) for foot in FEET]
+            for name, poses in zip(("geom_pos", "geom_quat"), zip(*planes, strict=True), strict=True):
+                nominal = jnp.asarray(getattr(model, name), jnp.float32)
+                fields[name] = nominal.at[jnp.array(GROUND_GEOMS)].set(jnp.concatenate(poses))
+        if self.terrain.kind in ("moving", "mixed"):
+            motion = ground_motion(memory.terrain, (memory.steps + 0.5) * duration)
+            fields["opt.gravity"] = jnp.asarray(model.opt.gravity, jnp.float32) - motion.acceleration
+        forces = jnp.zeros((model.nbody, 6)).at[model.body(PELVIS.name).id, :3].set(memory.push.acting)
+        return Surroundings(fields, forces)
+
+    def _planes(
+        self, physics: PhysicsState, terrain: Terrain, foot: tuple[str, str], duration: float, model: mujoco.MjModel
+    ) -> tuple[Array, Array]:
+        places, data = columns(model), physics["sensordata"]
+        centre, velocity = (data[places[f"{foot[0]}-{foot[1]}-{what}"]] for what in ("position", "velocity"))
+        plane = contact_planes(terrain, centre, velocity, duration, FOOT_RADIUS)
+        return plane.position, plane.orientation
+
+    def advance(self, key: Key[Array, ""], transition: Transition, model: mujoco.MjModel) -> Memory:
+        """Clock, command, pushes, and what was done and sensed."""
+        memory: Memory = transition.memory
+        command_key, push_key, noise_key = jax.random.split(key, 3)
+        duration = self._duration(model)
+        after = transition.after
+        velocity = turned(after["qvel"][:3], -yaw_of(after["qpos"][3:7]))[:2]
+        wanted = memory.command.velocity[:2]
+        speed = jnp.linalg.norm(wanted)
+        return replace(
+            memory,
+            steps=memory.steps + 1,
+            phase=gait.advance(memory.phase, duration),
+            command=commands.follow(command_key, memory.command, self.command, duration),
+            push=pushes.follow(push_key, memory.push, self.push, duration) if self.push.force[1] else memory.push,
+            action=self._own(transition.action, memory),
+            noise=observation.noise(noise_key, self._noise),
+            sensed=self._sensed(transition.before, memory),
+            walked=memory.walked + duration * jnp.dot(velocity, wanted) / jnp.maximum(speed, 1e-6),
+            asked=memory.asked + duration * speed,
+        )
+
+    def observe(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Observation:
+        """`teacher` sees everything exactly, `student` what sensors say; both in a mirror for half of each cycle."""
+        now = measure(physics, memory.terrain, model)
+        known = observation.known(memory)
+        motion = ground_motion(memory.terrain, memory.steps * self._duration(model))
+        springs = observation.heel_spring_angles(physics["qpos"], model)
+        exact = jnp.concatenate(
+            [
+                observation.sense(physics, memory.command),
+                known,
+                observation.privileged(now, memory, motion, springs),
+            ]
+        )
+        late = memory.dynamics.sensor_delay & (memory.steps > 0)
+        sensed = jnp.where(late, memory.sensed, self._sensed(physics, memory))
+        groups = {"teacher": exact, "student": jnp.concatenate([sensed, known])}
+        if not self.mirrored:
+            return groups
+        blocks = {"teacher": observation.TEACHER, "student": observation.STUDENT}
+        flipped = self._flipped(memory)
+        return {
+            name: jnp.where(flipped, observation.reflection(blocks[name])(seen), seen) for name, seen in groups.items()
+        }
+
+    def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
+        """See `envs.cassie.rewards`."""
+        memory: Memory = transition.memory
+        after = gait.advance(memory.phase, self._duration(model))
+        moment = rewards.Moment(
+            now=measure(transition.after, memory.terrain, model),
+            command=memory.command,
+            swinging=gait.swinging(after, memory.command.stepping),
+            change=self._own(transition.action, memory) - memory.action,
+        )
+        return rewards.reward_terms(moment, self.rewards)
+
+    def terminated(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Bool[Array, ""]:
+        """The robot has fallen, is about to, or moves as no robot can."""
+        now = measure(physics, memory.terrain, model)
+        lowest = jnp.array([LOWEST[kind] for kind in KINDS])[memory.terrain.kind]
+        upright = jnp.cos(jnp.deg2rad(jnp.array([STEEPEST[kind] for kind in KINDS])))[memory.terrain.kind]
+        standing = (now.clearance >= lowest) & (now.up[2] >= upright) & (now.heel_heights.min() >= LOWEST_HEEL)
+        # Not a number compares false, and has fallen.
+        return ~(standing & (jnp.abs(physics["qvel"]).max() <= FASTEST))
+
+    def information(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
+        """How well the command is followed, and how the robot walks."""
+        memory: Memory = transition.memory
+        now = measure(transition.after, memory.terrain, model)
+        stands = jnp.linalg.norm(now.forces, axis=-1) > 1.0
+        speeds = jnp.linalg.norm(now.sole_velocities[:, :2], axis=-1)
+        heading = memory.command.heading + self._duration(model) * memory.command.velocity[2]
+        return {
+            "x_position": now.position[0],
+            "y_position": now.position[1],
+            "x_velocity": now.velocity[0],
+            "y_velocity": now.velocity[1],
+            "velocity_error": jnp.linalg.norm(now.velocity[:2] - memory.command.velocity[:2]),
+            "heading_error": jnp.abs(wrapped(now.yaw - heading)),
+            "difficulty": memory.terrain.difficulty,
+            "foot_clearance": jnp.where(stands, 0.0, now.sole_heights).max(),
+            "slip": jnp.sum(stands * speeds) / jnp.maximum(jnp.sum(stands), 1.0),
+            "left_contact": stands[0].astype(jnp.float32),
+            "right_contact": stands[1].astype(jnp.float32),
+            "double_support": jnp.all(stands).astype(jnp.float32),
+            "flight": jnp.all(~stands).astype(jnp.float32),
+            "saturation": jnp.mean(jnp.abs(now.torques) > 0.98),
+        }
+
+    def observation_names(self, model: mujoco.MjModel) -> Mapping[str, tuple[str, ...]]:
+        """Of the teacher's coordinates."""
+        return {"teacher": observation.names(observation.TEACHER)}
+
+    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
+        """Of the motors."""
+        return observation.names((observation.of_motors("target"),))
+
+    def student_along(
+        self, key: Key[Array, ""], exact: Float[Array, "time n"], first: Bool[Array, " time"]
+    ) -> Float[Array, "time student"]:
+        """What the student's sensors would have said; see `envs.cassie.student`."""
+        return sensed_along(key, exact, first, self.randomisation, self._noise, self.mirrored)
+
+    def scene(self, memory: Memory) -> mujoco.MjModel:
+        """The robot as it looks, on the episode's ground."""
+        return scene_of(memory.terrain)
+
+    @cached_property
+    def _noise(self) -> np.ndarray:
+        scale = self.noise
+        joints = [scale.position] * 10 + [observation.SPEED * scale.velocity] * 10
+        springs = [scale.position] * 4 + [observation.SPEED * scale.velocity] * 4
+        return np.array([scale.gravity] * 3 + [scale.gyro] * 3 + joints + springs + [scale.heading], np.float32)
+
+    def _sensed(self, physics: PhysicsState, memory: Memory) -> Float[Array, "35"]:
+        """What the student's sensors say now."""
+        exact = observation.sense(physics, memory.command)
+        return exact + observation.encoder_bias(memory.dynamics) + memory.noise
+
+    def _flipped(self, memory: Memory) -> Bool[Array, ""]:
+        return memory.phase >= 0.5
+
+    def _own(self, action: Float[Array, "10"], memory: Memory) -> Float[Array, "10"]:
+        """An action as the robot's own left and right have it."""
+        return jnp.where(self._flipped(memory), mirror.CONTROL(action), action) if self.mirrored else action
+
+    def _duration(self, model: mujoco.MjModel) -> float:
+        return float(model.opt.timestep) * self.substeps

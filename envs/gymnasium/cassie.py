@@ -1,0 +1,81 @@
+"""The keyword arguments of `l2t/CassieFlat-v0` and its like."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from envs.cassie.config import CassieConfig
+from envs.cassie.terrain.config import TerrainConfig
+from envs.gymnasium.forking import check_fork
+from envs.mujoco.environment import MujocoEnvironment
+from envs.physics.config import PhysicsConfig
+from l2t.config import check_choice
+from l2t.errors import ConfigurationError
+
+ELSEWHERE = ("terrain", "episode_length", "reset_cost", "reward", "reward_weight", "task_reward_weight")
+"""Fields of `CassieConfig` that mean nothing here, or have another name."""
+
+
+@dataclass(frozen=True)
+class CassieOptions:
+    """What is seen of Cassie, and the task's configuration.
+
+    Attributes:
+        config: of the task.
+        observation_group: `teacher` (exact) or `student` (late and noisy).
+        physics: engine; see `PhysicsConfig`.
+        episode_length: time limit in steps; None for the task's own.
+    """
+
+    config: CassieConfig = field(default_factory=CassieConfig)
+    observation_group: str = "teacher"
+    physics: str | PhysicsConfig = "native"
+    episode_length: int | None = None
+
+    @classmethod
+    def read(cls, terrain: str, keywords: Mapping[str, Any], others: tuple[str, ...]) -> CassieOptions:
+        """Tell the attributes above from fields of `CassieConfig`; nested ones are given as mappings.
+
+        Args:
+            terrain: kind of ground.
+            keywords: what the caller gave, such as `prior="none"` or `command={"forward": (1.0, 1.0)}`.
+            others: keyword arguments that the face itself takes, for the list of what is possible.
+
+        Raises:
+            ConfigurationError: a name is unknown, or a value is out of range.
+        """
+        own = {"observation_group", "physics"}
+        settable = {each.name: each for each in fields(CassieConfig) if each.name not in ELSEWHERE}
+        for name in keywords:
+            check_choice("cassie: keyword argument", name, own | set(settable) | set(others))
+        config = CassieConfig(terrain=TerrainConfig(terrain))
+        given = {
+            name: _nested(name, getattr(config, name), value) for name, value in keywords.items() if name in settable
+        }
+        return cls(replace(config, **given), **{name: keywords[name] for name in own & keywords.keys()})
+
+    def build(self) -> MujocoEnvironment:
+        """The environment.
+
+        Raises:
+            MissingDependencyError: the physics engine is not there.
+        """
+        physics = self.physics if isinstance(self.physics, PhysicsConfig) else PhysicsConfig(self.physics)
+        if physics.engine != "native":  # the others compute when they are made
+            check_fork()
+        limit = {} if self.episode_length is None else {"episode_length": self.episode_length}
+        return replace(self.config, **limit).build(physics)
+
+
+def _nested(name: str, default: Any, value: Any) -> Any:
+    """A nested configuration from a mapping of some of its fields."""
+    if not dataclasses.is_dataclass(default) or dataclasses.is_dataclass(value):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"cassie: {name}={value!r} must map fields to values, such as {{'forward': (1, 1)}}.")
+    for key in value:
+        check_choice(f"cassie: {name}", key, {each.name for each in fields(default)})
+    return type(default)(**{each.name: value.get(each.name, getattr(default, each.name)) for each in fields(default)})

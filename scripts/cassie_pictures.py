@@ -1,0 +1,145 @@
+"""Draw the pictures of Cassie's page: `python scripts/cassie_pictures.py runs/a --out docs/images`.
+
+The five terrains; a strip of one gait cycle; and when which foot is on the ground.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.command_line import exit_code, path_argument
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DIFFICULTY = 0.6
+"""Of the terrains that are drawn."""
+
+WALK = (
+    "env.terrain.kind=flat",
+    "env.command.forward=[1,1]",
+    "env.command.lateral=[0,0]",
+    "env.command.turn=[0,0]",
+    "env.command.stand=0",
+    "env.push.force=[0,0]",
+)
+"""1 m/s straight ahead, and nobody pushes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run_dir", type=path_argument, help="a run on cassie")
+    parser.add_argument("--role", default="teacher", help="who walks (default: %(default)s)")
+    parser.add_argument("--out", type=path_argument, default=Path(), help="folder (default: here)")
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: draw(options.run_dir, options.role, options.out))
+
+
+def draw(run_dir: Path, role: str, out: Path) -> None:
+    """Write `cassie_terrains.png`, `cassie_gait.png` and `cassie_contacts.png`."""
+    from PIL import Image
+
+    from l2t.runtime import configure
+
+    configure()
+    out.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(terrains()).save(out / "cassie_terrains.png", optimize=True)
+    qpos, contacts, phase, timestep, scene = _walk(run_dir, role)
+    Image.fromarray(_strip(qpos, scene, timestep)).save(out / "cassie_gait.png", optimize=True)
+    _contacts(contacts, phase, timestep, out / "cassie_contacts.png")
+
+
+def terrains(width: int = 360, height: int = 300) -> np.ndarray:
+    """The robot in front of each kind of ground, side by side."""
+    import jax
+    import numpy as np
+
+    from envs.cassie.pose import standing_pose
+    from envs.cassie.scene import scene_of
+    from envs.cassie.terrain.config import KINDS, TerrainConfig
+    from envs.cassie.terrain.terrain import draw as draw_terrain
+    from envs.rendering import Renderer
+    from l2t.report.film import write_on
+
+    pictures = []
+    for kind in KINDS:
+        terrain = draw_terrain(jax.random.key(3), TerrainConfig(kind), jax.numpy.asarray(DIFFICULTY))
+        renderer = Renderer(scene_of(jax.device_get(terrain)), width, height)
+        pictures.append(write_on(renderer.frame(standing_pose().qpos), kind))
+        renderer.close()
+    return np.concatenate(pictures, axis=1)
+
+
+def _walk(run_dir: Path, role: str, steps: int = 200) -> tuple[Any, ...]:
+    """Positions, contacts and phase of a walk at 1 m/s on flat ground."""
+    import jax
+    import numpy as np
+
+    from configs.build import read_config
+    from configs.loading import load_run
+    from l2t.rl.vector import VectorEnvironment
+
+    run: Any = load_run(run_dir, config=read_config(run_dir, WALK, engine="native"))
+    vector, policy = VectorEnvironment(run.environment, 1), run.algorithm.policy(run.state.learnt, role)
+
+    def step(carry: Any, _: Any) -> Any:
+        state, memory = carry
+        memory, distribution = policy.step(memory, state.observation, state.first)
+        state, outcome = vector.step(state, distribution.mode())
+        touching = [outcome.metrics[f"{side}_contact"][0] for side in ("left", "right")]
+        seen = state.environment.physics["qpos"][0], touching, state.environment.extras["memory"].phase[0]
+        return (state, memory), seen
+
+    start = vector.init(jax.random.key(0), staggered=False)
+    qpos, contacts, phase = jax.device_get(
+        jax.jit(lambda s: jax.lax.scan(step, (s, policy.initial(1)), None, steps)[1])(start)
+    )
+    extras = jax.device_get(jax.tree.map(lambda leaf: leaf[0], start.environment.extras))
+    return qpos, np.array(contacts), phase, run.environment.spec.timestep, run.environment.scene(extras)
+
+
+def _strip(qpos: np.ndarray, scene: Any, timestep: float, pictures: int = 8) -> np.ndarray:
+    """One cycle of the gait, from the middle of the walk."""
+    import numpy as np
+
+    from envs.cassie.gait import PERIOD
+    from envs.rendering import Renderer
+
+    renderer = Renderer(scene, 220, 260)
+    rows = len(qpos) // 2 + np.round(np.arange(pictures) * PERIOD / pictures / timestep).astype(int)
+    strip = np.concatenate([renderer.frame(qpos[row]) for row in rows], axis=1)
+    renderer.close()
+    return strip
+
+
+def _contacts(contacts: np.ndarray, phase: np.ndarray, timestep: float, file: Path) -> None:
+    """Bars where a foot is on the ground, above where the clock says that it should be."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    seconds = timestep * np.arange(len(phase))
+    figure, axes = plt.subplots(figsize=(8, 1.9), layout="constrained")
+    for index, (side, colour) in enumerate((("left", "#19737f"), ("right", "#f08019"))):
+        due = (phase + 0.5 * index) % 1.0 >= 0.5
+        axes.fill_between(seconds, index - 0.42, index + 0.42, where=due, color="#dddddd", step="mid", lw=0)
+        on = contacts[index] > 0.5
+        axes.fill_between(seconds, index - 0.25, index + 0.25, where=on, color=colour, step="mid", lw=0, label=side)
+    axes.set(yticks=[0, 1], yticklabels=["left", "right"], xlabel="time [s]", xlim=(0, seconds[-1]), ylim=(1.6, -0.6))
+    axes.set_title("Feet on the ground (colour), and when the clock asks for it (grey)", fontsize=10)
+    for spine in ("top", "right", "left"):
+        axes.spines[spine].set_visible(False)
+    axes.tick_params(left=False)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Models and states that several tests of Cassie share."""
+
+from __future__ import annotations
+
+import functools
+
+import mujoco
+import numpy as np
+
+from envs.cassie.model import cassie_model, cassie_spec
+from envs.cassie.pose import standing_pose
+
+
+@functools.cache
+def symmetric_model() -> mujoco.MjModel:
+    """Cassie without the figures that tell left from right."""
+    spec = cassie_spec()
+    pelvis = spec.body("pelvis")
+    pelvis.ipos[1] = 0.0
+    inertia = np.array(pelvis.fullinertia)
+    inertia[[3, 5]] = 0.0  # xy and yz
+    pelvis.fullinertia = inertia
+    spec.body("right-hip-roll").ipos[1] *= -1
+    return spec.compile()
+
+
+def random_states(count: int, seed: int = 0, height: float = 0.1):
+    """Positions about the standing pose, some touching the ground; velocities and motor targets."""
+    pose, generator = standing_pose(), np.random.default_rng(seed)
+    qpos = pose.qpos + generator.normal(0, 0.05, (count, pose.qpos.size))
+    qpos[:, 2] = pose.qpos[2] + generator.uniform(0, height, count)
+    for row in qpos:
+        mujoco.mj_normalizeQuat(cassie_model(), row)
+    qvel = generator.normal(0, 0.5, (count, 32))
+    return qpos, qvel, pose.offset + generator.uniform(-0.4, 0.4, (count, 10))
+
+
+def simulation(model: mujoco.MjModel, qpos, qvel=0.0, ctrl=None) -> mujoco.MjData:
+    """The model's data at a state, computed."""
+    data = mujoco.MjData(model)
+    data.qpos, data.qvel = qpos, qvel
+    data.ctrl = standing_pose().offset if ctrl is None else ctrl
+    mujoco.mj_forward(model, data)
+    return data
+
+
+def mass_matrix(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    """Dense."""
+    dense = np.zeros((model.nv, model.nv))
+    mujoco.mj_fullM(model, data, dense)
+    return dense
