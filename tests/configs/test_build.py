@@ -35,10 +35,12 @@ NEEDS = {
     "algorithm=dagger": ["algorithm.expert_run=somewhere"],
     "algorithm=distillation": ["algorithm.teacher_run=somewhere"],
     "experiment=mujoco_evaluation": ["study.policy_run=somewhere"],
+    "experiment=cassie_walking": ["study.policy_run=somewhere"],
+    **{f"{group}={name}": ["env=cassie"] for group in ("env/terrain", "env/command") for name in group_options(group)},
 }
 GROUPS = (
     *("algorithm", "algorithm/teacher", "algorithm/student", "algorithm/optimizer", "algorithm/teacher/optimizer"),
-    *("env", "physics", "network", "tracking", "preset", "experiment"),
+    *("env", "env/terrain", "env/command", "physics", "network", "tracking", "preset", "experiment"),
 )
 CHOICES = [f"{group}={choice}" for group in GROUPS for choice in group_options(group)]
 
