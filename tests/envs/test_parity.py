@@ -116,7 +116,7 @@ def test_start_distribution_is_gymnasiums(task):
         expected.append(np.concatenate([gym.data.qpos, gym.data.qvel]))
     expected = with_radius(np.array(expected), gym.model.nq)
     keys = jax.random.split(jax.random.key(3), 4000)
-    qpos, qvel, _ = jax.jit(jax.vmap(lambda key: env.task.start(key, env.model)))(keys)
+    qpos, qvel, *_ = jax.jit(jax.vmap(lambda key: env.task.start(key, env.model)))(keys)
     actual = with_radius(np.concatenate([qpos, qvel], axis=1), gym.model.nq)
     for index in range(expected.shape[1]):
         ours, theirs = actual[:, index], expected[:, index]
