@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import mujoco
 
 from envs.cassie.model import cassie_model, cassie_spec
@@ -16,7 +18,13 @@ EXTENT = Extent((-4.0, 24.0), (-6.0, 6.0))
 def scene_of(terrain: Terrain) -> mujoco.MjModel:
     """The robot on one terrain."""
     if KINDS[int(terrain.kind)] == "flat":
-        return cassie_model(visuals=True)
+        return _flat()
     spec = cassie_spec(visuals=True)
     add_scenery(spec, terrain, EXTENT)
     return spec.compile()
+
+
+@functools.cache
+def _flat() -> mujoco.MjModel:
+    # One and the same, so that a film of many episodes needs one renderer.
+    return cassie_model(visuals=True)
