@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Float
 
-from envs.cassie.figures import FOOT_ENDS, MOTOR_QPOS, MOTOR_QVEL, SIDES, SPRING_QPOS, SPRING_QVEL
+from envs.cassie.figures import FOOT_ENDS, SIDES
 from envs.cassie.sensors import columns, foot_force
 from envs.cassie.terrain.surface import height, support_normal
 from envs.cassie.terrain.terrain import Terrain
@@ -26,8 +26,6 @@ class Quantities(NamedTuple):
         velocity: of the pelvis along where it looks, to its left, and up.
         spin: angular velocity in the pelvis' axes.
         acceleration: of the pelvis, world axes, gravity taken off.
-        motors, motor_speeds: of the ten motors.
-        springs, spring_speeds: shin and tarsus of both legs.
         torques: of the motors over their nominal limits.
         clearance: height of the pelvis over the ground under it.
         soles: middle of each sole.
@@ -45,10 +43,6 @@ class Quantities(NamedTuple):
     velocity: Float[Array, "3"]
     spin: Float[Array, "3"]
     acceleration: Float[Array, "3"]
-    motors: Float[Array, "10"]
-    motor_speeds: Float[Array, "10"]
-    springs: Float[Array, "4"]
-    spring_speeds: Float[Array, "4"]
     torques: Float[Array, "10"]
     clearance: Float[Array, ""]
     soles: Float[Array, "2 3"]
@@ -83,10 +77,6 @@ def measure(physics: PhysicsState, terrain: Terrain, model: mujoco.MjModel) -> Q
         velocity=turned(qvel[:3], -yaw),
         spin=qvel[3:6],
         acceleration=physics["qacc"][:3],
-        motors=qpos[jnp.array(MOTOR_QPOS)],
-        motor_speeds=qvel[jnp.array(MOTOR_QVEL)],
-        springs=qpos[jnp.array(SPRING_QPOS)],
-        spring_speeds=qvel[jnp.array(SPRING_QVEL)],
         torques=physics["actuator_force"] / jnp.asarray(model.actuator_forcerange[:, 1], jnp.float32),
         clearance=qpos[2] - height(terrain, qpos[:2]),
         soles=soles,

@@ -19,7 +19,7 @@ def call(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPTS / script, *arguments], capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("script", ["report.py", "evaluate.py", "render.py", "collect.py"])
+@pytest.mark.parametrize("script", ["report.py", "evaluate.py", "render.py", "collect.py", "watch.py"])
 def test_help_comes_at_once_and_shows_an_example(script):
     best = min(_timed(script) for _ in range(3))
     assert 0.01 < best < 1.0
@@ -33,7 +33,7 @@ def _timed(script: str) -> float:
     return processor_seconds() - before
 
 
-@pytest.mark.parametrize("script", ["report.py", "evaluate.py", "render.py"])
+@pytest.mark.parametrize("script", ["report.py", "evaluate.py", "render.py", "watch.py"])
 def test_a_missing_folder_is_one_line_and_exit_code_1(script, tmp_path):
     done = call(script, str(tmp_path / "nowhere"))
     assert done.returncode == 1

@@ -14,6 +14,7 @@ from envs.cassie.figures import PELVIS
 from envs.cassie.pose import standing_pose
 from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig
 from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
+from envs.observation import History, StudentView
 from envs.physics.config import PhysicsConfig
 from l2t.rl.vector import VectorEnvironment
 
@@ -256,6 +257,22 @@ def test_the_student_senses_with_noise_bias_and_delay(varied):
     exact = np.asarray(after.observation["teacher"])[:, :, :sensed]
     np.testing.assert_allclose(shown[:, ~late], exact[:, ~late], atol=1e-6)
     np.testing.assert_allclose(shown[1:, late], exact[:-1, late], atol=1e-6)
+
+
+def test_what_a_student_would_have_seen_of_a_recording_is_what_it_saw():
+    # Without noise and biases, all robots late: nothing is left to chance, and the mirror turns twice in 40 steps.
+    late = RandomisationConfig(encoder_bias=0.0, sensor_delay=1.0)
+    env = replace(build(noise=SILENT, randomisation=late), view=StudentView(history=History(2)))
+    begun, states = episode(env, 0.1 * np.ones((40, 10)))
+    seen = {
+        name: np.concatenate([np.asarray(begun.observation[name]), np.asarray(states.observation[name])[:-1, 0]])
+        for name in ("teacher", "student")
+    }
+    first = jnp.zeros(40, bool).at[0].set(True)
+    told = jax.jit(env.as_student)(jax.random.key(0), jnp.asarray(seen["teacher"]), 0.1 * jnp.ones((40, 10)), first)
+    np.testing.assert_allclose(told, seen["student"], atol=1e-5)
+    exact = np.asarray(seen["teacher"])[:, : seen["student"].shape[1] // 2]
+    assert np.abs(np.asarray(told)[1:, :35] - exact[1:, :35]).max() > 0.01  # it was late
 
 
 def test_an_action_of_a_delayed_robot_comes_one_step_late():
