@@ -47,9 +47,9 @@ def draw(run_dir: Path, role: str, out: Path) -> None:
     from l2t.runtime import configure
 
     configure()
+    qpos, contacts, phase, timestep, scene = _walk(run_dir, role)
     out.mkdir(parents=True, exist_ok=True)
     Image.fromarray(terrains()).save(out / "cassie_terrains.png", optimize=True)
-    qpos, contacts, phase, timestep, scene = _walk(run_dir, role)
     Image.fromarray(_strip(qpos, scene, timestep)).save(out / "cassie_gait.png", optimize=True)
     _contacts(contacts, phase, timestep, out / "cassie_contacts.png")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -103,7 +104,8 @@ class Cassie:
 
     def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, "10"], Float[Array, "10"]]:
         """[-1, 1] for each motor."""
-        return -jnp.ones(model.nu), jnp.ones(model.nu)
+        limit: Any = np.ones(model.nu)  # of NumPy: a specification may be asked for while a program is traced
+        return -limit, limit
 
     def control(
         self, action: Float[Array, "10"], physics: PhysicsState, memory: Memory, model: mujoco.MjModel

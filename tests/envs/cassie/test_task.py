@@ -72,6 +72,12 @@ def test_groups_have_the_names_and_sizes_of_their_blocks(plain):
     assert shown["terrain is flat"] == shown["mass factor"] == shown["friction"] == 1.0
 
 
+def test_a_specification_may_be_asked_for_while_a_program_is_traced():
+    env = build()
+    jax.eval_shape(VectorEnvironment(env, 2).init, jax.random.key(0))
+    assert env.spec.action_low == (-1.0,) * 10
+
+
 def test_the_controller_follows_c_mujoco_with_targets_of_offset_prior_and_action(plain):
     env, actions, start, states = plain
     model = env.model
