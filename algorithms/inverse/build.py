@@ -15,6 +15,7 @@ import numpy as np
 from algorithms.inverse.cloning import GROUP
 from algorithms.inverse.config import (
     AIRLConfig,
+    CloningConfig,
     DemonstrationsConfig,
     FIRLConfig,
     GAILConfig,
@@ -27,6 +28,7 @@ from algorithms.inverse.objectives import AIRL, GAIL, IPMD, Objective
 from algorithms.inverse.reward import Expert, RewardLearner
 from algorithms.inverse.student import InverseStudent, with_blank_view
 from algorithms.student import Student
+from l2t.demonstrations.summary import at_bound
 from l2t.errors import ConfigurationError
 from l2t.rewards.model import RewardModel
 from l2t.rl.algorithm import BuildContext
@@ -46,6 +48,14 @@ class VariableHorizonWarning(UserWarning):
     """Episodes can end early, so that their end gives the reward away."""
 
 
+class SaturatedExpertWarning(UserWarning):
+    """Many recorded actions lie at the faces of the box, where the likelihood of a Gaussian is a spike."""
+
+
+MUCH_AT_BOUND = 0.2
+"""Share of the recorded actions from which on methods that ask for their likelihood are warned."""
+
+
 def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[], Expert]:
     """The demonstrations that a configuration names, split; read now, put on the device when the run begins.
 
@@ -63,6 +73,15 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
             "the demonstrations): where they end tells learners what was good, whatever the reward. Compare with "
             "env.reset_cost=0, for every method alike.",
             VariableHorizonWarning,
+            stacklevel=2,
+        )
+    share = at_bound(demonstrations)
+    if isinstance(config, CloningConfig | AIRLConfig) and share > MUCH_AT_BOUND:
+        warnings.warn(
+            f"{share:.0%} of the expert's actions lie at a bound, where what {config.name} maximises, the likelihood "
+            "of an action under a Gaussian, has no maximum: record sampled actions (l2t-collect --actions sampled), "
+            "or use ipmd.",
+            SaturatedExpertWarning,
             stacklevel=2,
         )
     score = jnp.asarray([demonstrations.returns.mean(), demonstrations.returns.sum() / lengths.sum()], jnp.float32)
@@ -109,7 +128,8 @@ def inverse_student(
             f"{spec.name} cannot say what a student would have seen of demonstrations (it has no method as_student): "
             "use algorithm.student.rl_coefficient=0."
         )
-    settings = replace(config.reward, observation=group, network=student.config.network)
+    # Named features are the teacher's; a student's reward looks at all that a student sees.
+    settings = replace(config.reward, observation=group, features=(), network=student.config.network)
     size = spec.observation_sizes[group]
     expert = with_blank_view(teacher.demonstrations, size)
     own = RewardLearner(objective(replace(config, reward=settings), spec), settings, expert, teacher.stretch_rate)
@@ -146,4 +166,4 @@ def _(config: FIRLConfig, spec: EnvironmentSpec) -> Objective:
 
 
 def _model(config: RewardConfig, spec: EnvironmentSpec, **options: Any) -> RewardModel:
-    return RewardModel.of_task(spec, config.inputs, config.observation, config.network, **options)
+    return RewardModel.of_task(spec, config.inputs, config.observation, config.network, config.features, **options)

@@ -48,6 +48,7 @@ class RewardConfig:
     Attributes:
         inputs: `state`, `state_action` or `state_action_next`.
         observation: group that the reward sees.
+        features: names of the coordinates that it sees of that group, such as `["*velocity*"]`; none for all.
         network: smooth activations keep attributions exact.
         learning_rate, max_grad_norm: Adam's step, and the bound on the gradient's norm.
         updates: of the reward in each iteration.
@@ -59,6 +60,7 @@ class RewardConfig:
 
     inputs: str = field(default="state_action", metadata=FIXED)
     observation: str = field(default="teacher", metadata=FIXED)
+    features: tuple[str, ...] = field(default=(), metadata=FIXED)
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig((256, 256), "tanh"))
     learning_rate: float = 3e-4
     max_grad_norm: float = 1.0
@@ -70,6 +72,7 @@ class RewardConfig:
     def __post_init__(self) -> None:
         check_choice("algorithm.reward.inputs", self.inputs, INPUTS)
         check_choice("algorithm.reward.observation", self.observation, GROUPS)
+        object.__setattr__(self, "features", tuple(self.features))
         check_range("algorithm.reward.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
         check_range("algorithm.reward.max_grad_norm", self.max_grad_norm, 0.0, open_low=True, allow_infinite=True)
         for name in ("updates", "batch_size"):

@@ -125,12 +125,9 @@ class IQLearn:
         next_value = config.discount * jnp.where(steps["terminated"], 0.0, next_value)
 
         def loss(critic: PyTree) -> tuple[Float[Array, ""], Metrics]:
-            reward = self._q(critic, now, steps["action"]) - next_value
+            q = self._q(critic, now, steps["action"])
             value = self._q(critic, now, action) - config.temperature * log_prob
-            gain, size = reward[rows:].mean(), (reward**2).mean()
-            total = -gain + (value - next_value).mean() + size / (4.0 * config.chi2)
-            gap = reward[rows:].mean() - reward[:rows].mean()
-            return total, {"loss/critic": total, "reward/gap": gap, "reward/rms": jnp.sqrt(size)}
+            return iq_loss(q, value, next_value, rows, config.chi2)
 
         gradient, metrics = jax.grad(loss, has_aux=True)(state.critic)
         critic, optimisers = self._step(state, "critic", state.critic, gradient)
@@ -158,6 +155,28 @@ class IQLearn:
     ) -> tuple[PyTree, dict[str, PyTree]]:
         updates, optimiser = self.optimisers[name].update(gradient, state.optimisers[name], moved)
         return optax.apply_updates(moved, updates), state.optimisers | {name: optimiser}
+
+
+def iq_loss(
+    q: Float[Array, " batch"],
+    value: Float[Array, " batch"],
+    next_value: Float[Array, " batch"],
+    ours: int,
+    chi2: float,
+) -> tuple[Float[Array, ""], Metrics]:
+    """The negative of the module's objective on a mixture.
+
+    Args:
+        q, value: Q(s, a) and V(s) of each step.
+        next_value: γ V(s') of each, zero after a termination.
+        ours: how many steps, the first ones, are the policy's; the rest are the expert's.
+        chi2: a.
+    """
+    reward = q - next_value
+    size = (reward**2).mean()
+    total = -reward[ours:].mean() + (value - next_value).mean() + size / (4.0 * chi2)
+    gap = reward[ours:].mean() - reward[:ours].mean()
+    return total, {"loss/critic": total, "reward/gap": gap, "reward/rms": jnp.sqrt(size)}
 
 
 def _bare(steps: Transitions, group: str) -> dict[str, Array]:

@@ -18,7 +18,7 @@ def summary(demonstrations: Demonstrations) -> str:
     facts, returns, lengths = demonstrations.facts, demonstrations.returns, demonstrations.lengths
     steps = demonstrations.transitions
     terminated = int(np.sum(steps.terminated))
-    action = np.asarray(steps.action)
+    action, bound = np.asarray(steps.action), at_bound(demonstrations)
     rows = [
         ("task", f"{facts.task}, {len(returns):,} episodes, {len(action):,} steps of {facts.timestep:g} s"),
         ("actions", f"{facts.actions}, recorded on {facts.engine}"),
@@ -31,7 +31,10 @@ def summary(demonstrations: Demonstrations) -> str:
         ("return", f"{_spread(returns)}, from {returns.min():,.1f} to {returns.max():,.1f}"),
         ("length", f"{lengths.mean():,.1f} on average, from {lengths.min():,} to {lengths.max():,}"),
         ("ends", f"{terminated:,} terminated, {len(returns) - terminated:,} at the time limit"),
-        ("range", f"{action.min():.3f} to {action.max():.3f} in policy units, {_at_bound(action):.1%} at a bound"),
+        (
+            "range",
+            f"{action.min():.3f} to {action.max():.3f} in policy units, {bound:.1%} at a bound",
+        ),
         ("seeds", f"{min(facts.seeds)} to {max(facts.seeds)}"),
     ]
     return "\n".join(f"{name:<8} {text}" for name, text in rows)
@@ -41,5 +44,6 @@ def _spread(returns: np.ndarray) -> str:
     return f"{returns.mean():,.1f} ± {returns.std():,.1f}"
 
 
-def _at_bound(action: np.ndarray) -> float:
-    return float((np.abs(action) >= AT_BOUND).mean())
+def at_bound(demonstrations: Demonstrations) -> float:
+    """Share of the recorded numbers in actions that lie at a bound."""
+    return float((np.abs(np.asarray(demonstrations.transitions.action)) >= AT_BOUND).mean())

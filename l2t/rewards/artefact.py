@@ -80,7 +80,7 @@ class LearnedReward:
             if array.ndim == 0 or array.shape[-1] != size:
                 given = "missing" if part is None else f"of shape {list(array.shape)}"
                 raise RewardError(f"The {name} is {given}; this reward looks at [..., {size}] of it.")
-            arrays.append(array)
+            arrays.append(array if name == "action" else self.model.looked_at(array))
         return np.concatenate(arrays, axis=-1)
 
     def table(self, steps: Transitions) -> Float[np.ndarray, "*batch n"]:
@@ -168,7 +168,8 @@ def load(path: str | Path) -> LearnedReward:
 
 def model_of(described: Mapping[str, Any]) -> RewardModel:
     """The network that `description()["model"]` describes."""
-    return RewardModel(**{**described, "network": NetworkConfig(**described["network"])})
+    columns = tuple(described.get("columns", ()))  # artefacts of older versions look at everything
+    return RewardModel(**{**described, "network": NetworkConfig(**described["network"]), "columns": columns})
 
 
 @partial(jax.jit, static_argnums=0)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from l2t.config import NetworkConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.models import MLP, ModelState
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Transitions
@@ -30,11 +35,12 @@ class RewardModel:
     Attributes:
         inputs: one of `INPUTS`; the state is an observation group, the action in policy units, and the next state
             what comes after in the average-reward setting.
-        group: the observation group; a group of named features makes it r(features).
+        group: the observation group.
         observation_size, action_size: lengths of both.
         network: hidden layers.
         output: one of `OUTPUTS`.
         bound: R.
+        columns: of the observation, those that are looked at: r(features); none for all of them.
     """
 
     inputs: str
@@ -44,26 +50,46 @@ class RewardModel:
     network: NetworkConfig
     output: str = "bounded"
     bound: float = 10.0
+    columns: tuple[int, ...] = ()
 
     @classmethod
     def of_task(
-        cls, spec: EnvironmentSpec, inputs: str, group: str, network: NetworkConfig, **options: Any
+        cls,
+        spec: EnvironmentSpec,
+        inputs: str,
+        group: str,
+        network: NetworkConfig,
+        features: Sequence[str] = (),
+        **options: Any,
     ) -> RewardModel:
-        """For a task's sizes."""
-        return cls(inputs, group, spec.observation_sizes[group], spec.action_size, network, **options)
+        """For a task's sizes.
+
+        Args:
+            spec: the task.
+            inputs, group, network, options: see the class.
+            features: names of coordinates of the group, as `named_columns` takes them; none for all.
+
+        Raises:
+            ConfigurationError: a name is not there.
+        """
+        columns = named_columns(spec, group, features)
+        sizes = spec.observation_sizes[group], spec.action_size
+        return cls(inputs, group, *sizes, network, columns=columns, **options)
 
     @property
     def size(self) -> int:
         """Length of x."""
+        state = len(self.columns) or self.observation_size
         return {
-            "state": self.observation_size,
-            "state_action": self.observation_size + self.action_size,
-            "state_action_next": 2 * self.observation_size + self.action_size,
+            "state": state,
+            "state_action": state + self.action_size,
+            "state_action_next": 2 * state + self.action_size,
         }[self.inputs]
 
     def names(self, spec: EnvironmentSpec) -> tuple[str, ...]:
         """Of the columns of x, as far as the task names them."""
         observed = tuple(spec.observation_names.get(self.group, ())) or _numbered("observation", self.observation_size)
+        observed = tuple(observed[column] for column in self.columns) or observed
         acted = tuple(spec.action_names) or _numbered("action", self.action_size)
         following = tuple(f"next {name}" for name in observed)
         return {
@@ -78,13 +104,17 @@ class RewardModel:
 
     def stack(self, steps: Transitions) -> Float[Array, "*batch n"]:
         """x of transitions, raw."""
-        parts = [steps.observation[self.group]]
+        parts = [self.looked_at(steps.observation[self.group])]
         if self.inputs != "state":
             # As it is played: what a Gaussian asks for beyond the box would tell it from any expert.
             parts.append(jnp.clip(steps.action, -1.0, 1.0))
         if self.inputs == "state_action_next":
-            parts.append(steps.following[self.group])
+            parts.append(self.looked_at(steps.following[self.group]))
         return jnp.concatenate(parts, axis=-1)
+
+    def looked_at(self, observation: Any) -> Any:
+        """The columns of an observation that enter x."""
+        return observation[..., np.array(self.columns)] if self.columns else observation
 
     def apply(self, weights: PyTree, features: Float[Array, "*batch n"]) -> Float[Array, " *batch"]:
         """r at an x that is normalised already, as losses use it."""
@@ -108,6 +138,35 @@ class RewardModel:
     @property
     def _mlp(self) -> MLP:
         return MLP(self.network.hidden, 1, self.network.activation, 0.1)
+
+
+def named_columns(spec: EnvironmentSpec, group: str, features: Sequence[str]) -> tuple[int, ...]:
+    """Columns of an observation group by name.
+
+    Args:
+        spec: the task.
+        group: the observation group.
+        features: names, with or without their units; `*` and `?` stand for any characters and any one.
+
+    Raises:
+        ConfigurationError: the task does not name the group's coordinates, or none of them so.
+    """
+    names = tuple(spec.observation_names.get(group, ()))
+    if features and not names:
+        raise ConfigurationError(f"{spec.name} does not name what the {group} group shows: leave features out.")
+    found: set[int] = set()
+    for feature in features:
+        # Units stand in brackets, which are a wildcard elsewhere.
+        pattern = feature.replace("[", "[[]")
+        matches = {i for i, name in enumerate(names) if feature == name or fnmatchcase(name.split(" [")[0], pattern)}
+        if not matches:
+            like = get_close_matches(feature, names, 3, 0.3) or names[:3]
+            raise ConfigurationError(
+                f"{spec.name} has no feature {feature!r} in its {group} group; there are {', '.join(map(repr, like))} "
+                f"and others ({len(names)} in all, spec.observation_names[{group!r}])."
+            )
+        found |= matches
+    return tuple(sorted(found))
 
 
 def _numbered(name: str, count: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pytest
 
 from algorithms.build import build
 from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
-from algorithms.inverse.build import VariableHorizonWarning, objective
+from algorithms.inverse.build import SaturatedExpertWarning, VariableHorizonWarning, objective
 from algorithms.inverse.config import (
     AIRLConfig,
     CloningConfig,
@@ -241,6 +241,22 @@ def _joined(one: Any, other: Any) -> Any:
     many = (0,) * 4
     facts = replace(one.facts, policy=many, seeds=many)
     return replace(one, transitions=steps, episode=episode, returns=np.zeros(4), facts=facts)
+
+
+def test_an_expert_at_the_faces_of_the_box_is_told_to_those_who_ask_for_its_likelihood() -> None:
+    probe = signal_following()
+    held = demonstrate(probe, lambda o: np.where(np.arange(len(o)) % 3 == 0, 2.0 * np.sign(o[:, 0]), 0.1), 4)
+    free = demonstrate(probe, lambda o: np.where(np.arange(len(o)) % 10 == 0, 2.0 * np.sign(o[:, 0]), 0.1), 4)
+    bc, airl = CloningConfig("x"), AIRLConfig("x", optimizer=SPMD, reward=REWARD)
+    ipmd = IPMDConfig("x", optimizer=SPMD, reward=REWARD)
+    for found, config, warned in ((held, bc, True), (held, airl, True), (held, ipmd, False), (free, bc, False)):
+        context = BuildContext(probe, 16, 1000, NETWORK, load_demonstrations=lambda path, found=found: found)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            build(config, context)
+        told = [str(w.message) for w in caught if issubclass(w.category, SaturatedExpertWarning)]
+        assert bool(told) is warned
+        assert all("35% of the expert's actions" in message for message in told)
 
 
 def test_a_reward_that_the_task_pays_is_refused_where_nothing_would_learn_from_it() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from algorithms.inverse.f_irl import LIMIT, PULLS, stretch_covariance
+from algorithms.inverse.iq_learn import iq_loss
 from algorithms.inverse.objectives import AIRL, GAIL, IPMD
 from algorithms.inverse.trajectories import enumerate_trajectories, f_irl_gradient, trajectory_distribution
 from l2t.config import NetworkConfig
@@ -78,6 +79,18 @@ def test_airls_logit_has_the_shaping_undiscounted_and_the_policys_log_density_ta
         np.testing.assert_allclose(objective.pay(weights, side), g + later - h, atol=1e-5)
         logits.append(g + later - h - log_prob)
     assert float(loss) == pytest.approx(_logistic(*logits), rel=1e-5)
+
+
+def test_iq_learns_loss_sums_the_experts_gain_the_mixtures_values_and_its_chi_square() -> None:
+    rng = np.random.default_rng(3)
+    q, value, following = rng.normal(size=(3, 10))
+    loss, metrics = iq_loss(*(jnp.asarray(x, jnp.float32) for x in (q, value, following)), ours=4, chi2=0.5)
+    gain = sum(q[i] - following[i] for i in range(4, 10)) / 6
+    values = sum(value[i] - following[i] for i in range(10)) / 10
+    size = sum((q[i] - following[i]) ** 2 for i in range(10)) / 10
+    assert float(loss) == pytest.approx(-gain + values + size / 2, abs=1e-5)
+    assert float(metrics["reward/gap"]) == pytest.approx(gain - sum(q[:4] - following[:4]) / 4, abs=1e-5)
+    assert float(metrics["reward/rms"]) == pytest.approx(size**0.5, abs=1e-5)
 
 
 def test_the_gradient_penalty_is_that_of_slopes_above_one() -> None:
