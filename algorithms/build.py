@@ -128,8 +128,8 @@ def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
     spec, regression = context.environment.spec, config.regression
     policy = _frozen(context, config.expert_run, "teacher")
     agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, context.num_envs)
-    _check_memory(config.buffer_size, 8 * spec.observation_sizes["teacher"], context.num_seeds)
-    experience = Replay(config.buffer_size, regression.updates, regression.batch_size, ("teacher",))
+    _check_memory(config.buffer_size, 4 * spec.observation_sizes["teacher"], context.num_seeds)
+    experience = Replay(config.buffer_size, regression.updates, regression.batch_size, ("teacher",), following=False)
     prior = {"pretraining": policy.env_steps}
     return Loop(
         context.environment, agent, context.num_envs, config.num_steps, experience=experience, prior_steps=prior
@@ -151,8 +151,17 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         student=student,
         num_envs=context.num_envs,
         student_envs=student_envs,
+        replays=config.student.replay > 0,
     )
-    experience = _experience(config.teacher, replace(context, reward=reward))
+    context = replace(context, reward=reward)
+    experience = _experience(config.teacher, context)
+    if config.student.replay > 0:
+        if not isinstance(experience, Fresh):
+            raise ConfigurationError(
+                "algorithm.student.replay is for teachers that learn from fresh steps; with a teacher that replays, "
+                "leave it at 0."
+            )
+        experience = _memories(config.student, config.teacher.observation, context)
     return Loop(context.environment, agent, context.num_envs, num_steps, reward, experience, warnings=warnings)
 
 
@@ -165,9 +174,13 @@ def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
         student=_student(config.student, context, config.num_steps),
         num_envs=context.num_envs,
         student_envs=context.num_envs if config.method == "dagger" else 0,
+        replays=config.student.replay > 0,
     )
     prior = {"pretraining": policy.env_steps}
-    return Loop(context.environment, agent, context.num_envs, config.num_steps, prior_steps=prior)
+    experience = _memories(config.student, "teacher", context) if config.student.replay > 0 else Fresh()
+    return Loop(
+        context.environment, agent, context.num_envs, config.num_steps, experience=experience, prior_steps=prior
+    )
 
 
 def _check_task_reward(context: BuildContext) -> None:
@@ -205,14 +218,23 @@ def _experience(config: TeacherConfig, context: BuildContext) -> Experience:
     return Replay(config.buffer_size, config.updates(context.num_envs), config.batch_size, groups, config.n_step)
 
 
-def _check_memory(steps: int, bytes_each: int, num_seeds: int) -> None:
+def _memories(config: StudentConfig, labelled_on: str, context: BuildContext) -> Experience:
+    """What a student learns from again; a learned reward looks at it too, as at all that is replayed."""
+    spec, paid = context.environment.spec, not isinstance(context.reward, TaskReward)
+    groups = tuple(dict.fromkeys((labelled_on, "student", *context.reward.groups)))
+    floats = (1 + paid) * sum(spec.observation_sizes[group] for group in groups) + spec.action_size + 1
+    _check_memory(config.replay, 4 * floats + 2, context.num_seeds, "algorithm.student.replay")
+    return Replay(config.replay, config.replay_updates, config.replay_batch_size, groups, following=paid)
+
+
+def _check_memory(steps: int, bytes_each: int, num_seeds: int, name: str = "algorithm.buffer_size") -> None:
     needed, free = steps * bytes_each * num_seeds, free_memory()
     if needed > free:
         seeds = f" for each of {num_seeds} seeds" if num_seeds > 1 else ""
         fits = max(1, int(0.5 * free) // (bytes_each * num_seeds))
         raise ConfigurationError(
-            f"algorithm.buffer_size={steps:,} steps of {bytes_each} bytes{seeds} take {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free; half of that holds algorithm.buffer_size={fits}."
+            f"{name}={steps:,} steps of {bytes_each} bytes{seeds} take {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free; half of that holds {name}={fits}."
         )
 
 

@@ -199,6 +199,8 @@ class StudentConfig:
         memory_size: units of the recurrent state.
         memory_chunk: steps that gradients go back; a roll-out is cut into chunks of this length.
         network: the student's own; to read a state out of noise takes more than to act on the state.
+        replay: steps that are remembered and learnt from again, under the teacher's present labels; 0 for none.
+        replay_updates, replay_batch_size: minibatches of them in each iteration, and steps of each.
     """
 
     imitation: str = "mse"
@@ -214,6 +216,9 @@ class StudentConfig:
     memory_size: int = field(default=64, metadata=FIXED)
     memory_chunk: int = 32
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig((256, 256)))
+    replay: int = field(default=0, metadata=FIXED)
+    replay_updates: int = field(default=64, metadata=FIXED)
+    replay_batch_size: int = field(default=512, metadata=FIXED)
 
     def __post_init__(self) -> None:
         check_choice("algorithm.student.imitation", self.imitation, ("mse", "nll", "kl", "asymmetric"))
@@ -226,6 +231,21 @@ class StudentConfig:
         check_count("algorithm.student.memory_chunk", self.memory_chunk)
         if self.imitation_coefficient == 0.0 and self.rl_coefficient == 0.0:
             raise ConfigurationError("The student has nothing to learn from: both loss coefficients are 0.")
+        check_count("algorithm.student.replay", self.replay, 0)
+        for name in ("replay_updates", "replay_batch_size"):
+            check_count(f"algorithm.student.{name}", getattr(self, name))
+        if self.replay == 0:
+            check_idle("algorithm.student", self, ("replay_updates", "replay_batch_size"), "algorithm.student.replay=0")
+        elif self.memory != "none":
+            raise ConfigurationError(
+                "A student with a memory learns from whole stretches, and what is replayed are single steps: use "
+                "algorithm.student.replay=0 or memory=none."
+            )
+        elif self.imitation not in ("mse", "kl"):
+            raise ConfigurationError(
+                f"imitation={self.imitation} needs what was thought of an action when it was taken, and what is "
+                "replayed is labelled anew: use mse or kl."
+            )
 
 
 class TeacherConfig(Protocol):
@@ -252,7 +272,7 @@ class LearnToTeachConfig:
     """Learn-to-Teach: a privileged teacher and a noisy student, trained in one loop.
 
     Attributes:
-        teacher: any on-policy learner (`algorithm.teacher=spmd|ppo`).
+        teacher: any learner (`algorithm.teacher=spmd|ppo|spmd_replay|ipmd|...`).
         student: the student's losses and optimiser.
         student_share: fraction of the environments that the student drives; 0 means that only the teacher ever acts.
     """

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key, PyTree
 
-from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.learner import Judgement
-from l2t.rl.policy import Memory, Policy
+from l2t.rl.policy import Memory, Policy, ask
 from l2t.rl.types import Metrics, Observation, Trajectory
 
 
@@ -47,11 +45,7 @@ class FrozenTeacher:
         Raises:
             ConfigurationError: the saved policy has a memory.
         """
-        policy = self.policy(state)
-        memory = policy.initial(trajectory.reward.shape[1])
-        if jax.tree.leaves(memory):
-            raise ConfigurationError("A policy with a memory cannot be a frozen teacher; name another run.")
-        _, distribution = policy.step(memory, trajectory.observation, trajectory.first)
+        distribution = ask(self.policy(state), trajectory.observation)
         return Judgement(distribution, jnp.zeros_like(trajectory.reward))
 
     def learn(self, state: PyTree, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[PyTree, Metrics]:

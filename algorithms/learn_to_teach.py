@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 
 from l2t.rl.distributions import Distribution, choose
 from l2t.rl.learner import Judgement, Teacher
-from l2t.rl.policy import Memory, Policy
+from l2t.rl.policy import Memory, Policy, ask
 from l2t.rl.types import Metrics, Observation, Trajectory
 
 
@@ -62,12 +62,14 @@ class LearnToTeach:
         student: the student learner.
         num_envs: environments of a batch.
         student_envs: how many of them, the first ones, the student drives.
+        replays: whether what is replayed is the student's to learn from, labelled by the teacher as it is now.
     """
 
     teacher: Teacher
     student: StudentLearner
     num_envs: int
     student_envs: int = 0
+    replays: bool = False
 
     learners = 2
 
@@ -97,10 +99,17 @@ class LearnToTeach:
         """Teacher and student learn from the same batch."""
         # Labels and advantages are those of the teacher that collected the batch, not of the one it becomes.
         judgement = self.teacher.judge(state.teacher, trajectory)
+        if self.replays:
+            judgement = judgement._replace(replayed=self._labels(state, trajectory))
         own = trajectory.of_environments(slice(self.student_envs, None))
         teacher, teacher_metrics = self.teacher.learn(state.teacher, own, keys[0])
         student, student_metrics = self.student.learn(state.student, trajectory, judgement, keys[1])
         return LearnToTeachState(teacher, student), teacher_metrics | student_metrics
+
+    def _labels(self, state: LearnToTeachState, trajectory: Trajectory) -> Distribution:
+        if trajectory.replayed is None:
+            raise TypeError("A student that replays needs a Loop whose experience is a Replay.")
+        return ask(self.teacher.policy(state.teacher), trajectory.replayed.observation)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ L_rl = -E[ min(r A, clip(r) A) ], r = π_S(a|o)/π_behaviour(a) corrects for who
 A student with a memory sees the previous action too. It learns from chunks of the roll-out: the carry at a chunk's
 start is that of the weights before the iteration, and gradients go back to there.
 
+A student that replays makes more updates, on steps of earlier iterations that today's teacher labels. In distillation
+with the student at the wheel that is DAgger as it was meant: every state it has visited counts.
+
 Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783.
 """
 
@@ -21,6 +24,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import struct
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -31,7 +35,7 @@ from l2t.rl.losses import clipped_surrogate, standardise
 from l2t.rl.memory import GRU, NoMemory
 from l2t.rl.models import Actor, ActorPolicy, ModelState
 from l2t.rl.optimise import adam, minimise
-from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory
+from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory, Transitions
 from l2t.rl.vector import PREVIOUS_ACTION
 
 
@@ -65,7 +69,7 @@ class Student:
         else:
             memory, groups = NoMemory(size), (self.group,)
         self.actor = Actor(groups, memory, spec.action_size, config.network)
-        self.optimiser = adam(config, iterations)
+        self.optimiser = adam(config, iterations, config.replay_updates if config.replay else 0)
 
     @property
     def remembers(self) -> bool:
@@ -137,8 +141,35 @@ class Student:
         weights, optimiser, metrics = minimise(
             loss, self.optimiser, state.actor.weights, state.optimiser, batch, key, config.epochs, config.minibatches
         )
+        if judgement.replayed is not None:
+            weights, optimiser, told = self._relearn(state.actor, weights, optimiser, trajectory.replayed, judgement)
+            metrics |= told
         model = ModelState(weights, state.actor.normaliser).seen(actor.inputs(trajectory.observation))
         return StudentState(model, optimiser, carry), metrics
+
+    def _relearn(
+        self, actor: ModelState, weights: PyTree, optimiser: PyTree, steps: Transitions | None, judgement: Judgement
+    ) -> tuple[PyTree, PyTree, Metrics]:
+        """An update on each minibatch of what is remembered, `[update, row, 1]`."""
+        assert steps is not None
+        rows = {
+            "features": self.actor.features(actor, steps.observation),
+            "action": steps.action,
+            "teacher": judgement.replayed,
+        }
+
+        def update(carry: tuple[PyTree, PyTree], rows: dict[str, Any]) -> tuple[tuple[PyTree, PyTree], Array]:
+            def loss(weights: PyTree) -> Float[Array, ""]:
+                policy = self.actor.apply(weights, rows["features"])
+                return imitation_loss(self.config.imitation, policy, rows)
+
+            weights, optimiser = carry
+            value, gradient = jax.value_and_grad(loss)(weights)
+            updates, optimiser = self.optimiser.update(gradient, optimiser, weights)
+            return (optax.apply_updates(weights, updates), optimiser), value
+
+        (weights, optimiser), losses = jax.lax.scan(update, (weights, optimiser), jax.lax.stop_gradient(rows))
+        return weights, optimiser, {"loss/student_replayed": losses.mean()}
 
 
 def cut(steps: PyTree, length: int) -> PyTree:

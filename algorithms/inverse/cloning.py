@@ -23,11 +23,10 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.inverse.config import RegressionConfig
 from algorithms.inverse.reward import Expert
-from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian, Distribution, choose
 from l2t.rl.models import Actor, ActorPolicy, ModelState
-from l2t.rl.policy import Memory, Policy
+from l2t.rl.policy import Memory, Policy, ask
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory
 
 GROUP = "teacher"
@@ -223,14 +222,7 @@ class DAgger:
 
 def _answers(expert: Policy, observation: Observation) -> Float[Array, "*batch action"]:
     """The expert's modes, as an environment plays them."""
-    lead = observation[GROUP].shape[:-1]
-    flat = {name: group.reshape(-1, group.shape[-1]) for name, group in observation.items()}
-    rows = flat[GROUP].shape[0]
-    memory = expert.initial(rows)
-    if jax.tree.leaves(memory):
-        raise ConfigurationError("An expert with a memory cannot be asked about single states; name another run.")
-    _, distribution = expert.step(memory, flat, jnp.ones(rows, bool))
-    return jnp.clip(distribution.mode(), -1.0, 1.0).reshape(*lead, -1)
+    return jnp.clip(ask(expert, observation).mode(), -1.0, 1.0)
 
 
 @dataclass(frozen=True)

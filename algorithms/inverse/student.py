@@ -116,7 +116,7 @@ class InverseStudent:
 
         paid = self.reward.relabel(reward, replace(trajectory, replayed=None))
         state, advantage, critic_metrics = self._evaluate(replace(state, reward=reward), paid, critic_key)
-        judged = Judgement(judgement.distribution, advantage)
+        judged = judgement._replace(advantage=advantage)
         student, metrics = self.student.learn(state.student, trajectory, judged, student_key)
         mine = {f"student_{name}": value for name, value in reward_metrics.items() if name.startswith("reward/")}
         return replace(state, student=student), metrics | critic_metrics | mine

@@ -33,10 +33,12 @@ class Judgement(NamedTuple):
     Attributes:
         distribution: its policy at every step.
         advantage: of every action that was taken.
+        replayed: its policy at every step of `Trajectory.replayed`, where there is such.
     """
 
     distribution: Distribution
     advantage: Float[Array, "time env"]
+    replayed: Distribution | None = None
 
 
 class Teacher(Learner, Protocol):

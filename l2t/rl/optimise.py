@@ -41,16 +41,17 @@ class OptimiserSettings(Protocol):
         ...
 
 
-def adam(settings: OptimiserSettings, iterations: int) -> optax.GradientTransformation:
+def adam(settings: OptimiserSettings, iterations: int, more: int = 0) -> optax.GradientTransformation:
     """Adam behind a bound on the gradient's norm, on one flat vector: many small arrays would cost more.
 
     Args:
         settings: step, schedule, bound, and the updates of an iteration.
         iterations: length of the run, at whose end a linear schedule reaches zero.
+        more: updates of an iteration beside its passes over the batch.
     """
     rate = settings.learning_rate
     if settings.learning_rate_schedule == "linear":
-        rate = optax.linear_schedule(rate, 0.0, iterations * settings.epochs * settings.minibatches)
+        rate = optax.linear_schedule(rate, 0.0, iterations * (settings.epochs * settings.minibatches + more))
     return optax.flatten(optax.chain(optax.clip_by_global_norm(settings.max_grad_norm), optax.adam(rate, eps=1e-5)))
 
 

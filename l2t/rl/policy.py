@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
+from l2t.errors import ConfigurationError
 from l2t.rl.distributions import Distribution
 from l2t.rl.types import Observation
 
@@ -48,3 +52,26 @@ class Memoryless:
         """See `Policy.step`."""
         del first
         return memory, self.distribution(observation)
+
+
+def ask(policy: Policy, observation: Observation) -> Distribution:
+    """What a policy that remembers nothing would do at single states.
+
+    Args:
+        policy: who is asked.
+        observation: groups `[*batch, n]`.
+
+    Returns:
+        Distributions `[*batch]`.
+
+    Raises:
+        ConfigurationError: the policy has a memory, and single states tell it nothing.
+    """
+    lead = next(iter(observation.values())).shape[:-1]
+    flat = {name: group.reshape(-1, group.shape[-1]) for name, group in observation.items()}
+    rows = math.prod(lead)
+    memory = policy.initial(rows)
+    if jax.tree.leaves(memory):
+        raise ConfigurationError("A policy with a memory cannot be asked about single states; name another run.")
+    _, distribution = policy.step(memory, flat, jnp.ones(rows, bool))
+    return jax.tree.map(lambda leaf: leaf.reshape(*lead, *leaf.shape[1:]), distribution.batched())

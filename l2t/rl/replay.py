@@ -38,8 +38,9 @@ class Replay:
     Attributes:
         capacity: steps to keep at least, over all environments; rounded up to whole batches.
         updates, batch_size: minibatches in each iteration, and windows in each of them.
-        window: steps of a window.
         groups: observation groups to keep.
+        window: steps of a window.
+        following: whether to keep what came after each step; imitation has no use for it.
     """
 
     capacity: int
@@ -47,6 +48,7 @@ class Replay:
     batch_size: int
     groups: tuple[str, ...]
     window: int = 1
+    following: bool = True
 
     def init(self, example: Callable[[], Trajectory]) -> Ring:
         """An empty ring."""
@@ -85,7 +87,8 @@ class Replay:
 
     def _kept(self, trajectory: Trajectory) -> Transitions:
         steps = trajectory.transitions()
-        return replace(steps, observation=self._seen(steps.observation), following=self._seen(steps.following))
+        following = self._seen(steps.following) if self.following else {}
+        return replace(steps, observation=self._seen(steps.observation), following=following)
 
     def _seen(self, observation: Observation) -> Observation:
         return {group: observation[group] for group in self.groups}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 from algorithms.build import build
 from algorithms.config import DistillationConfig, LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
+from algorithms.replay.config import SPMDReplayConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext, FrozenPolicy
@@ -283,3 +285,73 @@ def test_chunks_that_do_not_fit_are_refused() -> None:
     config = LearnToTeachConfig(teacher=SPMDConfig(**FAST), student=student)
     with pytest.raises(ConfigurationError, match=r"does not split into chunks of algorithm\.student\.memory_chunk=5"):
         _train(config, recall(), 1)
+
+
+class _Recorder:
+    """A student that hands on, as metrics, what it is shown again and what it is told about it."""
+
+    def __init__(self, student: Any) -> None:
+        self.init, self.policy, self.behaviour = student.init, student.policy, student.behaviour
+
+    def learn(self, state: Any, trajectory: Any, judgement: Any, key: Any) -> Any:
+        del key
+        return state, {"shown": trajectory.replayed.observation["teacher"], "label": judgement.replayed.mean}
+
+
+def test_what_is_replayed_is_labelled_by_the_teacher_as_it_collected_the_newest_batch() -> None:
+    student = StudentConfig(network=NetworkConfig((8,)), minibatches=4, replay=2048, replay_updates=3)
+    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
+    loop = build(LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), context)
+    loop = replace(loop, agent=replace(loop.agent, student=_Recorder(loop.agent.student)))
+    state, iterate = jax.jit(loop.init)(jax.random.key(0)), jax.jit(loop.iterate)
+    told = []
+    for _ in range(3):
+        policy = loop.policy(state.learnt, "teacher")
+        state, metrics = iterate(state)
+        expected = policy.distribution({"teacher": metrics["shown"]}).mean  # type: ignore[attr-defined]
+        np.testing.assert_allclose(metrics["label"], expected, atol=1e-6)
+        told.append(np.asarray(metrics["shown"]))
+    # From the second iteration on older batches are among what is drawn.
+    assert told[0].shape == (3, 512, 1, 2)
+    assert int(state.transient.store.filled) == 3 * SLOW_STEPS["num_steps"]
+
+
+@pytest.mark.parametrize("algorithm", ["l2t", "dagger"])
+def test_a_student_that_replays_learns_the_best_guess_too(algorithm: str) -> None:
+    student = StudentConfig(
+        network=NetworkConfig((16,)), epochs=1, minibatches=4, learning_rate=3e-3, replay=8192, replay_updates=16
+    )
+    if algorithm == "l2t":
+        config, given = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), {}
+    else:
+        frozen = FrozenPolicy(
+            lambda parameters: Memoryless(
+                lambda o: DiagonalGaussian(0.5 * (o["teacher"][:, :1] + 0.5 * o["teacher"][:, 1:]), jnp.full(1, -1.0))
+            ),
+            lambda: jnp.zeros(1),
+            "probe",
+            0,
+        )
+        config = DistillationConfig("run", student=student, num_steps=16)
+        given = {"load_policy": lambda run, role: frozen}
+    trained, state, _ = _train(config, signal_following(), 150, **given)
+    x = np.array([[0.6], [-0.6], [0.0]], np.float32)
+    np.testing.assert_allclose(_actions(trained, state, "student", x), x[:, 0], atol=0.2)
+
+
+def test_what_a_student_cannot_replay_is_refused() -> None:
+    for wrong, match in (
+        ({"memory": "gru"}, "whole stretches"),
+        ({"imitation": "nll"}, "labelled anew"),
+        ({"imitation": "asymmetric"}, "labelled anew"),
+    ):
+        with pytest.raises(ConfigurationError, match=match):
+            StudentConfig(replay=100, **wrong)
+    with pytest.raises(ConfigurationError, match="replay_updates"):
+        StudentConfig(replay_updates=5)
+    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
+    config = LearnToTeachConfig(teacher=SPMDReplayConfig(num_steps=8), student=StudentConfig(minibatches=4, replay=100))
+    with pytest.raises(ConfigurationError, match="leave it at 0"):
+        build(config, context)
+    with pytest.raises(ConfigurationError, match=r"algorithm.student.replay=1,000,000,000,000 .* GiB"):
+        build(LearnToTeachConfig(student=StudentConfig(replay=10**12)), replace(context, num_envs=8))

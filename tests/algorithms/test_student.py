@@ -99,3 +99,36 @@ def test_a_student_learns_the_statistics_of_what_it_sees(memory: str) -> None:
     seen = np.concatenate([np.asarray(trajectory.observation[g]).reshape(TIME * ENVS, -1) for g in groups], axis=1)
     np.testing.assert_allclose(state.actor.normaliser.mean, seen.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(state.actor.normaliser.variance, seen.var(axis=0), rtol=1e-3)
+
+
+def _shown(low: float, high: float, seed: int, shape: tuple[int, ...]) -> jax.Array:
+    return jax.random.uniform(jax.random.key(seed), (*shape, 1), minval=low, maxval=high)
+
+
+def _teacher(observation: jax.Array) -> DiagonalGaussian:
+    """Wants the square of what it sees."""
+    return DiagonalGaussian(observation**2, jnp.full(observation.shape, -1.0))
+
+
+@pytest.mark.parametrize(("replay", "forgets"), [(0, True), (4096, False)])
+def test_a_student_that_replays_keeps_what_the_batch_no_longer_shows(replay: int, forgets: bool) -> None:
+    config = StudentConfig(
+        epochs=2, minibatches=2, learning_rate=3e-3, learning_rate_schedule="constant", network=NetworkConfig((32,))
+    )
+    student = Student(replace(config, replay=replay), signal_following().spec, ENVS, iterations=100)
+    state, learn = student.init(jax.random.key(0)), jax.jit(student.learn)
+    early = _shown(-1.0, 0.0, 9, (4, 64, 1))
+    for seed in range(100):
+        late = _shown(0.0, 1.0, seed, (TIME, ENVS))
+        trajectory = replace(random_trajectory(seed), observation={"student": late}, final_observation={})
+        judgement = Judgement(_teacher(late), jnp.zeros((TIME, ENVS)))
+        if replay:
+            steps = random_trajectory(0).transitions()
+            steps = replace(steps, observation={"student": early}, action=jnp.zeros_like(early), following={})
+            judgement = judgement._replace(replayed=_teacher(early))
+            trajectory = replace(trajectory, replayed=steps)
+        state, metrics = learn(state, trajectory, judgement, jax.random.key(seed))
+    assert ("loss/student_replayed" in metrics) is not forgets
+    for seen, known in ((jnp.array([[0.5], [0.9]]), True), (jnp.array([[-0.5], [-0.9]]), not forgets)):
+        answer = student.policy(state).distribution({"student": seen}).mean
+        assert bool(jnp.abs(answer - seen**2).max() < 0.2) is known  # from 0.5 or more
