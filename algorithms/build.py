@@ -151,10 +151,16 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         student=student,
         num_envs=context.num_envs,
         student_envs=student_envs,
+        penalty=config.student_penalty,
         replays=config.student.replay > 0,
     )
     context = replace(context, reward=reward)
     experience = _experience(config.teacher, context)
+    if config.student_penalty > 0.0 and not isinstance(experience, Fresh):
+        raise ConfigurationError(
+            "algorithm.student_penalty is for teachers that learn from fresh steps: what a teacher replays is paid as "
+            "it was. Leave it at 0."
+        )
     if config.student.replay > 0:
         if not isinstance(experience, Fresh):
             raise ConfigurationError(

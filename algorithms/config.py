@@ -275,15 +275,19 @@ class LearnToTeachConfig:
         teacher: any learner (`algorithm.teacher=spmd|ppo|spmd_replay|ipmd|...`).
         student: the student's losses and optimiser.
         student_share: fraction of the environments that the student drives; 0 means that only the teacher ever acts.
+        student_penalty: λ of λ (log π_T - log π_S) of each action, which is taken off the teacher's reward, so that it
+            does what the student can follow.
     """
 
     teacher: TeacherConfig = field(default_factory=lambda: SPMDConfig(entropy=0.05, ratio_clip=float("inf")))
     student: StudentConfig = field(default_factory=StudentConfig)
     student_share: float = 0.0
+    student_penalty: float = 0.0
 
     name = "l2t"
 
     def __post_init__(self) -> None:
+        check_range("algorithm.student_penalty", self.student_penalty, 0.0)
         check_range("algorithm.student_share", self.student_share, 0.0, 1.0, open_high=True)
         if self.student_share > 0.0 and self.student.imitation == "nll":
             raise ConfigurationError(

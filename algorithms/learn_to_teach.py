@@ -4,13 +4,18 @@ At every step the environment shows s to the teacher and o to the student. The t
 same transitions, in the same iteration, so the student costs no environment steps. The student can be given
 `student_envs` of the environments to drive: there the teacher labels what the student does, and learns from the rest.
 
-Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783.
+A teacher can be asked to do what its student can follow: it is paid r - λ (log π_T(a|s) - log π_S(a|o)), the student as
+it stands, whose mean is r - λ KL(π_T(·|s) || π_S(·|o)). The divergence itself in its place would say which states to
+seek and not what to do there: it is the same whatever the action.
+
+Sources: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783; the penalty: Messikommer et al., "Student-informed
+teacher training", arXiv 2412.09149.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import jax.numpy as jnp
@@ -19,7 +24,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 
 from l2t.rl.distributions import Distribution, choose
 from l2t.rl.learner import Judgement, Teacher
-from l2t.rl.policy import Memory, Policy, ask
+from l2t.rl.policy import Memory, Policy, along, ask
 from l2t.rl.types import Metrics, Observation, Trajectory
 
 
@@ -62,6 +67,7 @@ class LearnToTeach:
         student: the student learner.
         num_envs: environments of a batch.
         student_envs: how many of them, the first ones, the student drives.
+        penalty: λ.
         replays: whether what is replayed is the student's to learn from, labelled by the teacher as it is now.
     """
 
@@ -69,6 +75,7 @@ class LearnToTeach:
     student: StudentLearner
     num_envs: int
     student_envs: int = 0
+    penalty: float = 0.0
     replays: bool = False
 
     learners = 2
@@ -101,10 +108,19 @@ class LearnToTeach:
         judgement = self.teacher.judge(state.teacher, trajectory)
         if self.replays:
             judgement = judgement._replace(replayed=self._labels(state, trajectory))
-        own = trajectory.of_environments(slice(self.student_envs, None))
+        own, gap = trajectory, {}
+        if self.penalty > 0.0:
+            own, gap = self._informed(state, trajectory)
+        own = own.of_environments(slice(self.student_envs, None))
         teacher, teacher_metrics = self.teacher.learn(state.teacher, own, keys[0])
         student, student_metrics = self.student.learn(state.student, trajectory, judgement, keys[1])
-        return LearnToTeachState(teacher, student), teacher_metrics | student_metrics
+        return LearnToTeachState(teacher, student), teacher_metrics | student_metrics | gap
+
+    def _informed(self, state: LearnToTeachState, trajectory: Trajectory) -> tuple[Trajectory, Metrics]:
+        """The batch with λ (log π_T(a|s) - log π_S(a|o)) taken off its reward."""
+        student = along(self.student.behaviour(state.student), trajectory.observation, trajectory.first)
+        gap = trajectory.log_prob - student.log_prob(trajectory.action)
+        return replace(trajectory, reward=trajectory.reward - self.penalty * gap), {"train/student_gap": gap.mean()}
 
     def _labels(self, state: LearnToTeachState, trajectory: Trajectory) -> Distribution:
         if trajectory.replayed is None:

@@ -26,6 +26,7 @@ from algorithms.student import Student, StudentState
 from l2t.rl.learner import Judgement
 from l2t.rl.models import ActorPolicy, Critic, ModelState
 from l2t.rl.optimise import flatten_time, minimise
+from l2t.rl.policy import along
 from l2t.rl.returns import differential_advantage, explained_variance
 from l2t.rl.types import Metrics, Trajectory, Transitions
 
@@ -101,14 +102,7 @@ class InverseStudent:
         view_key, action_key, reward_key, critic_key, student_key = jax.random.split(key, 5)
         policy = self.student.behaviour(state.student)
 
-        def act(memory: PyTree, xs: PyTree) -> tuple[PyTree, Float[Array, "env action"]]:
-            observation, first, key = xs
-            memory, distribution = policy.step(memory, observation, first)
-            return memory, distribution.sample(key)
-
-        steps, envs = trajectory.reward.shape
-        keys = jax.random.split(action_key, steps)
-        _, own = jax.lax.scan(act, policy.initial(envs), (trajectory.observation, trajectory.first, keys))
+        own = along(policy, trajectory.observation, trajectory.first).sample(action_key)
         own_steps = replace(trajectory, action=jnp.clip(own, -1.0, 1.0), replayed=None)
         shown = replace(state.reward, expert=seen_by_student(state.reward.expert, self.eyes, view_key))
         reward, reward_metrics = self.reward.learn(shown, own_steps, policy, reward_key)

@@ -54,6 +54,25 @@ class Memoryless:
         return memory, self.distribution(observation)
 
 
+def along(policy: Policy, observation: Observation, first: Bool[Array, "time env"]) -> Distribution:
+    """What a policy would do at every step of a batch, whoever acted; it remembers as it goes.
+
+    Args:
+        policy: whose initial memory is that before the first step.
+        observation: groups `[time, env, n]`.
+        first: where episodes begin.
+
+    Returns:
+        Distributions `[time, env]`.
+    """
+
+    def step(memory: Memory, xs: tuple[Observation, Array]) -> tuple[Memory, Distribution]:
+        memory, distribution = policy.step(memory, *xs)
+        return memory, distribution.batched()
+
+    return jax.lax.scan(step, policy.initial(first.shape[1]), (observation, first))[1]
+
+
 def ask(policy: Policy, observation: Observation) -> Distribution:
     """What a policy that remembers nothing would do at single states.
 
