@@ -85,15 +85,21 @@ PATH: Mapping[str, Any] = {"path": True}
 """Metadata of a field that holds a path: it is made absolute where the user typed it."""
 
 
+class Default(str):
+    """A value that is its field's default: it is also that of a checkpoint from before the field was there."""
+
+    __slots__ = ()
+
+
 def identity(config: Any, prefix: str) -> dict[str, str]:
-    """The fixed fields of a configuration and of those inside it, by dotted name."""
+    """The fixed fields of a configuration and of those inside it, by dotted name; defaults marked as such."""
     found: dict[str, str] = {}
     for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
             found |= identity(value, f"{prefix}{field.name}.")
         elif field.metadata.get("fixed"):
-            found[f"{prefix}{field.name}"] = str(value)
+            found[f"{prefix}{field.name}"] = Default(value) if value == field.default else str(value)
     return found
 
 

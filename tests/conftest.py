@@ -27,6 +27,11 @@ def pytest_configure(config):
     configure()
 
 
+def pytest_collection_modifyitems(items):
+    """The notebooks first: each is one long process, and at the end the other worker would wait for it."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 @pytest.fixture(scope="module")
 def optimised():
     """Programs that run long, or whose rounding is what a test is about: as XLA compiles them for users."""

@@ -15,6 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
+from l2t.config import Default
 from l2t.errors import CheckpointError
 from l2t.run.directory import writing
 
@@ -230,9 +231,11 @@ def _within(path: str, part: str) -> bool:
 
 
 def _check_identity(saved: Mapping[str, str], wanted: Mapping[str, str], path: Path) -> None:
-    different = [key for key in sorted({*saved, *wanted}) if saved.get(key) != wanted.get(key)]
+    # A field that came later, and that nobody has set, is as it was.
+    old = {key: value for key, value in wanted.items() if isinstance(value, Default)} | dict(saved)
+    different = [key for key in sorted({*old, *wanted}) if old.get(key) != wanted.get(key)]
     if different:
-        listed = "; ".join(f"{key} was {saved.get(key)}, now {wanted.get(key)}" for key in different)
+        listed = "; ".join(f"{key} was {old.get(key)}, now {wanted.get(key)}" for key in different)
         raise CheckpointError(f"The checkpoints in {path} belong to another configuration: {listed}.")
 
 

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from algorithms.config import StudentConfig
+from l2t.config import Default, identity
 from l2t.errors import CheckpointError
 from l2t.run.checkpoint import Checkpoints, dump
 from tests.support.toys import Drift
@@ -91,6 +93,28 @@ def test_a_checkpoint_of_another_configuration_is_told_by_what_differs(tmp_path)
     for ask in (lambda identity: checkpoints.restore(state(), identity), checkpoints.host):
         with pytest.raises(CheckpointError, match="another configuration: env was toy, now hopper"):
             ask(IDENTITY | {"env": "hopper"})
+
+
+def test_a_field_that_came_later_is_as_it_was_while_nobody_sets_it(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(10, state(), {}, IDENTITY)
+    restored, _ = checkpoints.restore(state(), IDENTITY | {"student.replay": Default("0")})
+    assert bits(restored) == bits(state())
+    with pytest.raises(CheckpointError, match=r"student\.replay was None, now 100"):
+        checkpoints.restore(state(), IDENTITY | {"student.replay": "100"})
+    other = IDENTITY | {"env": Default("hopper")}  # a default is no excuse for what was saved otherwise
+    with pytest.raises(CheckpointError, match="env was toy, now hopper"):
+        checkpoints.restore(state(), other)
+
+
+def test_what_is_fixed_says_whether_it_is_a_default():
+    found = identity(StudentConfig(memory="gru", replay_updates=64), "student.")
+    assert found["student.memory"] == "gru"
+    assert not isinstance(found["student.memory"], Default)
+    assert found["student.replay"] == "0"
+    assert isinstance(found["student.replay"], Default)
+    assert isinstance(found["student.network.activation"], Default)
+    assert "student.rl_clip" not in found
 
 
 @pytest.mark.parametrize(
