@@ -29,7 +29,7 @@ from l2t.rl.learner import Judgement
 from l2t.rl.losses import clipped_surrogate, standardise
 from l2t.rl.models import ActorPolicy
 from l2t.rl.optimise import adam, flatten_time, minimise
-from l2t.rl.returns import differential_advantage, explained_variance
+from l2t.rl.returns import differential_advantage, differential_target, explained_variance
 from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory
 
 _STEP_FACTOR = 1.5
@@ -107,11 +107,8 @@ class SPMD:
         state = replace(state, reward_rate=state.reward_rate + rate_step * (reward.mean() - state.reward_rate))
         value, advantage = self._evaluate(state, trajectory, reward)
 
-        # Differential values are unique up to a constant; centring the target chooses it.
-        target = advantage + value
-        target = target - target.mean()
         scale_step = jnp.where(first, 1.0, config.value_scale_step)
-        value_scale = state.value_scale + scale_step * (target.std() + 1e-6 - state.value_scale)
+        target, value_scale = differential_target(advantage, value, state.value_scale, scale_step)
 
         batch = flatten_time(
             self.models.features(state.models, trajectory.observation)

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,8 @@ def exit_code(command: Callable[[], None]) -> int:
     """Run `command`; 0, or 1 after printing an `L2TError` without its traceback, or 130 when it was interrupted."""
     outlive_readers()
     try:
-        command()
+        with warnings_in_a_line():
+            command()
     except L2TError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -33,6 +35,26 @@ def exit_code(command: Callable[[], None]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """A warning to users is one line, `warning: ...`, once: no path, no line of code, no repetition."""
+    told: set[str] = set()
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, UserWarning):
+            usual(message, category, *place, **more)
+        elif str(message) not in told:
+            told.add(str(message))
+            print(f"warning: {message}", file=sys.stderr)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from l2t.errors import L2TError
 from l2t.run.directory import claimed, describe, read_overrides, write_atomically, writing
 from l2t.run.signals import StopSignals, exit_on_signals
 from scripts import studies
-from scripts.command_line import outlive_readers, progress
+from scripts.command_line import outlive_readers, progress, warnings_in_a_line
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         studies.register()
-        with exit_on_signals(), sweep_claimed(prepare(sys.argv[1:])) as sys.argv[1:]:
+        with warnings_in_a_line(), exit_on_signals(), sweep_claimed(prepare(sys.argv[1:])) as sys.argv[1:]:
             hydra.main(version_base="1.3", config_path="pkg://configs", config_name="train")(_job)()
     except L2TError as error:
         _fail(error)

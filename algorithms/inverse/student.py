@@ -27,7 +27,7 @@ from l2t.rl.learner import Judgement
 from l2t.rl.models import ActorPolicy, Critic, ModelState
 from l2t.rl.optimise import flatten_time, minimise
 from l2t.rl.policy import along
-from l2t.rl.returns import differential_advantage, explained_variance
+from l2t.rl.returns import differential_advantage, differential_target, explained_variance
 from l2t.rl.types import Metrics, Trajectory, Transitions
 
 RATE_STEP, SCALE_STEP, TRACE_DECAY = 0.1, 0.01, 0.95
@@ -126,9 +126,7 @@ class InverseStudent:
             for observation in (paid.observation, paid.following())
         )
         advantage = differential_advantage(paid.reward, value, after, paid.truncated, rate, TRACE_DECAY)
-        target = advantage + value
-        target = target - target.mean()
-        scale = state.value_scale + scale_step * (target.std() + 1e-6 - state.value_scale)
+        target, scale = differential_target(advantage, value, state.value_scale, scale_step)
         features = self.critic.features(state.critic, paid.observation)
         batch = flatten_time({"features": features, "target": target / scale})
 

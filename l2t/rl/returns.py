@@ -55,6 +55,31 @@ def differential_advantage(
     return accumulate_trace(delta, trace_decay * (1.0 - truncated.astype(delta.dtype)))
 
 
+def differential_target(
+    advantage: Float[Array, "time *batch"],
+    value: Float[Array, "time *batch"],
+    scale: Float[Array, ""],
+    scale_step: Float[Array, ""],
+) -> tuple[Float[Array, "time *batch"], Float[Array, ""]]:
+    """What a differential critic is fitted to, and the running scale that it is divided by.
+
+    Differential values are unique up to a constant; the target A + V less its mean over the batch chooses it. The scale
+    moves towards the target's standard deviation.
+
+    Args:
+        advantage: A_t.
+        value: V(s_t).
+        scale: as it stands.
+        scale_step: of its exponential average; 1 forgets what was before.
+
+    Returns:
+        The target, in reward units, and the new scale.
+    """
+    target = advantage + value
+    target = target - target.mean()
+    return target, scale + scale_step * (target.std() + 1e-6 - scale)
+
+
 def discounted_advantage(
     reward: Float[Array, "time *batch"],
     value: Float[Array, "time *batch"],

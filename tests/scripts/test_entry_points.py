@@ -3,12 +3,13 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
 from l2t_commands import ROOMS
-from scripts.command_line import progress
+from scripts.command_line import exit_code, progress
 from tests.support.processes import processor_seconds
 from tests.support.synthetic_runs import write_run
 
@@ -131,3 +132,22 @@ def test_a_users_own_folders_of_the_same_names_do_not_break_the_commands(tmp_pat
         )
         assert done.returncode == code, done.stderr
         assert told in done.stdout + done.stderr
+
+
+def test_a_warning_is_one_line_once_and_others_are_as_they_were(capsys):
+    class PeriodWarning(UserWarning):
+        pass
+
+    def command():
+        for _ in range(3):
+            warnings.warn("the expert is poor", PeriodWarning, stacklevel=1)
+            warnings.warn("the horizon varies", PeriodWarning, stacklevel=1)
+        warnings.warn("not for users", RuntimeWarning, stacklevel=1)
+
+    with warnings.catch_warnings(record=True) as recorded:
+        warnings.simplefilter("always")
+        usual = warnings.showwarning
+        assert exit_code(command) == 0
+        assert warnings.showwarning is usual
+    assert [str(w.message) for w in recorded] == ["not for users"]
+    assert capsys.readouterr().err == "warning: the expert is poor\nwarning: the horizon varies\n"

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2t.rl.returns import accumulate_trace, differential_advantage, discounted_advantage, explained_variance
+from l2t.rl.returns import (
+    accumulate_trace,
+    differential_advantage,
+    differential_target,
+    discounted_advantage,
+    explained_variance,
+)
 
 
 def _random(seed: int, time: int = 12, envs: int = 3) -> dict[str, np.ndarray]:
@@ -103,3 +109,15 @@ def test_explained_variance_is_one_for_a_perfect_critic_and_zero_for_a_constant_
     target = jnp.arange(10.0)
     assert explained_variance(target, target) == pytest.approx(1.0)
     assert explained_variance(jnp.full(10, 3.0), target) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("step", "kept"), [(1.0, 0.0), (0.25, 0.75)])
+def test_a_differential_critics_target_is_centred_and_its_scale_follows_the_spread(step: float, kept: float) -> None:
+    x = _random(3)
+    target, scale = differential_target(x["reward"], x["value"], jnp.float32(8.0), jnp.float32(step))
+    total = x["reward"].astype(float) + x["value"]
+    np.testing.assert_allclose(target, total - total.mean(), atol=1e-5)
+    assert float(scale) == pytest.approx(kept * 8.0 + step * total.std(), abs=1e-4)
+    constant, floor = differential_target(jnp.ones((4, 2)), jnp.ones((4, 2)), jnp.float32(1.0), jnp.float32(1.0))
+    assert not constant.any()
+    assert float(floor) > 0.0  # targets are divided by it
