@@ -106,7 +106,8 @@ def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearne
             f"algorithm.optimizer.observation={GROUP}."
         )
     stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0
-    return RewardLearner(objective(config, spec), config.reward, expert_of(config, context), stretch_rate)
+    iterations = context.iterations(config.num_steps)
+    return RewardLearner(objective(config, spec), config.reward, expert_of(config, context), iterations, stretch_rate)
 
 
 def inverse_student(
@@ -132,7 +133,8 @@ def inverse_student(
     settings = replace(config.reward, observation=group, features=(), network=student.config.network)
     size = spec.observation_sizes[group]
     expert = with_blank_view(teacher.demonstrations, size)
-    own = RewardLearner(objective(replace(config, reward=settings), spec), settings, expert, teacher.stretch_rate)
+    objective_of_own = objective(replace(config, reward=settings), spec)
+    own = RewardLearner(objective_of_own, settings, expert, teacher.iterations, teacher.stretch_rate)
     return InverseStudent(student, own, Critic(group, size, student.config.network), environment.as_student)
 
 

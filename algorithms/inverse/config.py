@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from algorithms.config import GROUPS, SPMDConfig, TeacherConfig
+from algorithms.config import GROUPS, SCHEDULES, SPMDConfig, TeacherConfig
 from algorithms.replay.config import ReplayConfig
 from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_idle, check_range
 from l2t.errors import ConfigurationError
@@ -50,7 +50,8 @@ class RewardConfig:
         observation: group that the reward sees.
         features: names of the coordinates that it sees of that group, such as `["*velocity*"]`; none for all.
         network: smooth activations keep attributions exact.
-        learning_rate, max_grad_norm: Adam's step, and the bound on the gradient's norm.
+        learning_rate, max_grad_norm: Adam's first step, and the bound on the gradient's norm.
+        learning_rate_schedule: `linear` (to zero at `total_steps`, as the policy's) or `constant`.
         updates: of the reward in each iteration.
         batch_size: steps of the policy, and as many of the expert, in each update.
         gradient_penalty: λ, the weight of (|∇r| - 1)₊² between policy and expert.
@@ -63,6 +64,7 @@ class RewardConfig:
     features: tuple[str, ...] = field(default=(), metadata=FIXED)
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig((256, 256), "tanh"))
     learning_rate: float = 3e-4
+    learning_rate_schedule: str = field(default="linear", metadata=FIXED)
     max_grad_norm: float = 1.0
     updates: int = field(default=8, metadata=FIXED)
     batch_size: int = field(default=256, metadata=FIXED)
@@ -74,6 +76,7 @@ class RewardConfig:
         check_choice("algorithm.reward.observation", self.observation, GROUPS)
         object.__setattr__(self, "features", tuple(self.features))
         check_range("algorithm.reward.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
+        check_choice("algorithm.reward.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
         check_range("algorithm.reward.max_grad_norm", self.max_grad_norm, 0.0, open_low=True, allow_infinite=True)
         for name in ("updates", "batch_size"):
             check_count(f"algorithm.reward.{name}", getattr(self, name))
@@ -154,7 +157,7 @@ class FIRLConfig(InverseConfig):
 
     Attributes:
         divergence: `fkl`, `rkl` or `js`.
-        reward_learning_rate: Adam's step of the reward; `reward.learning_rate` is that of the density ratio.
+        reward_learning_rate: Adam's first step on the reward; `reward.learning_rate` is that on the density ratio.
     """
 
     divergence: str = "rkl"

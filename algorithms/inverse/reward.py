@@ -67,12 +67,14 @@ class RewardLearner:
         objective: what it is trained for.
         config: network and training.
         demonstrations: gives the expert's steps; called once, as the run begins.
-        stretch_rate: Adam's step on whole stretches, for f-IRL.
+        iterations: length of the run, for the schedule of Adam's step.
+        stretch_rate: Adam's first step on whole stretches, for f-IRL.
     """
 
     objective: Objective
     config: RewardConfig
     demonstrations: Callable[[], Expert]
+    iterations: int
     stretch_rate: float = 0.0
 
     @property
@@ -215,12 +217,15 @@ class RewardLearner:
 
     @property
     def _optimiser(self) -> optax.GradientTransformation:
-        clip = optax.clip_by_global_norm(self.config.max_grad_norm)
-        return optax.flatten(optax.chain(clip, optax.adam(self.config.learning_rate)))
+        return self._adam(self.config.learning_rate)
 
     @property
     def _stretch_optimiser(self) -> optax.GradientTransformation:
         """Of whole stretches; the ratio's gradient is zero there, and Adam leaves it where it is."""
-        return optax.flatten(
-            optax.chain(optax.clip_by_global_norm(self.config.max_grad_norm), optax.adam(self.stretch_rate))
-        )
+        return self._adam(self.stretch_rate)
+
+    def _adam(self, first: float) -> optax.GradientTransformation:
+        rate = first
+        if self.config.learning_rate_schedule == "linear":
+            rate = optax.linear_schedule(first, 0.0, self.iterations * self.config.updates)
+        return optax.flatten(optax.chain(optax.clip_by_global_norm(self.config.max_grad_norm), optax.adam(rate)))

@@ -42,7 +42,14 @@ SPMD = SPMDConfig(
 REPLAY = SPMDReplayConfig(
     num_steps=8, updates_per_step=0.5, batch_size=32, buffer_size=4096, warm_up=512, learning_rate=3e-3, network=NETWORK
 )
-REWARD = RewardConfig(network=NETWORK, learning_rate=3e-3, updates=8, batch_size=64, gradient_penalty=0.0)
+REWARD = RewardConfig(
+    network=NETWORK,
+    learning_rate=3e-3,
+    learning_rate_schedule="constant",
+    updates=8,
+    batch_size=64,
+    gradient_penalty=0.0,
+)
 SIGNALS = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0], [-0.7, -0.4]], np.float32)
 
 
@@ -139,7 +146,7 @@ def test_a_constant_on_the_reward_moves_the_rate_by_it_and_no_weight_unless_it_i
 
         @jax.jit
         def iterate(state: Any, amount: Any, loop: Any = loop) -> Any:
-            reward = _More(loop.reward.objective, loop.reward.config, loop.reward.demonstrations, amount=amount)
+            reward = _More(**vars(loop.reward), amount=amount)
             return replace(loop, reward=reward).iterate(state)
 
         start, ends = jax.jit(loop.init)(jax.random.key(0)), []
@@ -215,6 +222,18 @@ def test_a_reward_on_few_demonstrations_stays_bounded_rests_and_says_so() -> Non
     assert np.mean([row["reward/excess"] for row in unheld[-20:]]) > 1.5 * np.mean(
         [row["reward/excess"] for row in rows[-20:]]
     )
+
+
+@pytest.mark.parametrize(("schedule", "moves"), [("linear", False), ("constant", True)])
+def test_a_rewards_step_falls_to_zero_with_the_runs_end(schedule: str, moves: bool) -> None:
+    reward = replace(REWARD, learning_rate_schedule=schedule)
+    context = replace(_context(), total_steps=16 * 16 * 2)  # two iterations
+    weights = []
+    for iterations in (1, 2, 3):
+        _, state, _ = _train(IPMDConfig("x", optimizer=SPMD, reward=reward), context, iterations)
+        weights.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(state.learnt.reward.weights)]))
+    assert np.abs(weights[1] - weights[0]).max() > 1e-4
+    assert bool(np.abs(weights[2] - weights[1]).max() > 0.0) is moves
 
 
 def test_an_expert_that_is_no_better_than_chance_is_told() -> None:
