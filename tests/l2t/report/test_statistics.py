@@ -23,6 +23,14 @@ def test_interquartile_mean_is_the_mean_of_the_middle_half(scores, expected):
     assert interquartile_mean(np.array(scores)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("count", [1, 3, 4, 9])
+def test_interquartile_mean_is_scipys_trimmed_mean(count, axis):
+    scores = np.random.default_rng(count).normal(size=(count, count, 2))
+    expected = stats.trim_mean(scores, 0.25, axis=axis)
+    np.testing.assert_allclose(interquartile_mean(scores, axis=axis), expected, rtol=1e-12)
+
+
 def test_interquartile_mean_ignores_one_outlier_among_eight():
     scores = np.arange(8.0)
     wild = scores.copy()
