@@ -126,7 +126,7 @@ class IPMDConfig(InverseConfig):
         bound: R of r = R tanh(.).
     """
 
-    penalty: float = 0.05
+    penalty: float = 0.2
     bound: float = 10.0
 
     name = "ipmd"
