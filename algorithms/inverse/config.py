@@ -50,8 +50,8 @@ class RewardConfig:
         observation: group that the reward sees.
         features: names of the coordinates that it sees of that group, such as `["*velocity*"]`; none for all.
         network: smooth activations keep attributions exact.
-        learning_rate, max_grad_norm: Adam's first step, and the bound on the gradient's norm.
-        learning_rate_schedule: `linear` (to zero at `total_steps`, as the policy's) or `constant`.
+        learning_rate, max_grad_norm: Adam's step, and the bound on the gradient's norm.
+        learning_rate_schedule: `constant`, or `linear`: to zero at `total_steps`, as the policy's.
         updates: of the reward in each iteration.
         batch_size: steps of the policy, and as many of the expert, in each update.
         gradient_penalty: λ, the weight of (|∇r| - 1)₊² between policy and expert.
@@ -64,7 +64,7 @@ class RewardConfig:
     features: tuple[str, ...] = field(default=(), metadata=FIXED)
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig((256, 256), "tanh"))
     learning_rate: float = 3e-4
-    learning_rate_schedule: str = field(default="linear", metadata=FIXED)
+    learning_rate_schedule: str = field(default="constant", metadata=FIXED)
     max_grad_norm: float = 1.0
     updates: int = field(default=8, metadata=FIXED)
     batch_size: int = field(default=256, metadata=FIXED)

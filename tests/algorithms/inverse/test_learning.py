@@ -45,7 +45,6 @@ REPLAY = SPMDReplayConfig(
 REWARD = RewardConfig(
     network=NETWORK,
     learning_rate=3e-3,
-    learning_rate_schedule="constant",
     updates=8,
     batch_size=64,
     gradient_penalty=0.0,
@@ -212,13 +211,13 @@ def _without_score(state: Any) -> Any:
 def test_a_reward_on_few_demonstrations_stays_bounded_rests_and_says_so() -> None:
     reward = replace(REWARD, gradient_penalty=0.0, updates=64, learning_rate=1e-2, overfit=0.3)
     few = _context(lambda o: np.random.default_rng(3).uniform(-2, 2, len(o)), episodes=3)  # nothing but noise to learn
-    algorithm, _, rows = _train(IPMDConfig("x", optimizer=SPMD, reward=reward), few, 150)
+    algorithm, _, rows = _train(IPMDConfig("x", optimizer=SPMD, reward=reward, penalty=0.05), few, 150)
     assert all({"reward/gap", "reward/held_out_gap", "reward/excess"} <= set(row) for row in rows)
     assert max(row["reward/rms"] for row in rows) <= 10.0
     assert any(row["reward/resting"] > 0 for row in rows)
     assert "memorise" in algorithm.warnings["reward/resting"]
     free = replace(reward, overfit=float("inf"))
-    _, _, unheld = _train(IPMDConfig("x", optimizer=SPMD, reward=free), few, 150)
+    _, _, unheld = _train(IPMDConfig("x", optimizer=SPMD, reward=free, penalty=0.05), few, 150)
     assert np.mean([row["reward/excess"] for row in unheld[-20:]]) > 1.5 * np.mean(
         [row["reward/excess"] for row in rows[-20:]]
     )
