@@ -20,6 +20,7 @@ from scripts import studies
 studies.register()
 ROOTS = [Path(module.__file__).parent for module in (configs, studies)]
 DEMONSTRATED = ("ipmd", "gail", "airl", "f_irl", "iq_learn", "bc")
+CASSIE = ("env/terrain", "env/command", "env/rewards")
 NEEDS = {
     **{f"algorithm={name}": ["algorithm.demonstrations=somewhere"] for name in DEMONSTRATED},
     **{
@@ -36,11 +37,11 @@ NEEDS = {
     "algorithm=distillation": ["algorithm.teacher_run=somewhere"],
     "experiment=mujoco_evaluation": ["study.policy_run=somewhere"],
     "experiment=cassie_walking": ["study.policy_run=somewhere"],
-    **{f"{group}={name}": ["env=cassie"] for group in ("env/terrain", "env/command") for name in group_options(group)},
+    **{f"{group}={name}": ["env=cassie"] for group in CASSIE for name in group_options(group)},
 }
 GROUPS = (
     *("algorithm", "algorithm/teacher", "algorithm/student", "algorithm/optimizer", "algorithm/teacher/optimizer"),
-    *("env", "env/terrain", "env/command", "physics", "network", "tracking", "preset", "experiment"),
+    *("env", *CASSIE, "physics", "network", "tracking", "preset", "experiment"),
 )
 CHOICES = [f"{group}={choice}" for group in GROUPS for choice in group_options(group)]
 
@@ -48,6 +49,17 @@ CHOICES = [f"{group}={choice}" for group in GROUPS for choice in group_options(g
 @cache
 def _composed(choice):
     return compose_config([choice, *NEEDS.get(choice, [])])
+
+
+def test_cassies_naive_reward_pays_for_commands_and_posture_alone_and_as_much_as_the_full_one():
+    full, naive = (
+        experiment_config(compose_config(["env=cassie", f"env/rewards={name}"])).env.rewards
+        for name in ("full", "naive")
+    )
+    assert sum(vars(full).values()) == pytest.approx(1.0)
+    assert sum(vars(naive).values()) == pytest.approx(1.0)
+    paid = {name for name, weight in vars(naive).items() if weight > 0.0}
+    assert paid == {"forward", "lateral", "turn", "orientation"}
 
 
 @pytest.mark.parametrize("choice", CHOICES)
