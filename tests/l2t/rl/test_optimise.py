@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -9,7 +12,7 @@ import pytest
 
 from algorithms.config import SPMDConfig
 from l2t.rl.losses import clipped_surrogate
-from l2t.rl.optimise import adam
+from l2t.rl.optimise import adam, minimise
 
 
 @pytest.mark.parametrize(("schedule", "halfway", "end"), [("constant", 1e-2, 1e-2), ("linear", 0.5e-2, 0.0)])
@@ -41,3 +44,22 @@ def test_the_clipped_surrogate_in_closed_form() -> None:
     advantage = jnp.array([1.0, -1.0, 3.0, 1.0, -1.0])
     np.testing.assert_allclose(clipped_surrogate(ratio, advantage, 0.2), [0.5, -0.8, 3.0, 1.2, -2.0], rtol=1e-6)
     np.testing.assert_allclose(clipped_surrogate(ratio, advantage, float("inf")), ratio * advantage)
+
+
+def test_every_pass_takes_each_row_once_and_the_metrics_are_means_over_the_last_one() -> None:
+    """With weights counting what they are shown, three passes show every row three times."""
+    rows = jnp.arange(12)
+    optimiser = optax.sgd(1.0)
+
+    def loss(weights: Any, batch: Any) -> Any:
+        shown = jax.nn.one_hot(batch["row"], 12).sum(axis=0)
+        return -(weights * shown).sum(), {"seen": weights.sum(), "row": batch["row"].mean()}
+
+    start = jnp.zeros(12)
+    counts, _, metrics = minimise(
+        loss, optimiser, start, optimiser.init(start), {"row": rows}, jax.random.key(0), epochs=3, minibatches=4
+    )
+    np.testing.assert_array_equal(counts, np.full(12, 3.0))
+    assert float(metrics["row"]) == pytest.approx(5.5)
+    # Before the four updates of the last pass 24, 27, 30 and 33 rows had been shown.
+    assert float(metrics["seen"]) == pytest.approx(28.5)

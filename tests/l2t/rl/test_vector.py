@@ -85,3 +85,16 @@ def test_evaluation_plays_whole_episodes_and_stops_at_their_end() -> None:
     assert (float(ends["return_mean"]), float(ends["episode_length_mean"])) == (1.0, 1.0)
     assert (float(lives["return_mean"]), float(lives["episode_length_mean"])) == (0.0, 20.0)
     assert float(ends["average_reward"]) == 1.0
+
+
+def test_episode_statistics_are_those_of_the_environments_that_have_finished_one_and_of_no_other() -> None:
+    vector = VectorEnvironment(_counting(10), 64)
+    state = vector.init(jax.random.key(0))
+    clocks = np.asarray(state.environment.step)
+    state, _, metrics = collect(vector, Memoryless(_still), state, jax.random.key(1), 13)
+    # A first episode that began at a clock above 0 is not whole; the second one ends ten steps after its time limit.
+    finished = np.where(clocks == 0, 10, 20 - clocks) <= 13
+    assert 0 < finished.sum() < 64
+    np.testing.assert_array_equal(state.statistics.finished, finished)
+    assert float(metrics["train/episode_return"]) == 10.0
+    assert float(metrics["train/episode_length"]) == 10.0
