@@ -281,6 +281,28 @@ def test_a_students_memory_goes_on_from_batch_to_batch_with_its_environments() -
     np.testing.assert_allclose(after.learnt.agent.student.carry, memory, atol=1e-5)
 
 
+def test_a_student_that_drives_goes_on_from_what_it_remembered_at_the_last_batchs_end() -> None:
+    config = LearnToTeachConfig(
+        teacher=SPMDConfig(**FAST),
+        student=StudentConfig(memory="gru", memory_size=5, memory_chunk=4, epochs=1, minibatches=4),
+        student_share=0.5,
+    )
+    algorithm, state, _ = _train(config, recall(5), 2)
+    agent, student = algorithm.agent, state.learnt.agent.student
+    vector = VectorEnvironment(algorithm.environment, 16)
+    policy = agent.behaviour(state.learnt.agent)
+    _, batch, _ = jax.jit(lambda: collect(vector, policy, state.transient.environments, jax.random.key(1), 4))()
+    observation, first = jax.tree.map(lambda x: x[0], batch.observation), batch.first[0]
+    going_on = np.flatnonzero(~np.asarray(first[:8]))  # of the eight that the student drives
+    assert len(going_on) > 0
+    told = []
+    for memory in (student.carry, agent.student.actor.memory.start(16)):
+        _, distribution = agent.student.policy(student).step(memory, observation, first)
+        told.append(np.asarray(distribution.log_prob(batch.action[0]))[going_on])
+    np.testing.assert_allclose(batch.log_prob[0, going_on], told[0], atol=1e-5)
+    assert np.abs(told[1] - told[0]).max() > 1e-3
+
+
 def test_chunks_that_do_not_fit_are_refused() -> None:
     student = StudentConfig(memory="gru", memory_chunk=5, minibatches=4)
     config = LearnToTeachConfig(teacher=SPMDConfig(**FAST), student=student)
