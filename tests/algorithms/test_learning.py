@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.stats
 
-from algorithms.build import build
 from algorithms.config import DistillationConfig, LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
-from algorithms.replay.config import SPMDReplayConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
-from l2t.rl.algorithm import BuildContext, FrozenPolicy
+from l2t.rl.algorithm import FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.evaluation import evaluate
 from l2t.rl.policy import Memoryless
 from l2t.rl.rollout import collect
 from l2t.rl.vector import VectorEnvironment
 from tests.support.probes import (
-    Probe,
     constant_reward,
     delayed_credit,
     recall,
@@ -31,42 +26,16 @@ from tests.support.probes import (
     tempting_end,
     two_state_cycle,
 )
-
-FAST = {
-    "num_steps": 16,
-    "epochs": 4,
-    "minibatches": 4,
-    "learning_rate": 3e-3,
-    "learning_rate_schedule": "constant",
-}
-SLOW_STEPS = {"target_kl": 0.015, "trace_decay": 0.95, **FAST}
-"""SPMD with small steps: the student needs a teacher that keeps exploring while it learns."""
-
-
-def _train(config: Any, probe: Probe, iterations: int, num_envs: int = 16, **context: Any) -> tuple[Any, Any, Any]:
-    algorithm = build(config, BuildContext(probe, num_envs, 10_000, NetworkConfig((16,)), **context))
-    state = jax.jit(algorithm.init)(jax.random.key(0))
-    iterate = jax.jit(algorithm.iterate)
-    metrics = {}
-    for _ in range(iterations):
-        state, metrics = iterate(state)
-    return algorithm, state, metrics
-
-
-def _actions(algorithm: Any, state: Any, role: str, observation: Any) -> np.ndarray:
-    """Deterministic actions in the probe's units, [-2, 2]."""
-    policy, first = algorithm.policy(state.learnt, role), jnp.ones(len(observation), bool)
-    _, distribution = policy.step(policy.initial(len(observation)), {role: jnp.asarray(observation)}, first)
-    return 2.0 * np.asarray(distribution.mode())[:, 0]
+from tests.support.training import FAST, SLOW_STEPS, actions, train
 
 
 def test_spmd_finds_the_reward_rate_of_a_constant_reward() -> None:
-    _, state, _ = _train(SPMDConfig(**FAST), constant_reward(1.5), 3)
+    _, state, _ = train(SPMDConfig(**FAST), constant_reward(1.5), 3)
     assert float(state.learnt.agent.reward_rate) == pytest.approx(1.5, abs=1e-5)
 
 
 def test_spmd_learns_the_reward_rate_and_the_bias_of_a_two_state_cycle() -> None:
-    algorithm, state, _ = _train(SPMDConfig(**FAST), two_state_cycle(), 150)
+    algorithm, state, _ = train(SPMDConfig(**FAST), two_state_cycle(), 150)
     learner = state.learnt.agent
     assert float(learner.reward_rate) == pytest.approx(1.0, abs=0.05)
     critic = algorithm.agent.learner.models.critic
@@ -76,39 +45,39 @@ def test_spmd_learns_the_reward_rate_and_the_bias_of_a_two_state_cycle() -> None
 
 @pytest.mark.parametrize("config", [SPMDConfig(**FAST), PPOConfig(**FAST)], ids=["spmd", "ppo"])
 def test_the_policy_follows_its_signals(config: Any) -> None:
-    algorithm, state, _ = _train(config, signal_following(), 150)
+    algorithm, state, _ = train(config, signal_following(), 150)
     signals = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0]], np.float32)
     np.testing.assert_allclose(
-        _actions(algorithm, state, "teacher", signals), signals[:, 0] + 0.5 * signals[:, 1], atol=0.12
+        actions(algorithm, state, "teacher", signals), signals[:, 0] + 0.5 * signals[:, 1], atol=0.12
     )
 
 
 @pytest.mark.parametrize("config", [SPMDConfig(**FAST), PPOConfig(**FAST)], ids=["spmd", "ppo"])
 def test_credit_reaches_an_action_that_is_paid_later(config: Any) -> None:
-    algorithm, state, _ = _train(config, delayed_credit(), 120)
-    assert _actions(algorithm, state, "teacher", [[0.5]])[0] == pytest.approx(0.5, abs=0.12)
+    algorithm, state, _ = train(config, delayed_credit(), 120)
+    assert actions(algorithm, state, "teacher", [[0.5]])[0] == pytest.approx(0.5, abs=0.12)
 
 
 @pytest.mark.parametrize(("reset_cost", "ends"), [(0.0, True), (3.0, False)])
 def test_the_reset_cost_decides_whether_an_end_is_worth_it(reset_cost: float, ends: bool) -> None:
     """Ending at once has ρ = 1 - cost against 0 for living."""
-    algorithm, state, metrics = _train(SPMDConfig(**FAST), tempting_end(reset_cost), 100)
-    assert (_actions(algorithm, state, "teacher", [[1.0]])[0] > 0.0) == ends
+    algorithm, state, metrics = train(SPMDConfig(**FAST), tempting_end(reset_cost), 100)
+    assert (actions(algorithm, state, "teacher", [[1.0]])[0] > 0.0) == ends
     assert float(metrics["train/reward_rate"]) == pytest.approx(1.0 if ends else 0.0, abs=0.15)
 
 
 def test_an_adaptive_reset_cost_rises_until_resets_are_rare() -> None:
     config = SPMDConfig(**FAST, adapt_reset_cost=True, reset_cost_step=0.1)
-    algorithm, state, metrics = _train(config, tempting_end(0.0), 150)
+    algorithm, state, metrics = train(config, tempting_end(0.0), 150)
     assert float(metrics["train/reset_cost"]) > 1.0  # below it an end is worth it
-    assert _actions(algorithm, state, "teacher", np.ones((1, 1), np.float32))[0] < 0.0
+    assert actions(algorithm, state, "teacher", np.ones((1, 1), np.float32))[0] < 0.0
     assert int(metrics["train/terminations"]) <= 5
 
 
 @pytest.mark.parametrize("schedule", ["constant", "sqrt", "adaptive"])
 def test_every_step_schedule_improves_the_policy(schedule: str) -> None:
     probe = signal_following()
-    algorithm, state, metrics = _train(SPMDConfig(step_schedule=schedule, **FAST), probe, 60)
+    algorithm, state, metrics = train(SPMDConfig(step_schedule=schedule, **FAST), probe, 60)
     score = evaluate(probe, algorithm.policy(state.learnt, "teacher"), jax.random.key(9), 64)
     # Doing nothing scores -E[(x + y/2)²] = -5/12 a step.
     assert float(score["average_reward"]) > -0.15
@@ -125,13 +94,13 @@ def test_a_narrow_clip_holds_the_policy_back() -> None:
     steps = {}
     for clip in (1e-3, float("inf")):
         config = SPMDConfig(ratio_clip=clip, step_schedule="constant", step_size=10.0, **FAST)
-        steps[clip] = float(_train(config, signal_following(), 3)[2]["train/kl"])
+        steps[clip] = float(train(config, signal_following(), 3)[2]["train/kl"])
     assert steps[1e-3] < 0.1 * steps[float("inf")]
 
 
 def test_the_adaptive_step_keeps_the_divergence_near_its_target() -> None:
     config = SPMDConfig(target_kl=0.01, **FAST)
-    algorithm, state, _ = _train(config, signal_following(), 40)
+    algorithm, state, _ = train(config, signal_following(), 40)
     iterate = jax.jit(algorithm.iterate)
     divergences = []
     for _ in range(30):
@@ -147,9 +116,9 @@ def test_the_student_learns_the_best_guess_from_what_it_sees(imitation: str) -> 
         teacher=SPMDConfig(**SLOW_STEPS),
         student=StudentConfig(imitation=imitation, epochs=4, minibatches=4, learning_rate=3e-3),
     )
-    algorithm, state, metrics = _train(config, signal_following(), 150)
+    algorithm, state, metrics = train(config, signal_following(), 150)
     x = np.array([[-0.8], [0.0], [0.6]], np.float32)
-    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.15)
+    np.testing.assert_allclose(actions(algorithm, state, "student", x), x[:, 0], atol=0.15)
     assert int(metrics["env_steps/student"]) == 0
     assert int(metrics["env_steps/teacher"]) == 16 * 16
 
@@ -158,7 +127,7 @@ def test_asymmetric_imitation_comes_close_to_the_best_student() -> None:
     """Its weights follow the critic's errors too, so its guess is not exact; the best student scores -1/12 a step."""
     student = StudentConfig(imitation="asymmetric", epochs=4, minibatches=4, learning_rate=3e-3)
     probe = signal_following()
-    algorithm, state, _ = _train(LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), probe, 150)
+    algorithm, state, _ = train(LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), probe, 150)
     score = evaluate(probe, algorithm.policy(state.learnt, "student"), jax.random.key(9), 64)
     assert -1 / 12 - 0.04 < float(score["average_reward"]) < -1 / 12 + 0.02
 
@@ -169,7 +138,7 @@ def test_the_student_never_changes_the_teacher() -> None:
     for student in (StudentConfig(), StudentConfig(imitation="nll", rl_coefficient=1.0, learning_rate=1e-2)):
         student = StudentConfig(**{**student.__dict__, "minibatches": 4})
         config = LearnToTeachConfig(teacher=SPMDConfig(**FAST), student=student)
-        _, state, _ = _train(config, signal_following(), 10)
+        _, state, _ = train(config, signal_following(), 10)
         states.append(state.learnt.agent.teacher)
     for one, other in zip(*(jax.tree.leaves(s) for s in states), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -179,7 +148,7 @@ def test_the_student_drives_its_share_and_the_teacher_learns_from_the_rest() -> 
     config = LearnToTeachConfig(
         teacher=SPMDConfig(**FAST), student=StudentConfig(epochs=4, minibatches=4), student_share=0.25
     )
-    algorithm, _, metrics = _train(config, signal_following(), 4)
+    algorithm, _, metrics = train(config, signal_following(), 4)
     assert algorithm.agent.student_envs == 4
     assert int(metrics["env_steps/student"]) == 16 * 4
     assert int(metrics["env_steps/teacher"]) == 16 * 12
@@ -202,9 +171,9 @@ def _perfect_teacher(environment: str = "probe") -> Any:
 def test_a_frozen_teacher_is_distilled_into_the_best_guess(method: str) -> None:
     student = StudentConfig(epochs=4, minibatches=4, learning_rate=3e-3)
     config = DistillationConfig("runs/teacher", method=method, num_steps=16, student=student)
-    algorithm, state, metrics = _train(config, signal_following(), 60, load_policy=_perfect_teacher())
+    algorithm, state, metrics = train(config, signal_following(), 60, load_policy=_perfect_teacher())
     x = np.array([[-0.8], [0.0], [0.6]], np.float32)
-    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.1)
+    np.testing.assert_allclose(actions(algorithm, state, "student", x), x[:, 0], atol=0.1)
     driver, other = ("student", "teacher") if method == "dagger" else ("teacher", "student")
     assert int(metrics[f"env_steps/{driver}"]) == 16 * 16
     assert int(metrics[f"env_steps/{other}"]) == 0
@@ -214,7 +183,7 @@ def test_a_frozen_teacher_is_distilled_into_the_best_guess(method: str) -> None:
 def test_a_teacher_of_another_task_is_refused() -> None:
     config = DistillationConfig("runs/teacher", num_steps=16)
     with pytest.raises(ConfigurationError, match="trained on ant, not on probe"):
-        _train(config, signal_following(), 1, load_policy=_perfect_teacher("ant"))
+        train(config, signal_following(), 1, load_policy=_perfect_teacher("ant"))
 
 
 def test_copying_the_students_own_actions_is_refused() -> None:
@@ -227,10 +196,10 @@ def test_copying_the_students_own_actions_is_refused() -> None:
 
 def test_an_actor_on_the_student_group_can_have_a_privileged_critic() -> None:
     config = SPMDConfig(observation="student", critic_observation="teacher", **FAST)
-    algorithm, state, _ = _train(config, signal_following(), 120)
+    algorithm, state, _ = train(config, signal_following(), 120)
     assert algorithm.roles == ("student",)
     x = np.array([[-0.7], [0.7]], np.float32)
-    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.15)
+    np.testing.assert_allclose(actions(algorithm, state, "student", x), x[:, 0], atol=0.15)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +222,7 @@ def test_only_a_student_with_a_memory_recalls_what_it_saw_once(memory: str, meth
     )
     config = DistillationConfig("runs/teacher", method=method, num_steps=16, student=student)
     frozen = FrozenPolicy(cue, lambda: jnp.float32(0.0), "probe", 0)
-    algorithm, state, _ = _train(config, recall(), 120, num_envs=32, load_policy=lambda run, role: frozen)
+    algorithm, state, _ = train(config, recall(), 120, num_envs=32, load_policy=lambda run, role: frozen)
     score = float(
         evaluate(recall(), algorithm.policy(state.learnt, "student"), jax.random.key(9), 256)["average_reward"]
     )
@@ -266,7 +235,7 @@ def test_a_students_memory_goes_on_from_batch_to_batch_with_its_environments() -
         teacher=SPMDConfig(**FAST),
         student=StudentConfig(memory="gru", memory_size=5, memory_chunk=4, epochs=1, minibatches=4),
     )
-    algorithm, state, _ = _train(config, recall(5), 2)
+    algorithm, state, _ = train(config, recall(5), 2)
     agent = algorithm.agent
     student = state.learnt.agent.student
     policy = agent.behaviour(state.learnt.agent)
@@ -287,7 +256,7 @@ def test_a_student_that_drives_goes_on_from_what_it_remembered_at_the_last_batch
         student=StudentConfig(memory="gru", memory_size=5, memory_chunk=4, epochs=1, minibatches=4),
         student_share=0.5,
     )
-    algorithm, state, _ = _train(config, recall(5), 2)
+    algorithm, state, _ = train(config, recall(5), 2)
     agent, student = algorithm.agent, state.learnt.agent.student
     vector = VectorEnvironment(algorithm.environment, 16)
     policy = agent.behaviour(state.learnt.agent)
@@ -307,136 +276,4 @@ def test_chunks_that_do_not_fit_are_refused() -> None:
     student = StudentConfig(memory="gru", memory_chunk=5, minibatches=4)
     config = LearnToTeachConfig(teacher=SPMDConfig(**FAST), student=student)
     with pytest.raises(ConfigurationError, match=r"does not split into chunks of algorithm\.student\.memory_chunk=5"):
-        _train(config, recall(), 1)
-
-
-class _Recorder:
-    """A student that hands on, as metrics, what it is shown again and what it is told about it."""
-
-    def __init__(self, student: Any) -> None:
-        self.init, self.policy, self.behaviour = student.init, student.policy, student.behaviour
-
-    def learn(self, state: Any, trajectory: Any, judgement: Any, key: Any) -> Any:
-        del key
-        return state, {"shown": trajectory.replayed.observation["teacher"], "label": judgement.replayed.mean}
-
-
-def test_what_is_replayed_is_labelled_by_the_teacher_as_it_collected_the_newest_batch() -> None:
-    student = StudentConfig(network=NetworkConfig((8,)), minibatches=4, replay=2048, replay_updates=3)
-    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
-    loop = build(LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), context)
-    loop = replace(loop, agent=replace(loop.agent, student=_Recorder(loop.agent.student)))
-    state, iterate = jax.jit(loop.init)(jax.random.key(0)), jax.jit(loop.iterate)
-    told = []
-    for _ in range(3):
-        policy = loop.policy(state.learnt, "teacher")
-        state, metrics = iterate(state)
-        expected = policy.distribution({"teacher": metrics["shown"]}).mean  # type: ignore[attr-defined]
-        np.testing.assert_allclose(metrics["label"], expected, atol=1e-6)
-        told.append(np.asarray(metrics["shown"]))
-    # From the second iteration on older batches are among what is drawn.
-    assert told[0].shape == (3, 512, 1, 2)
-    assert int(state.transient.store.filled) == 3 * SLOW_STEPS["num_steps"]
-
-
-@pytest.mark.parametrize("algorithm", ["l2t", "dagger"])
-def test_a_student_that_replays_learns_the_best_guess_too(algorithm: str) -> None:
-    student = StudentConfig(
-        network=NetworkConfig((16,)), epochs=1, minibatches=4, learning_rate=3e-3, replay=8192, replay_updates=16
-    )
-    if algorithm == "l2t":
-        config, given = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), {}
-    else:
-        frozen = FrozenPolicy(
-            lambda parameters: Memoryless(
-                lambda o: DiagonalGaussian(0.5 * (o["teacher"][:, :1] + 0.5 * o["teacher"][:, 1:]), jnp.full(1, -1.0))
-            ),
-            lambda: jnp.zeros(1),
-            "probe",
-            0,
-        )
-        config = DistillationConfig("run", student=student, num_steps=16)
-        given = {"load_policy": lambda run, role: frozen}
-    trained, state, _ = _train(config, signal_following(), 150, **given)
-    x = np.array([[0.6], [-0.6], [0.0]], np.float32)
-    np.testing.assert_allclose(_actions(trained, state, "student", x), x[:, 0], atol=0.2)
-
-
-def test_what_a_student_cannot_replay_is_refused() -> None:
-    for wrong, match in (
-        ({"memory": "gru"}, "whole stretches"),
-        ({"imitation": "nll"}, "labelled anew"),
-        ({"imitation": "asymmetric"}, "labelled anew"),
-    ):
-        with pytest.raises(ConfigurationError, match=match):
-            StudentConfig(replay=100, **wrong)
-    with pytest.raises(ConfigurationError, match="replay_updates"):
-        StudentConfig(replay_updates=5)
-    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
-    config = LearnToTeachConfig(teacher=SPMDReplayConfig(num_steps=8), student=StudentConfig(minibatches=4, replay=100))
-    with pytest.raises(ConfigurationError, match="leave it at 0"):
-        build(config, context)
-    with pytest.raises(ConfigurationError, match=r"algorithm.student.replay=1,000,000,000,000 .* GiB"):
-        build(LearnToTeachConfig(student=StudentConfig(replay=10**12)), replace(context, num_envs=8))
-
-
-@pytest.mark.parametrize("memory", ["none", "gru"])
-def test_a_penalty_is_how_much_less_likely_an_action_is_for_the_student_as_it_stands(memory: str) -> None:
-    class Teacher:
-        """Hands on, as metrics, what it is paid."""
-
-        def __init__(self, teacher: Any) -> None:
-            self.init, self.policy, self.judge = teacher.init, teacher.policy, teacher.judge
-
-        def learn(self, state: Any, trajectory: Any, key: Any) -> Any:
-            del key
-            return state, {"paid": trajectory.reward}
-
-    student = StudentConfig(network=NetworkConfig((8,)), minibatches=4, memory=memory, memory_size=4, memory_chunk=8)
-    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
-    config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student, student_penalty=0.3)
-    agent = build(config, context).agent
-    vector = VectorEnvironment(signal_following(), 16)
-    state = agent.init(jax.random.split(jax.random.key(3)))
-    _, batch, _ = collect(vector, agent.behaviour(state), vector.init(jax.random.key(0)), jax.random.key(1), 16)
-    agent = replace(agent, teacher=Teacher(agent.teacher))
-    _, metrics = jax.jit(agent.learn)(state, batch, jax.random.split(jax.random.key(2)))
-    ours, gap = agent.student.behaviour(state.student), []
-    memories = ours.initial(16)
-    for t in range(16):
-        observation = jax.tree.map(lambda x, t=t: x[t], batch.observation)
-        memories, theirs = ours.step(memories, observation, batch.first[t])
-        mine = agent.teacher.policy(state.teacher).distribution(observation)
-        densities = [
-            scipy.stats.norm.logpdf(batch.action[t, :, 0], p.mean[:, 0], np.exp(np.asarray(p.log_std))[0])
-            for p in (mine, theirs)
-        ]
-        gap.append(densities[0] - densities[1])
-    np.testing.assert_allclose(metrics["paid"], batch.reward - 0.3 * np.array(gap), atol=1e-4)
-    assert float(metrics["train/student_gap"]) == pytest.approx(np.mean(gap), rel=1e-3)
-
-
-def test_a_teacher_that_is_paid_for_it_does_what_its_student_can_follow() -> None:
-    """The student never sees y. An informed teacher leaves it out the more, the dearer the difference is."""
-    shares = []
-    for penalty in (0.0, 1.0):
-        student = StudentConfig(epochs=4, minibatches=4, learning_rate=3e-3, network=NetworkConfig((16,)))
-        config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student, student_penalty=penalty)
-        algorithm, state, _ = _train(config, signal_following(), 200)
-        signals = np.array([[0.0, 0.8], [0.0, -0.8], [0.8, 0.0], [-0.8, 0.0]], np.float32)
-        on_y, on_x = (
-            np.diff(pair[::-1])[0] / 1.6 for pair in _actions(algorithm, state, "teacher", signals).reshape(2, 2)
-        )
-        shares.append(on_y)
-        assert on_x == pytest.approx(1.0, abs=0.2)
-    assert shares[0] == pytest.approx(0.5, abs=0.12)
-    assert abs(shares[1]) < 0.2
-
-
-def test_a_penalty_on_what_is_replayed_is_refused() -> None:
-    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
-    config = LearnToTeachConfig(
-        teacher=SPMDReplayConfig(num_steps=8), student=StudentConfig(minibatches=4), student_penalty=0.1
-    )
-    with pytest.raises(ConfigurationError, match="student_penalty is for teachers that learn from fresh steps"):
-        build(config, context)
+        train(config, recall(), 1)

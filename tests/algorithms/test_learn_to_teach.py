@@ -1,0 +1,157 @@
+"""What a student and its teacher may do beside plain imitation: learn again, and pay heed to one another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from algorithms.build import build
+from algorithms.config import DistillationConfig, LearnToTeachConfig, SPMDConfig, StudentConfig
+from algorithms.replay.config import SPMDReplayConfig
+from l2t.config import NetworkConfig
+from l2t.errors import ConfigurationError
+from l2t.rl.algorithm import BuildContext, FrozenPolicy
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.policy import Memoryless
+from l2t.rl.rollout import collect
+from l2t.rl.vector import VectorEnvironment
+from tests.support.probes import signal_following
+from tests.support.training import SLOW_STEPS, actions, train
+
+
+class _Recorder:
+    """A student that hands on, as metrics, what it is shown again and what it is told about it."""
+
+    def __init__(self, student: Any) -> None:
+        self.init, self.policy, self.behaviour = student.init, student.policy, student.behaviour
+
+    def learn(self, state: Any, trajectory: Any, judgement: Any, key: Any) -> Any:
+        del key
+        return state, {"shown": trajectory.replayed.observation["teacher"], "label": judgement.replayed.mean}
+
+
+def test_what_is_replayed_is_labelled_by_the_teacher_as_it_collected_the_newest_batch() -> None:
+    student = StudentConfig(network=NetworkConfig((8,)), minibatches=4, replay=2048, replay_updates=3)
+    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
+    loop = build(LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), context)
+    loop = replace(loop, agent=replace(loop.agent, student=_Recorder(loop.agent.student)))
+    state, iterate = jax.jit(loop.init)(jax.random.key(0)), jax.jit(loop.iterate)
+    told = []
+    for _ in range(3):
+        policy = loop.policy(state.learnt, "teacher")
+        state, metrics = iterate(state)
+        expected = policy.distribution({"teacher": metrics["shown"]}).mean  # type: ignore[attr-defined]
+        np.testing.assert_allclose(metrics["label"], expected, atol=1e-6)
+        told.append(np.asarray(metrics["shown"]))
+    # From the second iteration on older batches are among what is drawn.
+    assert told[0].shape == (3, 512, 1, 2)
+    assert int(state.transient.store.filled) == 3 * SLOW_STEPS["num_steps"]
+
+
+@pytest.mark.parametrize("algorithm", ["l2t", "dagger"])
+def test_a_student_that_replays_learns_the_best_guess_too(algorithm: str) -> None:
+    student = StudentConfig(
+        network=NetworkConfig((16,)), epochs=1, minibatches=4, learning_rate=3e-3, replay=8192, replay_updates=16
+    )
+    if algorithm == "l2t":
+        config, given = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student), {}
+    else:
+        frozen = FrozenPolicy(
+            lambda parameters: Memoryless(
+                lambda o: DiagonalGaussian(0.5 * (o["teacher"][:, :1] + 0.5 * o["teacher"][:, 1:]), jnp.full(1, -1.0))
+            ),
+            lambda: jnp.zeros(1),
+            "probe",
+            0,
+        )
+        config = DistillationConfig("run", student=student, num_steps=16)
+        given = {"load_policy": lambda run, role: frozen}
+    trained, state, _ = train(config, signal_following(), 150, **given)
+    x = np.array([[0.6], [-0.6], [0.0]], np.float32)
+    np.testing.assert_allclose(actions(trained, state, "student", x), x[:, 0], atol=0.2)
+
+
+def test_what_a_student_cannot_replay_is_refused() -> None:
+    for wrong, match in (
+        ({"memory": "gru"}, "whole stretches"),
+        ({"imitation": "nll"}, "labelled anew"),
+        ({"imitation": "asymmetric"}, "labelled anew"),
+    ):
+        with pytest.raises(ConfigurationError, match=match):
+            StudentConfig(replay=100, **wrong)
+    with pytest.raises(ConfigurationError, match="replay_updates"):
+        StudentConfig(replay_updates=5)
+    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
+    config = LearnToTeachConfig(teacher=SPMDReplayConfig(num_steps=8), student=StudentConfig(minibatches=4, replay=100))
+    with pytest.raises(ConfigurationError, match="leave it at 0"):
+        build(config, context)
+    with pytest.raises(ConfigurationError, match=r"algorithm.student.replay=1,000,000,000,000 .* GiB"):
+        build(LearnToTeachConfig(student=StudentConfig(replay=10**12)), replace(context, num_envs=8))
+
+
+@pytest.mark.parametrize("memory", ["none", "gru"])
+def test_a_penalty_is_how_much_less_likely_an_action_is_for_the_student_as_it_stands(memory: str) -> None:
+    class Teacher:
+        """Hands on, as metrics, what it is paid."""
+
+        def __init__(self, teacher: Any) -> None:
+            self.init, self.policy, self.judge = teacher.init, teacher.policy, teacher.judge
+
+        def learn(self, state: Any, trajectory: Any, key: Any) -> Any:
+            del key
+            return state, {"paid": trajectory.reward}
+
+    student = StudentConfig(network=NetworkConfig((8,)), minibatches=4, memory=memory, memory_size=4, memory_chunk=8)
+    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
+    config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student, student_penalty=0.3)
+    agent = build(config, context).agent
+    vector = VectorEnvironment(signal_following(), 16)
+    state = agent.init(jax.random.split(jax.random.key(3)))
+    _, batch, _ = collect(vector, agent.behaviour(state), vector.init(jax.random.key(0)), jax.random.key(1), 16)
+    agent = replace(agent, teacher=Teacher(agent.teacher))
+    _, metrics = jax.jit(agent.learn)(state, batch, jax.random.split(jax.random.key(2)))
+    ours, gap = agent.student.behaviour(state.student), []
+    memories = ours.initial(16)
+    for t in range(16):
+        observation = jax.tree.map(lambda x, t=t: x[t], batch.observation)
+        memories, theirs = ours.step(memories, observation, batch.first[t])
+        mine = agent.teacher.policy(state.teacher).distribution(observation)
+        densities = [
+            scipy.stats.norm.logpdf(batch.action[t, :, 0], p.mean[:, 0], np.exp(np.asarray(p.log_std))[0])
+            for p in (mine, theirs)
+        ]
+        gap.append(densities[0] - densities[1])
+    np.testing.assert_allclose(metrics["paid"], batch.reward - 0.3 * np.array(gap), atol=1e-4)
+    assert float(metrics["train/student_gap"]) == pytest.approx(np.mean(gap), rel=1e-3)
+
+
+def test_a_teacher_that_is_paid_for_it_does_what_its_student_can_follow() -> None:
+    """The student never sees y. An informed teacher leaves it out the more, the dearer the difference is."""
+    shares = []
+    for penalty in (0.0, 1.0):
+        student = StudentConfig(epochs=4, minibatches=4, learning_rate=3e-3, network=NetworkConfig((16,)))
+        config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student, student_penalty=penalty)
+        algorithm, state, _ = train(config, signal_following(), 200)
+        signals = np.array([[0.0, 0.8], [0.0, -0.8], [0.8, 0.0], [-0.8, 0.0]], np.float32)
+        on_y, on_x = (
+            np.diff(pair[::-1])[0] / 1.6 for pair in actions(algorithm, state, "teacher", signals).reshape(2, 2)
+        )
+        shares.append(on_y)
+        assert on_x == pytest.approx(1.0, abs=0.2)
+    assert shares[0] == pytest.approx(0.5, abs=0.12)
+    assert abs(shares[1]) < 0.2
+
+
+def test_a_penalty_on_what_is_replayed_is_refused() -> None:
+    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
+    config = LearnToTeachConfig(
+        teacher=SPMDReplayConfig(num_steps=8), student=StudentConfig(minibatches=4), student_penalty=0.1
+    )
+    with pytest.raises(ConfigurationError, match="student_penalty is for teachers that learn from fresh steps"):
+        build(config, context)
