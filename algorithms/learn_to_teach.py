@@ -116,6 +116,14 @@ class LearnToTeach:
         student, student_metrics = self.student.learn(state.student, trajectory, judgement, keys[1])
         return LearnToTeachState(teacher, student), teacher_metrics | student_metrics | gap
 
+    def learner_states(self, state: LearnToTeachState) -> dict[str, PyTree]:
+        """Both learners'."""
+        return {"teacher": state.teacher, "student": state.student}
+
+    def with_learner_states(self, state: LearnToTeachState, states: Mapping[str, PyTree]) -> LearnToTeachState:
+        """With both learners' states replaced."""
+        return replace(state, **states)
+
     def _informed(self, state: LearnToTeachState, trajectory: Trajectory) -> tuple[Trajectory, Metrics]:
         """The batch with λ (log π_T(a|s) - log π_S(a|o)) taken off its reward."""
         student = along(self.student.behaviour(state.student), trajectory.observation, trajectory.first)

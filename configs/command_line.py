@@ -112,7 +112,7 @@ def _checked(overrides: Sequence[str], values: Mapping[str, object], config_name
     _check_names(config, candidate, config_name)
     if config.study is not None:
         _check_study(values)
-    return path_fields(composed)
+    return path_fields(composed, ExperimentConfig)
 
 
 def compose_config(overrides: Sequence[str], config_name: str = "train") -> DictConfig:

@@ -63,14 +63,20 @@ def check_deleted(key: str, composed: DictConfig) -> None:
         raise ConfigurationError(f"~{key} cannot be left out: give {key}=..., or nothing for its default.")
 
 
-def path_fields(node: DictConfig, prefix: str = "") -> dict[str, str]:
-    """The paths in a configuration by key: fields with `metadata={"path": True}` that hold one."""
-    cls = _dataclass(prefix.rstrip("."), node)
+def path_fields(node: DictConfig, cls: type | None = None, prefix: str = "") -> dict[str, str]:
+    """The paths in a configuration by key: fields with `metadata={"path": True}` that hold one.
+
+    Args:
+        node: the configuration.
+        cls: the dataclass that it is to become; by default the one that its `_target_` names.
+        prefix: of its keys.
+    """
+    cls = cls or _dataclass(prefix.rstrip("."), node)
     named = {f.name for f in dataclasses.fields(cls) if f.metadata.get("path")} if cls is not None else set()
     found: dict[str, str] = {}
     for key, value in _known(node):
         if isinstance(value, DictConfig):
-            found |= path_fields(value, f"{prefix}{key}.")
+            found |= path_fields(value, prefix=f"{prefix}{key}.")
         elif key in named and isinstance(value, str) and value:
             found[f"{prefix}{key}"] = value
     return found

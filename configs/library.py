@@ -135,6 +135,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     """
     from configs.loading import build
     from configs.rewards import keep_reward
+    from configs.warm_start import warm_start
     from l2t import runtime
     from l2t.rl.evaluation import make_evaluator
     from l2t.run.checkpoint import Checkpoints
@@ -150,6 +151,10 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     host = Checkpoints(directory.checkpoints).host(config.identity) if config.resume else {}
     built = build(config, host.get("recipes"))
     print(f"{config.algorithm.name} on {config.env.name}, seed {config.seed}, in {path}", flush=True)
+    algorithm, inherit = built.algorithm, lambda state: state
+    if config.start_from and not config.resume:
+        algorithm, inherit, told = warm_start(algorithm, config.start_from, config.physics)
+        print(told, flush=True)
     console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
     wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
     trackers = Trackers(JsonlTracker(directory), wandb, console)
@@ -167,13 +172,14 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
                 num_seeds=config.num_seeds,
                 keep_checkpoints=config.keep_checkpoints,
                 resume=config.resume is not None,
+                inherit=inherit,
                 labels={"wandb_run_id": wandb.run_id, "recipes": built.recipes},
                 on_start=on_start,
             ),
-            built.algorithm,
+            algorithm,
             directory,
             trackers,
-            make_evaluator(built.algorithm, config.eval_episodes),
+            make_evaluator(algorithm, config.eval_episodes),
         )
         status = result["status"]
         if isinstance(config.algorithm, InverseConfig):
@@ -186,7 +192,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
 def _typed(overrides: Sequence[str]) -> list[str]:
     """Overrides as Hydra wants them; paths are meant from the working directory of now."""
     given = [shorthand(expand_home(quoted_path(override))) for override in overrides]
-    paths = path_fields(compose_config(given))
+    paths = path_fields(compose_config(given), ExperimentConfig)
     return [make_absolute(override, paths) for override in given]
 
 

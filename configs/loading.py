@@ -157,7 +157,7 @@ class Pantry:
             check_choice("role", role, algorithm.roles)
             recipe = {
                 "config": OmegaConf.to_container(OmegaConf.load(Path(run) / ".hydra" / "config.yaml")),
-                "env_steps": _env_steps(Path(run)),
+                "env_steps": env_steps(Path(run)),
                 "recipes": dict(loaded.recipes),
             }
 
@@ -247,6 +247,7 @@ def _container(config: Any) -> DictConfig:
     return stored
 
 
-def _env_steps(run_dir: Path) -> int:
+def env_steps(run_dir: Path) -> int:
+    """Environment steps that a run has taken, as far as its last evaluation tells."""
     result = run_dir / "result.json"
     return json.loads(result.read_text())["env_steps"] if result.is_file() else 0

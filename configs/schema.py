@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from algorithms.config import ActorCriticConfig, DistillationConfig, LearnToTeachConfig, SPMDVRTDConfig
 from algorithms.inverse.config import DAggerConfig, DemonstrationsConfig
 from algorithms.replay.config import ReplayConfig
-from l2t.config import FIXED, NetworkConfig, check_count, identity
+from l2t.config import FIXED, PATH, NetworkConfig, check_count, identity
 from l2t.errors import ConfigurationError
 from l2t.run.tracking.config import TrackingConfig
 
@@ -61,6 +61,7 @@ class ExperimentConfig:
         checkpoint_every, keep_checkpoints: environment steps between checkpoints, and how many of the newest stay.
         run_dir: where to write; `None` makes a dated directory under `runs/`.
         resume: run directory that is continued.
+        start_from: run directory whose networks this run begins with, where roles and shapes agree; empty for fresh ones.
         report, video: write `report.html`, render a video, at the end.
         study: computed instead of a training run; of the other keys only `seed` and `run_dir` matter then.
     """
@@ -80,6 +81,7 @@ class ExperimentConfig:
     keep_checkpoints: int = 3
     run_dir: str | None = None
     resume: str | None = None
+    start_from: str = field(default="", metadata={**FIXED, **PATH})
     report: bool = True
     video: bool = True
     study: StudyConfig | None = None

@@ -219,6 +219,15 @@ class DAgger:
         )
         return state, {"loss/clone": losses.mean(), "expert/queries": jnp.asarray(trajectory.reward.size)}
 
+    def learner_states(self, state: DAggerState) -> dict[str, PyTree]:
+        """The only one."""
+        return {GROUP: state}
+
+    def with_learner_states(self, state: DAggerState, states: Mapping[str, PyTree]) -> DAggerState:
+        """The only one."""
+        del state
+        return states[GROUP]
+
 
 def _answers(expert: Policy, observation: Observation) -> Float[Array, "*batch action"]:
     """The expert's modes, as an environment plays them."""

@@ -6,7 +6,7 @@ Who acts and who learns is an `Agent`: one learner alone (`Solo`), or several th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import jax
@@ -22,6 +22,7 @@ from l2t.rl.reward import Reward, TaskReward
 from l2t.rl.rollout import collect
 from l2t.rl.types import Environment, Metrics, Trajectory
 from l2t.rl.vector import VectorEnvironment, VectorState
+from l2t.rl.warm_start import inherit
 
 
 class Agent(Protocol):
@@ -51,6 +52,14 @@ class Agent(Protocol):
 
     def learn(self, state: PyTree, trajectory: Trajectory, keys: Sequence[Key[Array, ""]]) -> tuple[PyTree, Metrics]:
         """One iteration on one batch."""
+        ...
+
+    def learner_states(self, state: PyTree) -> dict[str, PyTree]:
+        """The states of the learners, by role."""
+        ...
+
+    def with_learner_states(self, state: PyTree, states: Mapping[str, PyTree]) -> PyTree:
+        """The state with others in their place."""
         ...
 
 
@@ -84,6 +93,15 @@ class Solo:
     def learn(self, state: PyTree, trajectory: Trajectory, keys: Sequence[Key[Array, ""]]) -> tuple[PyTree, Metrics]:
         """The learner learns."""
         return self.learner.learn(state, trajectory, keys[0])
+
+    def learner_states(self, state: PyTree) -> dict[str, PyTree]:
+        """The only one."""
+        return {self.role: state}
+
+    def with_learner_states(self, state: PyTree, states: Mapping[str, PyTree]) -> PyTree:
+        """The only one."""
+        del state
+        return states[self.role]
 
 
 @struct.dataclass
@@ -167,6 +185,15 @@ class Loop:
     def policy(self, learnt: Learnt, role: str) -> Policy:
         """The policy of a role."""
         return self.agent.policy(learnt.agent, role)
+
+    def heir(self, learnt: Learnt, of: Loop, old: Learnt) -> tuple[Learnt, tuple[str, ...]]:
+        """What begins with the networks that another loop has learnt, and the roles that inherited some.
+
+        Raises:
+            ConfigurationError: they do not fit.
+        """
+        states, heirs = inherit(self.agent.learner_states(learnt.agent), of.agent.learner_states(old.agent))
+        return replace(learnt, agent=self.agent.with_learner_states(learnt.agent, states)), heirs
 
     def _collect(
         self, learnt: Learnt, environments: VectorState, key: Key[Array, ""]

@@ -44,6 +44,7 @@ class TrainerSettings:
         total_steps, eval_every, checkpoint_every: in environment steps of one seed.
         keep_checkpoints: how many of the newest stay.
         resume: continue from the newest checkpoint.
+        inherit: what a fresh state takes over from another run; the state of one seed to that state.
         labels: stored with every checkpoint, such as the W&B run id.
         on_start: called when the state is there, made or restored, and nothing has been written yet.
     """
@@ -58,6 +59,7 @@ class TrainerSettings:
     num_seeds: int = 1
     keep_checkpoints: int = 3
     resume: bool = False
+    inherit: Callable[[RunState], RunState] = lambda state: state
     labels: Mapping[str, Any] = field(default_factory=dict)
     on_start: Callable[[], None] = lambda: None
 
@@ -154,7 +156,8 @@ class _Loop:
             with writing(self.directory.path):
                 self.directory.path.mkdir(parents=True, exist_ok=True)
             with device_errors(0):
-                self.state = jax.tree.map(_own, _run_once(init, key))
+                inherit = jax.vmap(self.settings.inherit) if self.batched else self.settings.inherit
+                self.state = jax.tree.map(_own, inherit(_run_once(init, key)))
         self.settings.on_start()
         self.started = True
         self.directory.rewind_metrics(self.env_steps)

@@ -211,3 +211,30 @@ def test_a_mistake_is_answered_before_anything_is_made(tmp_path):
     with pytest.raises(L2TError, match=r"algorithm\.learning_rate"):
         train([*SPMD, "algorithm.learning_rate=-1"], tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_starts_from_another_one_and_stands_alone_afterwards(seeds, tmp_path):
+    shutil.copytree(seeds, tmp_path / "first")
+    overrides = [*SPMD, "algorithm.learning_rate=1e-12", f"start_from={tmp_path / 'first'}"]
+    path = train(overrides, tmp_path / "second").path
+    old, new = (load_run(run).state.learnt.agent.models.actor.weights for run in (tmp_path / "first", path))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), old, new)
+    assert json.loads((path / "result.json").read_text())["role_steps"] == {"pretraining": 64, "teacher": 64}
+    shutil.rmtree(tmp_path / "first")
+    resumed = train([*overrides, f"resume={path}", "total_steps=128"])
+    assert resumed.result["role_steps"] == {"pretraining": 64, "teacher": 128}
+
+
+def test_several_seeds_start_from_one_run(seeds, tmp_path):
+    path = train([*SPMD, "num_seeds=2", "algorithm.learning_rate=1e-12", f"start_from={seeds}"], tmp_path / "a").path
+    first = load_run(seeds).state.learnt.agent.models.critic.weights
+    for index in range(2):
+        weights = load_run(path, index).state.learnt.agent.models.critic.weights
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first, weights)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_trained(seeds, tmp_path):
+    with pytest.raises(ConfigurationError, match="start_from does not fit"):
+        train([*SPMD, "network.hidden=[8]", f"start_from={seeds}"], tmp_path / "a")
+    with pytest.raises(RunDirectoryError, match="nowhere"):
+        train([*SPMD, f"start_from={tmp_path / 'nowhere'}"], tmp_path / "b")

@@ -1,0 +1,88 @@
+"""A run that starts from what another one has learnt: networks and the statistics they go with, nothing else.
+
+Optimisers, step sizes and estimates of the old task start anew; so do demonstrations, learned rewards and whatever is
+remembered of episodes under way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from l2t.errors import ConfigurationError
+
+INHERITED = frozenset(
+    "models actor critic critics target student weights normaliser features theta log_temperature value_mean value_scale".split()
+)
+"""Fields of learners' states that describe a policy and its values."""
+
+
+def inherit(fresh: Mapping[str, PyTree], old: Mapping[str, PyTree]) -> tuple[dict[str, PyTree], tuple[str, ...]]:
+    """The states of learners with the networks of other learners in them.
+
+    Args:
+        fresh: states of the run that begins, by role.
+        old: states of the run that it starts from, by role.
+
+    Returns:
+        The states, and the roles that inherited something: those of both that are of one kind.
+
+    Raises:
+        ConfigurationError: networks of one role differ in shape, or no role of one fits the other.
+    """
+    states = {role: _inherit(state, old[role], role) if role in old else state for role, state in fresh.items()}
+    heirs = tuple(role for role, state in states.items() if state is not fresh[role])
+    if not heirs:
+        raise ConfigurationError(
+            f"start_from names a run whose learners ({_listed(old)}) have no network in common with this run's "
+            f"({_listed(fresh)}): start from one of the same algorithm and observation group."
+        )
+    return states, heirs
+
+
+def _inherit(fresh: Any, old: Any, path: str) -> Any:
+    """`fresh` with what fits of `old`; itself where nothing does."""
+    ours, theirs = _names(fresh), _names(old)
+    if not ours & INHERITED:  # not a learner or a model, but a part of one
+        return _of_same_shapes(fresh, old, path)
+    if "models" in theirs - ours:  # learners with a critic keep both models there, the others an actor
+        return _inherit(fresh, old.models, path)
+    if "models" in ours - theirs:
+        models = _inherit(fresh.models, old, path)
+        return fresh if models is fresh.models else dataclasses.replace(fresh, models=models)
+    parts = {
+        name: _inherit(getattr(fresh, name), getattr(old, name), f"{path}.{name}")
+        for name in sorted(ours & theirs & INHERITED)
+    }
+    changed = {name: part for name, part in parts.items() if part is not getattr(fresh, name)}
+    return dataclasses.replace(fresh, **changed) if changed else fresh
+
+
+def _names(state: Any) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(state)) if dataclasses.is_dataclass(state) else frozenset()
+
+
+def _of_same_shapes(fresh: PyTree, old: PyTree, path: str) -> PyTree:
+    if type(fresh) is not type(old):
+        return fresh
+    ours, theirs = jax.tree.leaves(fresh), jax.tree.leaves(old)
+    shapes, others = [jnp.shape(leaf) for leaf in ours], [jnp.shape(leaf) for leaf in theirs]
+    if jax.tree.structure(fresh) != jax.tree.structure(old) or shapes != others:
+        raise ConfigurationError(
+            f"start_from does not fit: {path} has the shapes {_shapes(shapes)} here and {_shapes(others)} there. Give "
+            "this run the network, memory and observations of the other one, or leave start_from out."
+        )
+    return old
+
+
+def _shapes(shapes: Iterable[tuple[int, ...]]) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in shapes if shape) or "of nothing"
+
+
+def _listed(states: Mapping[str, PyTree]) -> str:
+    return ", ".join(f"{role}: {type(state).__name__}" for role, state in states.items())

@@ -1,0 +1,95 @@
+"""A run that starts from another one: what it takes over, what it leaves, and what does not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from algorithms.build import build
+from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
+from algorithms.replay.config import SACConfig, SPMDReplayConfig
+from l2t.config import NetworkConfig
+from l2t.errors import ConfigurationError
+from l2t.rl.algorithm import BuildContext
+from tests.support.probes import signal_following
+from tests.support.training import FAST, train
+
+OFF_POLICY = {"num_steps": 4, "batch_size": 8, "buffer_size": 256, "warm_up": 0}
+
+
+def _fresh(config: Any, hidden: int = 16) -> tuple[Any, Any]:
+    algorithm = build(config, BuildContext(signal_following(), 16, 10_000, NetworkConfig((hidden,))))
+    return algorithm, jax.jit(algorithm.init)(jax.random.key(9)).learnt
+
+
+def _equal(left: Any, right: Any) -> bool:
+    return jax.tree.all(jax.tree.map(np.array_equal, left, right))
+
+
+@pytest.fixture(scope="module")
+def taught() -> tuple[Any, Any]:
+    """Learn-to-Teach after a few iterations."""
+    student = StudentConfig(network=NetworkConfig((16,)), minibatches=4)
+    algorithm, state, _ = train(LearnToTeachConfig(SPMDConfig(**FAST), student), signal_following(), 4)
+    return algorithm, state.learnt
+
+
+def test_the_policy_and_its_values_are_taken_over_and_all_else_is_fresh(taught: Any) -> None:
+    loop, learnt = _fresh(SPMDConfig(**FAST))
+    heir, roles = loop.heir(learnt, *taught)
+    old = taught[1].agent.teacher
+    assert roles == ("teacher",)
+    assert _equal(heir.agent.models, old.models)
+    assert not _equal(learnt.agent.models, old.models)
+    assert heir.agent.value_scale == old.value_scale != learnt.agent.value_scale
+    for name in ("optimiser", "iteration", "step_size", "reward_rate", "reset_cost"):
+        assert _equal(getattr(heir.agent, name), getattr(learnt.agent, name)), name
+
+
+@pytest.mark.parametrize(
+    ("config", "roles", "actor"),
+    [
+        (PPOConfig(**FAST), ("teacher",), lambda agent: agent.models.actor),
+        (SPMDConfig(observation="student", **FAST), ("student",), lambda agent: agent.models.actor),
+        (
+            LearnToTeachConfig(SPMDConfig(**FAST), StudentConfig(network=NetworkConfig((16,)), minibatches=4)),
+            ("teacher", "student"),
+            lambda agent: agent.student.actor,
+        ),
+    ],
+)
+def test_each_role_inherits_from_the_same_role(taught: Any, config: Any, roles: Any, actor: Any) -> None:
+    loop, learnt = _fresh(config)
+    heir, heirs = loop.heir(learnt, *taught)
+    old = taught[1].agent
+    assert heirs == roles
+    expected = old.student.actor if "student" in roles else old.teacher.models.actor
+    assert _equal(actor(heir.agent), expected)
+
+
+def test_off_policy_learners_take_over_critics_targets_and_temperature() -> None:
+    old_loop, old = _fresh(SACConfig(**OFF_POLICY))
+    old = jax.tree.map(lambda x: x + 1 if np.issubdtype(x.dtype, np.floating) else x, old)
+    loop, learnt = _fresh(SPMDReplayConfig(**OFF_POLICY))
+    heir, _ = loop.heir(learnt, old_loop, old)
+    weights, before = heir.agent.weights, old.agent.weights
+    assert _equal(
+        (weights.actor, weights.critics, weights.log_temperature, heir.agent.normaliser),
+        (before.actor, before.critics, before.log_temperature, old.agent.normaliser),
+    )
+    assert _equal((weights.optimisers, weights.gain), (learnt.agent.weights.optimisers, learnt.agent.weights.gain))
+
+
+def test_another_network_is_refused_with_both_shapes(taught: Any) -> None:
+    loop, learnt = _fresh(SPMDConfig(**FAST), hidden=8)
+    with pytest.raises(ConfigurationError, match=r"start_from does not fit: teacher.models.*2x8.*2x16"):
+        loop.heir(learnt, *taught)
+
+
+def test_a_learner_of_another_kind_is_refused(taught: Any) -> None:
+    loop, learnt = _fresh(SACConfig(**OFF_POLICY))
+    with pytest.raises(ConfigurationError, match="no network in common"):
+        loop.heir(learnt, *taught)
