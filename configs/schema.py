@@ -61,7 +61,7 @@ class ExperimentConfig:
         checkpoint_every, keep_checkpoints: environment steps between checkpoints, and how many of the newest stay.
         run_dir: where to write; `None` makes a dated directory under `runs/`.
         resume: run directory that is continued.
-        start_from: run directory whose networks this run begins with, where roles and shapes agree; empty for fresh ones.
+        start_from: run directory whose networks this run begins with, where roles and shapes agree.
         report, video: write `report.html`, render a video, at the end.
         study: computed instead of a training run; of the other keys only `seed` and `run_dir` matter then.
     """

@@ -17,7 +17,8 @@ from jaxtyping import PyTree
 from l2t.errors import ConfigurationError
 
 INHERITED = frozenset(
-    "models actor critic critics target student weights normaliser features theta log_temperature value_mean value_scale".split()
+    {"models", "actor", "critic", "critics", "target", "student", "weights", "normaliser", "features", "theta"}
+    | {"log_temperature", "value_mean", "value_scale"}
 )
 """Fields of learners' states that describe a policy and its values."""
 
@@ -64,7 +65,7 @@ def _inherit(fresh: Any, old: Any, path: str) -> Any:
 
 
 def _names(state: Any) -> frozenset[str]:
-    return frozenset(field.name for field in dataclasses.fields(state)) if dataclasses.is_dataclass(state) else frozenset()
+    return frozenset(f.name for f in dataclasses.fields(state)) if dataclasses.is_dataclass(state) else frozenset()
 
 
 def _of_same_shapes(fresh: PyTree, old: PyTree, path: str) -> PyTree:
