@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -94,6 +95,8 @@ class StudentView:
         exact: Float[Array, "time n"],
         action: Float[Array, "time action"],
         first: Bool[Array, " time"],
+        turned: Bool[Array, " time"] | None = None,
+        reflect: Callable[[Array], Array] = lambda stack: stack,
     ) -> Float[Array, "time student"]:
         """The group at every step of episodes that were recorded, one behind the other.
 
@@ -102,10 +105,13 @@ class StudentView:
             exact: the observation before each step.
             action: what was done at each, in policy units.
             first: where an episode begins.
+            turned: where what was seen before has to be seen in a mirror from now on.
+            reflect: a stack, as it is seen there.
         """
 
         def show(stack: Array, xs: tuple[Array, ...]) -> tuple[Array, Array]:
-            key, exact, before, first = xs
+            key, exact, before, first, turned = xs
+            stack = jnp.where(turned, reflect(stack), stack)
             begun = self.begin(key, exact, before.shape[-1])
             seen, stack = jax.tree.map(
                 lambda a, b: jnp.where(first, a, b), begun, self.follow(key, stack, exact, before)
@@ -115,7 +121,8 @@ class StudentView:
         before = jnp.concatenate([jnp.zeros_like(action[:1]), action[:-1]])
         keys = jax.random.split(key, exact.shape[0])
         start = self.begin(key, exact[0], action.shape[-1])[1]
-        return jax.lax.scan(show, start, (keys, exact, before, first))[1]
+        turned = jnp.zeros_like(first) if turned is None else turned
+        return jax.lax.scan(show, start, (keys, exact, before, first, turned))[1]
 
     def size(self, exact: int, action: int) -> int:
         """Length of the group for an observation and an action of these lengths."""

@@ -36,8 +36,7 @@ def sensed_along(
         mirrored: see `CassieConfig.mirrored`.
     """
     reflect = observation.reflection(observation.SENSED)
-    angle = jnp.mod(jnp.arctan2(exact[:, SHOWN - 2], exact[:, SHOWN - 1]), 2 * jnp.pi)
-    again = jnp.concatenate([jnp.zeros(1, bool), angle[1:] < angle[:-1]]) & mirrored
+    again = turned_along(exact) & mirrored
     noise_key, episode_key = jax.random.split(key)
     noise = jnp.asarray(scales) * jax.random.normal(noise_key, (exact.shape[0], SENSED))
 
@@ -57,3 +56,9 @@ def sensed_along(
     first = first.at[0].set(True)
     shown = jax.lax.scan(show, start, (exact[:, :SENSED], noise, first, again, steps))[1]
     return jnp.concatenate([shown, exact[:, SENSED:SHOWN]], axis=1)
+
+
+def turned_along(exact: Float[Array, "time n"]) -> Bool[Array, " time"]:
+    """Where the clock of a mirrored recording begins its half cycle anew, and so the mirror comes or goes."""
+    angle = jnp.mod(jnp.arctan2(exact[:, SHOWN - 2], exact[:, SHOWN - 1]), 2 * jnp.pi)
+    return jnp.concatenate([jnp.zeros(1, bool), angle[1:] < angle[:-1]])

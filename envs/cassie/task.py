@@ -22,7 +22,7 @@ from envs.cassie.quantities import measure, turned, wrapped, yaw_of
 from envs.cassie.scene import scene_of
 from envs.cassie.sensors import columns
 from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig, RewardConfig
-from envs.cassie.student import sensed_along
+from envs.cassie.student import sensed_along, turned_along
 from envs.cassie.terrain import curriculum
 from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
 from envs.cassie.terrain.contact import contact_planes
@@ -246,6 +246,18 @@ class Cassie:
     ) -> Float[Array, "time student"]:
         """What the student's sensors would have said; see `envs.cassie.student`."""
         return sensed_along(key, exact, first, self.randomisation, self._noise, self.mirrored)
+
+    def turned(self, before: Memory, after: Memory) -> Bool[Array, ""]:
+        """Whether the half cycle of the gait has changed, and with it the mirror."""
+        return (self._flipped(before) != self._flipped(after)) & self.mirrored
+
+    def turned_along(self, exact: Float[Array, "time n"], first: Bool[Array, " time"]) -> Bool[Array, " time"]:
+        """The same along recorded episodes."""
+        return turned_along(exact) & ~first & self.mirrored
+
+    def reflect(self, rows: Float[Array, "*rows student"]) -> Float[Array, "*rows student"]:
+        """What the student was shown, in a mirror."""
+        return observation.reflection(observation.STUDENT)(rows)
 
     def scene(self, memory: Memory) -> mujoco.MjModel:
         """The robot as it looks, on the episode's ground."""

@@ -13,7 +13,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.mujoco.names import NamesGroups
-from envs.mujoco.task import HasScenery, Metrics, SensesApart, Start, Task, Transition, load_model
+from envs.mujoco.task import HasScenery, Metrics, SeenInMirror, SensesApart, Start, Task, Transition, load_model
 from envs.observation import StudentView, policy_units
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine, keep
 from l2t.errors import ConfigurationError
@@ -142,9 +142,12 @@ class MujocoEnvironment:
         transition = Transition(state.physics, physics, action, memory)
         memory = keep(physics.unstable, memory, self.task.advance(memory_key, transition, self.model))
         observation = self.task.observe(physics, memory, self.model)
+        stack = state.extras["history"]
+        if isinstance(self.task, SeenInMirror):
+            stack = jnp.where(self.task.turned(transition.memory, memory), self.task.reflect(stack), stack)
         seen, stack = self.view.follow(
             noise_key,
-            state.extras["history"],
+            stack,
             observation.get("student", observation["teacher"]),
             policy_units(action, *self.task.bounds(self.model)),
         )
@@ -174,7 +177,9 @@ class MujocoEnvironment:
         """The `student` group along episodes that were recorded; see `StudentView.along`."""
         view_key, sensor_key = jax.random.split(key) if isinstance(self.task, SensesApart) else (key, key)
         shown = self.task.student_along(sensor_key, exact, first) if isinstance(self.task, SensesApart) else exact
-        return self.view.along(view_key, shown, action, first)
+        if not isinstance(self.task, SeenInMirror):
+            return self.view.along(view_key, shown, action, first)
+        return self.view.along(view_key, shown, action, first, self.task.turned_along(exact, first), self.task.reflect)
 
     def draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
         """Model fields for one episode: each nominal value times a factor of its own."""

@@ -185,6 +185,23 @@ class SensesApart(Protocol):
 
 
 @runtime_checkable
+class SeenInMirror(Protocol):
+    """A task that shows itself in a mirror at times: what a student saw before has to be seen in the same one."""
+
+    def turned(self, before: Memory, after: Memory) -> Bool[Array, ""]:
+        """Whether the mirror came or went between two steps."""
+        ...
+
+    def turned_along(self, exact: Float[Array, "time n"], first: Bool[Array, " time"]) -> Bool[Array, " time"]:
+        """The same between each step of recorded episodes and the one before; false where an episode begins."""
+        ...
+
+    def reflect(self, rows: Float[Array, "*rows student"]) -> Float[Array, "*rows student"]:
+        """What the student was shown, in a mirror."""
+        ...
+
+
+@runtime_checkable
 class HasScenery(Protocol):
     """A task that looks different from episode to episode, or whose physics leaves out what is only drawn."""
 

@@ -265,6 +265,19 @@ def test_the_student_senses_with_noise_bias_and_delay(varied):
     np.testing.assert_allclose(shown[1:, late], exact[:-1, late], atol=1e-6)
 
 
+def test_a_student_sees_what_it_remembers_in_the_mirror_of_now():
+    # Without actions a robot does the same whether it is shown in a mirror or not.
+    reflect, size = observation.reflection(observation.STUDENT), len(observation.names(observation.STUDENT))
+    _, mirrored = episode(build(), np.zeros((40, 10)))
+    _, plainly = episode(build(mirrored=False), np.zeros((40, 10)))
+    flipped = np.asarray(mirrored.extras["memory"].phase >= 0.5)
+    assert 0.2 < flipped.mean() < 0.8
+    stacks = np.asarray(plainly.observation["student"]).reshape(40, 1, 5, size)
+    expected = np.where(flipped[..., None, None], reflect(stacks), stacks)
+    seen = np.asarray(mirrored.observation["student"]).reshape(40, 1, 5, size)
+    np.testing.assert_allclose(seen, expected, atol=1e-4)
+
+
 def test_what_a_student_would_have_seen_of_a_recording_is_what_it_saw():
     # Without noise and biases, all robots late: nothing is left to chance, and the mirror turns twice in 40 steps.
     late = RandomisationConfig(encoder_bias=0.0, sensor_delay=1.0)
