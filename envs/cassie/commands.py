@@ -1,4 +1,4 @@
-"""What the robot is asked to do: a velocity and a turn rate, drawn anew every few seconds."""
+"""What the robot is asked to do: a velocity and a turn rate, drawn anew every few seconds and approached gradually."""
 
 from __future__ import annotations
 
@@ -7,43 +7,71 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Key
 
+from envs.cassie.gait import PERIOD
 from envs.cassie.settings import CommandConfig
 
 
 @struct.dataclass
 class Command:
-    """Attributes:
-    velocity: forward and lateral in m/s, turn rate in rad/s.
-    heading: where the robot should look by now: the integral of the turn rate, in rad.
-    left: seconds until the next command.
+    """What is asked for now.
+
+    Attributes:
+        velocity: forward and lateral in m/s, turn rate in rad/s.
+        aim: what the velocity is on its way to.
+        heading: where the robot should look by now: the integral of the turn rate, in rad.
+        left: seconds until the next aim.
+        stepping_left: seconds until the robot shall stand: a cycle of the gait more once it has stopped.
     """
 
     velocity: Float[Array, "3"]
+    aim: Float[Array, "3"]
     heading: Float[Array, ""]
     left: Float[Array, ""]
+    stepping_left: Float[Array, ""]
 
     @property
     def stepping(self) -> Float[Array, ""]:
         """1 where the robot shall walk, 0 where it shall stand."""
-        return (jnp.abs(self.velocity).max(axis=-1) > 0.0).astype(jnp.float32)
+        return (self.stepping_left > 0.0).astype(jnp.float32)
 
 
-def draw(key: Key[Array, ""], config: CommandConfig, heading: Float[Array, ""] | float = 0.0) -> Command:
-    """A command from here on."""
-    drawn = jax.random.uniform(key, (5,))
-    low, high = jnp.array([config.forward, config.lateral, config.turn]).T
-    shortest, longest = config.duration
+def draw(key: Key[Array, ""], config: CommandConfig) -> Command:
+    """A command to begin with."""
+    aim, left = _next(key, config)
     return Command(
-        velocity=jnp.where(drawn[3] < config.stand, 0.0, low + (high - low) * drawn[:3]),
-        heading=jnp.asarray(heading, jnp.float32),
-        left=shortest + (longest - shortest) * drawn[4],
+        velocity=aim,
+        aim=aim,
+        heading=jnp.zeros(()),
+        left=left,
+        stepping_left=jnp.where(_moves(aim), PERIOD, 0.0),
     )
 
 
 def follow(key: Key[Array, ""], command: Command, config: CommandConfig, duration: float) -> Command:
-    """The command `duration` seconds later: the same, or the next one."""
-    heading = command.heading + duration * command.velocity[2]
-    left = command.left - duration
-    fresh = draw(key, config, heading)
-    same = Command(command.velocity, heading, left)
-    return jax.tree.map(lambda new, old: jnp.where(left <= 0.0, new, old), fresh, same)
+    """The command `duration` seconds later: nearer to its aim, or on the way to the next one."""
+    change = config.acceleration * duration
+    velocity = command.velocity + jnp.clip(command.aim - command.velocity, -change, change)
+    over = command.left - duration <= 0.0
+    aim, left = _next(key, config)
+    return Command(
+        velocity=velocity,
+        aim=jnp.where(over, aim, command.aim),
+        heading=command.heading + duration * command.velocity[2],
+        left=jnp.where(over, left, command.left - duration),
+        stepping_left=jnp.where(_moves(velocity), PERIOD, jnp.maximum(command.stepping_left - duration, 0.0)),
+    )
+
+
+def _next(key: Key[Array, ""], config: CommandConfig) -> tuple[Float[Array, "3"], Float[Array, ""]]:
+    """A velocity, and how long to keep it."""
+    drawn = jax.random.uniform(key, (5,))
+    low, high = jnp.array([config.forward, config.lateral, config.turn]).T
+    shortest, longest = config.duration
+    return (
+        jnp.where(drawn[3] < config.stand, 0.0, low + (high - low) * drawn[:3]),
+        shortest + (longest - shortest) * drawn[4],
+    )
+
+
+def _moves(velocity: Float[Array, "3"]) -> Float[Array, ""]:
+    return jnp.abs(velocity).max(axis=-1) > 0.0

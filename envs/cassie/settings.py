@@ -17,7 +17,8 @@ class CommandConfig:
         forward, lateral: velocity in the robot's heading frame in m/s, x forward and y to the left.
         turn: rate of the heading in rad/s.
         stand: probability of the command to stand still.
-        duration: of a command in seconds.
+        duration: until the next command, in seconds.
+        acceleration: how fast what is asked for changes, in m/s² and rad/s²; inf lets it jump.
     """
 
     forward: Interval = (-0.3, 1.5)
@@ -25,12 +26,14 @@ class CommandConfig:
     turn: Interval = (-0.4, 0.4)
     stand: float = 0.1
     duration: Interval = (1.0, 5.0)
+    acceleration: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("forward", "lateral", "turn"):
             _interval(self, f"env.command.{name}", None)
         _interval(self, "env.command.duration", 0.02)
         check_range("env.command.stand", self.stand, 0.0, 1.0)
+        check_range("env.command.acceleration", self.acceleration, 0.0, open_low=True, allow_infinite=True)
 
 
 @dataclass(frozen=True)

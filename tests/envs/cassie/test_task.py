@@ -146,12 +146,31 @@ def test_commands_are_drawn_from_their_intervals_and_last_as_long_as_they_say():
     assert abs(len(moving) / 4000 - 0.75) < 0.03
     np.testing.assert_allclose(moving.min(axis=0), [-0.3, -0.3, -0.4], atol=0.01)
     np.testing.assert_allclose(moving.max(axis=0), [1.5, 0.3, 0.4], atol=0.01)
-    command = commands.Command(jnp.array([1.0, 0.0, 0.5]), jnp.zeros(()), jnp.asarray(0.05))
+    begun = commands.draw(jax.random.key(0), FORWARD).replace(velocity=jnp.array([1.0, 0.0, 0.5]))
+    command = begun.replace(aim=begun.velocity, left=jnp.asarray(0.05))
     for index in range(3):
         command = commands.follow(jax.random.key(index), command, FORWARD, DT)
         assert float(command.heading) == pytest.approx(0.01 * (index + 1), abs=1e-6)
     assert float(command.left) > 0.9  # the third step ended it
-    assert float(command.velocity[2]) == 0.0
+    assert float(command.aim[2]) == 0.0
+
+
+def test_a_command_is_approached_gradually_and_a_last_cycle_is_stepped_before_standing():
+    config = CommandConfig(stand=1.0, duration=(100.0, 100.0), acceleration=2.0)
+    command = commands.draw(jax.random.key(0), config).replace(velocity=jnp.array([1.0, -0.3, 0.5]))
+    velocities, stepping = [], []
+    for index in range(100):
+        command = commands.follow(jax.random.key(index), command, config, DT)
+        velocities.append(np.asarray(command.velocity))
+        stepping.append(float(command.stepping))
+    time = DT * np.arange(1, 101)[:, None]
+    expected = np.sign([1.0, -0.3, 0.5]) * np.maximum(np.abs([1.0, -0.3, 0.5]) - 2.0 * time, 0.0)
+    np.testing.assert_allclose(velocities, expected, atol=1e-5)
+    assert DT * sum(stepping) == pytest.approx(0.5 + gait.PERIOD, abs=2 * DT)
+    assert stepping == sorted(stepping, reverse=True)
+    jumping = replace(config, acceleration=float("inf"))
+    begun = command.replace(velocity=jnp.array([1.0, -0.3, 0.5]))
+    np.testing.assert_array_equal(commands.follow(jax.random.key(0), begun, jumping, DT).velocity, 0.0)
 
 
 def test_a_push_moves_the_robot_as_its_impulse_says():
