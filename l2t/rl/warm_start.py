@@ -1,8 +1,8 @@
 """A run that starts from what another one has learnt: networks and the statistics they go with, nothing else.
 
 Optimisers, step sizes and estimates of the old task start anew; so do demonstrations, learned rewards and whatever is
-remembered of episodes under way. Statistics of observations count as `TRUSTED` of them, so that what was constant in the
-old task and is not in the new one, such as a command, finds its scale soon.
+remembered of episodes under way. Statistics of observations count as `TRUSTED` of them, so that what was constant in
+the old task and is not in the new one, such as a command, finds its scale soon.
 """
 
 from __future__ import annotations
