@@ -40,6 +40,33 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Geometric:
+    """η_k = η γ^k: the last step outweighs all before it, so no policy is held back by what was estimated earlier.
+
+    That is policy iteration in the limit. With a critic that samples the last Q decides, for better or worse: its error
+    has to fall from step to step.
+
+    Attributes:
+        step_size: η > 0, in units of 1/reward.
+        growth: γ > 1.
+
+    Raises:
+        ConfigurationError: a value is out of its range.
+    """
+
+    step_size: float
+    growth: float
+
+    def __post_init__(self) -> None:
+        check_range("schedule.step_size", self.step_size, 0.0, math.inf, open_low=True, open_high=True)
+        check_range("schedule.growth", self.growth, 1.0, math.inf, open_low=True, open_high=True)
+
+    def __call__(self, k: Any) -> Any:
+        """η_k."""
+        return self.step_size * self.growth ** (k + 0.0)
+
+
+@dataclass(frozen=True)
 class SquareRoot:
     """η_k = c √(log A/(k+1))/Q_max, for μ = 0: the mean of the first k gaps ρ* - ρ(π_k) is O(Q_max √(log A/k)).
 

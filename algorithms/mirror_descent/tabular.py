@@ -10,13 +10,13 @@ Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Marko
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from algorithms.mirror_descent.divergences import MirrorStep
 from algorithms.mirror_descent.schedules import Schedule
@@ -100,6 +100,32 @@ def mirror_descent(
     start = jnp.log(jnp.asarray(policy))
     recorded, metrics, state = iterate(update, schedule, start, iterations, key, critic_state, record_every)
     return PolicyPath(recorded, metrics, state)
+
+
+def in_stages(critics: Sequence[TabularCritic], iterations: int) -> TabularCritic:
+    """The first critic for so many iterations, the next for as many, and so on; the last goes on. So batches grow.
+
+    Its state is (iterations done, the critics' state); start with (jnp.zeros((), jnp.int32), that of the first).
+
+    Args:
+        critics: at least one. They share the forms of their states and metrics; each is compiled.
+        iterations: of each.
+
+    Raises:
+        ConfigurationError: there is no critic, or `iterations` is no count.
+    """
+    check_count("iterations", iterations)
+    check_count("len(critics)", len(critics))
+
+    def critic(
+        policy: Float[Array, "state action"], key: Key[Array, ""], state: tuple[Int[Array, ""], Any]
+    ) -> tuple[Float[Array, "state action"], dict[str, Array], Any]:
+        done, state = state
+        # Clamped at the last. The index is no batch axis's, so that mapped over seeds only one branch is computed.
+        q, metrics, state = jax.lax.switch(done // iterations, critics, policy, key, state)
+        return q, metrics, (done + 1, state)
+
+    return critic
 
 
 def iterate(

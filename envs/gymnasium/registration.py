@@ -10,6 +10,7 @@ from envs.gymnasium.forking import watch_forks
 
 FINITE_FAMILIES = {
     "access_control": "AccessControl",
+    "coin_games": "CoinGames",
     "garnet": "Garnet",
     "grid_world": "GridWorld",
     "ring": "Ring",

@@ -112,6 +112,31 @@ def river_swim(num_states: int = 6) -> TabularMDP:
     return TabularMDP(transition, reward, "river-swim")
 
 
+def coin_games(levels: int = 10, largest_edge: float = 0.8) -> TabularMDP:
+    """Ties at every scale: in game j one of two coins wins more often, by δ_j = δ_0 2^-j. Every step is a game.
+
+    A state is (game, whether the last toss won), numbered 2 j + won; it pays 1 if it did. Coin j mod 2 wins with
+    probability (1 + δ_j)/2, the other with (1 - δ_j)/2, and the next game is drawn uniformly. So ρ* = (1 + mean δ)/2,
+    and whoever tosses the worse coin in game j with probability w_j is mean(δ_j w_j) below it.
+
+    To tell the coins of game j apart takes some 1/δ_j² tosses, so after n tosses of each the games with δ_j < 1/√n are
+    guesses, and the gap falls as 1/√n until n δ² is large for the least edge: the worst case of every n in one process.
+
+    Args:
+        levels: games, J.
+        largest_edge: δ_0 in (0, 1].
+    """
+    check_count("levels", levels)
+    check_range("largest_edge", largest_edge, 0.0, 1.0, open_low=True)
+    edge = largest_edge * 0.5 ** np.arange(levels)
+    better = np.arange(levels)[:, None] % 2 == np.arange(2)
+    win = 0.5 * (1.0 + np.where(better, edge[:, None], -edge[:, None]))
+    chance = np.stack([1.0 - win, win], -1) / levels  # of what comes of the toss, and of each next game
+    transition = np.repeat(np.tile(chance, levels), 2, axis=0)
+    reward = np.tile([[0.0], [1.0]], (levels, 2))
+    return TabularMDP(transition, reward, f"coin-games-{levels}")
+
+
 def two_state_cycle(
     leave_first: float = 1.0, leave_second: float = 1.0, rewards: tuple[float, float] = (2.0, 0.0)
 ) -> TabularMDP:

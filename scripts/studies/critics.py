@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from algorithms.policy_evaluation.config import VRTDConfig
@@ -34,6 +34,10 @@ class ExactCritic:
     def __post_init__(self) -> None:
         check_count("nominal_samples", self.nominal_samples)
 
+    def with_batch(self, factor: float) -> ExactCritic:
+        """The same, an iteration counted for `factor` times as many."""
+        return replace(self, nominal_samples=round(factor * self.nominal_samples))
+
     def build(self, mdp: TabularMDP, entropy: float) -> BuiltCritic:
         """See the class."""
         from envs.tabular.critics import exact_critic
@@ -62,6 +66,10 @@ class GenerativeCritic:
         check_count("rollouts", self.rollouts)
         check_count("horizon", self.horizon, 2)
 
+    def with_batch(self, factor: float) -> GenerativeCritic:
+        """The same with `factor` times the roll-outs."""
+        return replace(self, rollouts=round(factor * self.rollouts))
+
     def build(self, mdp: TabularMDP, entropy: float) -> BuiltCritic:
         """See the class."""
         from envs.tabular.critics import generative_critic
@@ -83,6 +91,10 @@ class VRTDCritic:
 
     def __post_init__(self) -> None:
         check_count("samples", self.samples)
+
+    def with_batch(self, factor: float) -> VRTDCritic:
+        """The same with `factor` times the samples."""
+        return replace(self, samples=round(factor * self.samples))
 
     def build(self, mdp: TabularMDP, entropy: float) -> BuiltCritic:
         """See the class."""

@@ -156,6 +156,8 @@ def test_a_choice_within_an_algorithm_leaves_nothing_of_the_default_one():
         (["experiment=amdp_evaluation"], "study.methods.td_decaying.rate_step", 0.1),
         (["experiment=amdp_optimisation"], "study.cases.unregularised.process.num_actions", 200),
         (["experiment=amdp_optimisation"], "study.critics.evrtd.method.exploration", 0.3),
+        (["experiment=amdp_sample_complexity"], "study.cases.unregularised.stages", 5),
+        (["experiment=amdp_sample_complexity"], "study.critics.evrtd.method.skip", 1),
         (["experiment=amdp_speed"], "study.repeats", 3),
     ],
 )

@@ -130,6 +130,40 @@ def test_optimisation_closes_the_gap_with_every_critic() -> None:
     assert [row[1] for row in result.tables[0].rows] == ["exact", "generative", "vrtd"]
 
 
+def test_batches_grow_from_stage_to_stage_and_every_iteration_is_shown() -> None:
+    mdp = garnet(5, 2, 2, teleport=0.1)
+    case = Case(mdp, schedule="geometric", scale=2.0, step_growth=3.0, iterations=6, fit_from=1, stages=3)
+    critics = {"exact": ExactCritic(1000), "generative": GenerativeCritic(2, 12)}
+    result = PolicyOptimisation("small", {"case": case}, critics, num_seeds=2).run(CONTEXT)
+    exact, generative = result.curves
+    factors = np.cumsum([1, 1, 2, 2, 4, 4])
+    np.testing.assert_array_equal(exact.x, 1000 * factors)
+    np.testing.assert_array_equal(generative.x, 10 * 2 * 12 * factors)
+    assert [row[2] for row in result.tables[0].rows] == ["1,000 to 4,000", "240 to 960"]
+    gap = exact.y.mean(0)
+    assert gap[-1] < 1e-6 < gap[0]
+    # The slope is that of the points above rounding, of which it is told by a plain fit.
+    known = gap > 1e-11
+    steepness = np.polyfit(np.log(exact.x[known]), np.log(gap[known]), 1)[0]
+    assert float(result.tables[0].rows[0][4].split()[0]) == pytest.approx(steepness, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"iterations": 301}, "multiple of 200, or below it"),
+        ({"iterations": 6, "stages": 4}, "stages=4 must divide iterations=6"),
+        ({"stages": 0}, "stages"),
+        ({"batch_growth": 0.5}, "batch_growth"),
+        ({"step_growth": 1.0}, "step_growth"),
+        ({"iterations": 6, "fit_from": 5}, "fit_from=5 leaves no three"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused(changes, message) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        replace(Case(garnet(5, 2, 2)), **({"fit_from": 1} | changes))
+
+
 def test_an_optimisation_whose_critic_is_unstable_says_so_with_the_cure() -> None:
     """On a ring that mixes in 11 steps, without skipping and with it."""
     steady = VRTDConfig(skip=10, inner_fraction=0.5, burn_in_blocks=0, average_epochs=False)

@@ -13,11 +13,11 @@ import pytest
 from scipy.special import log_softmax
 
 from algorithms.mirror_descent.divergences import MirrorStep, euclidean_step, kl_step, tsallis_step
-from algorithms.mirror_descent.schedules import Constant, Regularised, Schedule, SquareRoot
-from algorithms.mirror_descent.tabular import PolicyPath, mirror_descent
+from algorithms.mirror_descent.schedules import Constant, Geometric, Regularised, Schedule, SquareRoot
+from algorithms.mirror_descent.tabular import PolicyPath, in_stages, mirror_descent
 from envs.tabular.critics import exact_critic, generative_critic
 from envs.tabular.exact import evaluate, relative_value_iteration
-from envs.tabular.families import access_control, garnet, river_swim
+from envs.tabular.families import access_control, coin_games, garnet, river_swim
 from envs.tabular.model import TabularMDP
 from l2t.errors import ConfigurationError
 
@@ -76,6 +76,23 @@ def test_an_unregularised_run_reaches_the_optimal_rate(mdp: TabularMDP, step: Mi
     assert reached == pytest.approx(relative_value_iteration(mdp).reward_rate, abs=1e-8)
 
 
+@pytest.mark.parametrize("schedule", [Constant(20.0), Geometric(0.5, 2.0), SquareRoot(2, 0.1)])
+def test_the_sum_of_the_steps_sets_how_far_an_exact_run_is_after_each(schedule: Schedule) -> None:
+    """A won game is worth 1 more than a lost one, so Q of the coins differs by δ_j: the gap is known in closed form.
+
+    Constant steps: linear, by exp(-η δ_min) a step. √ steps: no faster than 1/√k where coins are tied.
+    """
+    mdp, edge = coin_games(4), 0.8 * 0.5 ** np.arange(4)
+    found = run_exactly(mdp, kl_step, schedule, 30, 0.0)
+    gap = 0.5 * (1.0 + edge.mean()) - np.array([evaluate(mdp, np.exp(x)).reward_rate for x in found.log_policy])
+    odds = np.outer(np.cumsum([0.0, *(float(schedule(k)) for k in range(30))]), edge)
+    np.testing.assert_allclose(gap, (edge / (1.0 + np.exp(np.minimum(odds, 700.0)))).mean(1), rtol=1e-6, atol=1e-13)
+    if isinstance(schedule, Constant):
+        late = gap[(gap > 1e-11) & (gap < 1e-3)]
+        assert len(late) > 5
+        np.testing.assert_allclose(late[1:] / late[:-1], np.exp(-20.0 * edge[-1]), rtol=0.1)
+
+
 def test_averaged_steps_make_the_log_policy_the_mean_of_all_estimates() -> None:
     """η_k = 1/(μ(k+1)):  (K+1) log π_K = log π_0 + Σ_k Q_k/μ, up to a constant in each state."""
     mu, key, start = 0.3, jax.random.key(4), np.random.default_rng(0).dirichlet(np.ones(3), 2)
@@ -110,6 +127,29 @@ def test_records_are_the_loop_written_out() -> None:
     np.testing.assert_allclose(mirror_descent(*args).log_policy[::3], found.log_policy, atol=1e-6)
 
 
+def test_critics_take_turns_and_hand_their_state_on() -> None:
+    """Two iterations each, the last one more, also mapped over seeds."""
+
+    def named(name: int) -> Any:
+        return lambda policy, key, state: (policy, {"who": jnp.asarray(name)}, state * 10 + name)
+
+    def run(first: Any) -> PolicyPath:
+        critic = in_stages([named(1), named(2), named(3)], 2)
+        state = (jnp.zeros((), jnp.int32), first)
+        return mirror_descent(critic, kl_step, Constant(1.0), jnp.full((2, 2), 0.5), 7, 0.0, jax.random.key(0), state)
+
+    found = jax.jit(jax.vmap(run))(jnp.array([0, 5]))
+    assert found.metrics["who"].tolist() == [[1, 1, 2, 2, 3, 3, 3]] * 2
+    assert found.critic_state[0].tolist() == [7, 7]
+    assert found.critic_state[1].tolist() == [1122333, 51122333]
+
+
+@pytest.mark.parametrize(("count", "iterations", "name"), [(0, 1, "critics"), (1, 0, "iterations")])
+def test_stages_without_a_critic_or_an_iteration_are_refused(count: int, iterations: int, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        in_stages([lambda policy, key, state: (policy, {}, state)] * count, iterations)
+
+
 def test_runs_are_mapped_over_keys_and_roll_outs_find_good_policies() -> None:
     mdp = garnet(6, 3, 2, teleport=0.3, seed=1)
     critic = generative_critic(mdp, rollouts=16, horizon=8)
@@ -132,8 +172,9 @@ def test_schedules_are_their_equations() -> None:
     for k in (0, 3, 99):
         assert Constant(0.3)(k) == 0.3
         assert SquareRoot(10, 4.0, 0.5)(k) == pytest.approx(0.5 * math.sqrt(math.log(10) / (k + 1)) / 4.0)
+        assert Geometric(0.3, 4.0)(k) == pytest.approx(0.3 * 4.0**k)
         assert Regularised(0.2, 3.0)(k) == pytest.approx(3.0 / (0.2 * (k + 1)))
-        for schedule in (Constant(0.3), SquareRoot(10, 4.0), Regularised(0.2)):
+        for schedule in (Constant(0.3), Geometric(0.3, 1.125), SquareRoot(10, 4.0), Regularised(0.2)):
             assert float(jax.jit(schedule)(k)) == pytest.approx(schedule(k), rel=1e-6)
 
 
@@ -141,6 +182,7 @@ def test_schedules_are_their_equations() -> None:
     ("good", "changes"),
     [
         (Constant(1.0), {"step_size": [0.0, -1.0, math.inf, math.nan, "1"]}),
+        (Geometric(1.0, 2.0), {"step_size": [0.0, math.nan], "growth": [1.0, 0.5, math.inf]}),
         (SquareRoot(2, 1.0), {"num_actions": [1, 2.0], "q_max": [0.0, -1.0], "scale": [0.0, math.nan]}),
         (Regularised(1.0), {"entropy": [0.0, -1.0], "scale": [0.0, -2.0]}),
     ],

@@ -16,6 +16,7 @@ from envs.tabular.exact import (
 )
 from envs.tabular.families import (
     access_control,
+    coin_games,
     garnet,
     grid_world,
     ring,
@@ -26,7 +27,16 @@ from envs.tabular.families import (
 from envs.tabular.model import TabularMDP, recurrent_classes
 from l2t.errors import ModelError, ReducibleChainError
 
-FAMILIES = [garnet(), grid_world(), access_control(), river_swim(), ring(), transient_start(), two_state_cycle()]
+FAMILIES = [
+    garnet(),
+    grid_world(),
+    access_control(),
+    river_swim(),
+    ring(),
+    transient_start(),
+    two_state_cycle(),
+    coin_games(3),
+]
 
 
 @st.composite
@@ -108,6 +118,16 @@ def test_the_rings_second_eigenvalue_is_as_documented() -> None:
     mdp = ring(12, 0.3)
     eigenvalues = np.sort(np.linalg.eigvalsh(mdp.chain(mdp.uniform_policy())))
     assert eigenvalues[-2] == pytest.approx(1.0 - 0.3 * (1.0 - np.cos(2.0 * np.pi / 12)))
+
+
+def test_what_the_worse_coins_cost_is_the_mean_of_their_edges() -> None:
+    mdp, edge = coin_games(3, 0.6), np.array([0.6, 0.3, 0.15])
+    assert relative_value_iteration(mdp).reward_rate == pytest.approx(0.5 * (1.0 + edge.mean()), abs=1e-10)
+    worse = np.repeat([0.1, 0.7, 0.4], 2)  # in games 0, 1 and 2, after a loss and after a win
+    policy = np.stack([1.0 - worse, worse], 1)
+    policy[2:4] = policy[2:4, ::-1]  # coin 1 is the better one in game 1
+    lost = 0.5 * (1.0 + edge.mean()) - evaluate(mdp, policy).reward_rate
+    assert lost == pytest.approx(np.mean(edge * worse[::2]), abs=1e-12)
 
 
 def test_the_best_swimmer_swims_and_the_best_gatekeeper_is_choosy() -> None:
