@@ -26,6 +26,9 @@ RECORDS = 200
 RESOLUTION = 1e-11
 """Gaps below are rounding: the optimal rate is known to 1e-12."""
 
+LONGEST_STEP = 1e30
+"""Its products with Q are still numbers in single precision."""
+
 POINTS = 25
 """Of these, shown and fitted: geometrically spaced."""
 
@@ -77,6 +80,12 @@ class Case:
             raise ConfigurationError(f"iterations={self.iterations} must be a multiple of {RECORDS}, or below it.")
         if self.iterations % self.stages:
             raise ConfigurationError(f"stages={self.stages} must divide iterations={self.iterations}.")
+        largest = np.log(self.scale) + (self.iterations - 1) * np.log(self.step_growth)
+        if self.schedule == "geometric" and largest > np.log(LONGEST_STEP):
+            raise ConfigurationError(
+                f"Steps of {self.scale:g} that grow by {self.step_growth:g} are too long to compute with after "
+                f"{self.iterations} iterations; give fewer iterations, or step_growth nearer to 1."
+            )
         if (self.records() * self.every >= self.fit_from).sum() < 3:
             raise ConfigurationError(
                 f"fit_from={self.fit_from} leaves no three of {self.iterations} iterations to fit."

@@ -154,6 +154,7 @@ def test_batches_grow_from_stage_to_stage_and_every_iteration_is_shown() -> None
         ({"iterations": 301}, "multiple of 200, or below it"),
         ({"iterations": 6, "stages": 4}, "stages=4 must divide iterations=6"),
         ({"stages": 0}, "stages"),
+        ({"schedule": "geometric", "step_growth": 4.0, "iterations": 60}, "too long to compute with"),
         ({"batch_growth": 0.5}, "batch_growth"),
         ({"step_growth": 1.0}, "step_growth"),
         ({"iterations": 6, "fit_from": 5}, "fit_from=5 leaves no three"),
