@@ -63,6 +63,10 @@ class SPMDConfig(ActorCriticConfig):
         entropy: μ of the regulariser h = μ Σ π log π.
         reward_rate_step: step of the exponential average that estimates ρ.
         value_scale_step: step of the critic's running scale.
+        spread: how wide values and advantages lie: `deviation`, their standard deviation, or `quartiles`, the distance
+            between their quartiles. With it what lies more than `outlier` of them away weighs no more than that, in the
+            critic's loss (Huber's) and among the advantages: a robot on its back must not set the scale for the others.
+        outlier: see `spread`.
         adapt_reset_cost: raise the cost of a reset, from the task's own on, until few steps are resets.
         reset_rate: how many that may be, as a share of the steps.
         reset_cost_step: Adam's step on the cost, in reward units, once an iteration.
@@ -77,6 +81,8 @@ class SPMDConfig(ActorCriticConfig):
     entropy: float = 0.0
     reward_rate_step: float = 0.1
     value_scale_step: float = 0.01
+    spread: str = "deviation"
+    outlier: float = 5.0
     adapt_reset_cost: bool = False
     reset_rate: float = 1e-3
     reset_cost_step: float = 0.5
@@ -101,6 +107,10 @@ class SPMDConfig(ActorCriticConfig):
             check_idle("algorithm", self, ("reset_rate", "reset_cost_step"), "algorithm.adapt_reset_cost is off")
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
+        check_choice("algorithm.spread", self.spread, ("deviation", "quartiles"))
+        check_range("algorithm.outlier", self.outlier, 0.0, open_low=True)
+        if self.spread == "deviation":
+            check_idle("algorithm", self, ("outlier",), "algorithm.spread=deviation")
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,7 @@ class SPMDVRTDConfig:
         check_range("algorithm.length_scale", self.length_scale, 0.0, open_low=True)
         check_range("algorithm.critic_step_size", self.critic_step_size, 0.0, 1.0, open_low=True)
         defaults = {f.name: f.default for f in fields(SPMDConfig)}
-        for name in ("critic_coefficient", "reward_rate_step", "value_scale_step"):
+        for name in ("critic_coefficient", "reward_rate_step", "value_scale_step", "spread"):
             if getattr(self.actor, name) != defaults[name]:
                 raise ConfigurationError(
                     f"algorithm.actor.{name} belongs to SPMD's neural critic; spmd_vrtd has none: leave it out."

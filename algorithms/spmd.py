@@ -26,11 +26,20 @@ from l2t.config import NetworkConfig
 from l2t.rl.actor_critic import ActorCritic, ActorCriticState
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.learner import Judgement
-from l2t.rl.losses import clipped_surrogate, standardise
+from l2t.rl.losses import clipped_surrogate, squared_error, standardise
 from l2t.rl.models import ActorPolicy
 from l2t.rl.optimise import adam, flatten_time, minimise
-from l2t.rl.returns import differential_advantage, differential_target, explained_variance
+from l2t.rl.returns import (
+    bounded,
+    deviation,
+    differential_advantage,
+    differential_target,
+    explained_variance,
+    quartiles,
+)
 from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory
+
+_SPREADS = {"deviation": deviation, "quartiles": quartiles}
 
 _STEP_FACTOR = 1.5
 """The adaptive schedule multiplies or divides η by this."""
@@ -108,7 +117,8 @@ class SPMD:
         value, advantage = self._evaluate(state, trajectory, reward)
 
         scale_step = jnp.where(first, 1.0, config.value_scale_step)
-        target, value_scale = differential_target(advantage, value, state.value_scale, scale_step)
+        spread, outlier = _SPREADS[config.spread], config.outlier if config.spread == "quartiles" else None
+        target, value_scale = differential_target(advantage, value, state.value_scale, scale_step, spread)
 
         batch = flatten_time(
             self.models.features(state.models, trajectory.observation)
@@ -116,7 +126,7 @@ class SPMD:
                 "action": trajectory.action,
                 "log_prob": trajectory.log_prob,
                 "old": old.batched(),
-                "advantage": advantage,
+                "advantage": advantage if outlier is None else bounded(advantage, spread, outlier),
                 "target": target / value_scale,
             }
         )
@@ -126,7 +136,7 @@ class SPMD:
             policy = self.models.actor.apply(weights["actor"], batch["actor_features"])
             actor = mirror_descent_loss(config, policy, batch, step_size)
             error = self.models.critic.apply(weights["critic"], batch["critic_features"]) - batch["target"]
-            critic = 0.5 * (error**2).mean()
+            critic = squared_error(error, outlier).mean()
             return actor + config.critic_coefficient * critic, {"loss/actor": actor, "loss/critic": critic}
 
         weights, optimiser, metrics = minimise(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
 
@@ -16,3 +17,8 @@ def clipped_surrogate(
 ) -> Float[Array, " batch"]:
     """min(ratio A, clip(ratio, 1 - c, 1 + c) A)."""
     return jnp.minimum(ratio * advantage, jnp.clip(ratio, 1.0 - clip, 1.0 + clip) * advantage)
+
+
+def squared_error(error: Float[Array, " batch"], bound: float | None = None) -> Float[Array, " batch"]:
+    """½ e², or Huber's loss, which goes on as a straight line beyond `bound`."""
+    return 0.5 * error**2 if bound is None else optax.losses.huber_loss(error, delta=bound)

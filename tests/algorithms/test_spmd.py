@@ -15,6 +15,7 @@ from algorithms.build import learner
 from algorithms.config import PPOConfig, SPMDConfig, SPMDVRTDConfig
 from algorithms.spmd import adapted_step, mirror_descent_loss, paid_reward, scheduled_step
 from l2t.config import NetworkConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
 from l2t.rl.distributions import DiagonalGaussian
 from tests.support.probes import signal_following
@@ -165,3 +166,37 @@ def test_the_step_of_an_iteration_is_that_of_its_schedule() -> None:
         for name in ("constant", "sqrt", "adaptive")
     }
     assert steps == pytest.approx({"constant": 0.8, "sqrt": 0.8 / 3.0, "adaptive": 3.0})
+
+
+def test_a_robot_on_its_back_sets_no_scale_where_it_is_that_of_quartiles() -> None:
+    """One step is paid far less than all others: what is learnt of those stays as it was."""
+    fallen = replace(TRAJECTORY, reward=TRAJECTORY.reward.at[-1, 0].add(-5_000.0))
+    scales, errors = {}, {}
+    for spread in ("deviation", "quartiles"):
+        spmd = _learner(SPMDConfig(**SMALL | {"trace_decay": 0.0}, spread=spread))
+        start = spmd.init(jax.random.key(0))
+        for name, trajectory in (("upright", TRAJECTORY), ("fallen", fallen)):
+            state, metrics = jax.jit(spmd.learn)(start, trajectory, jax.random.key(1))
+            scales[spread, name], errors[spread, name] = float(state.value_scale), float(metrics["loss/critic"])
+    assert scales["deviation", "fallen"] > 10.0 * scales["deviation", "upright"]
+    assert scales["quartiles", "fallen"] == pytest.approx(scales["quartiles", "upright"], rel=0.3)
+    # Beyond five widths Huber's loss is a line: it grows with the distance, not with its square.
+    distance = 5_000.0 / scales["quartiles", "fallen"]
+    assert errors["quartiles", "fallen"] == pytest.approx(5.0 * distance / (TIME * ENVS), rel=0.3)
+
+
+def test_the_scale_of_quartiles_is_that_of_the_target() -> None:
+    spmd = _learner(SPMDConfig(**SMALL, spread="quartiles"))
+    start = spmd.init(jax.random.key(0))
+    state, _ = jax.jit(spmd.learn)(start, TRAJECTORY, jax.random.key(1))
+    advantage = spmd.judge(replace(start, reward_rate=state.reward_rate), TRAJECTORY).advantage
+    value = _values(spmd.models, start.models, np.asarray(TRAJECTORY.observation["teacher"]))
+    expected = scipy.stats.iqr(np.asarray(advantage) + value, scale="normal")
+    assert float(state.value_scale) == pytest.approx(expected, rel=1e-3)
+
+
+def test_an_outlier_that_nothing_looks_at_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"algorithm.outlier=3.0 would change nothing"):
+        SPMDConfig(outlier=3.0)
+    with pytest.raises(ConfigurationError, match="spread"):
+        SPMDVRTDConfig(SPMDConfig(spread="quartiles"))

@@ -3,15 +3,19 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l2t.rl.returns import (
     accumulate_trace,
+    bounded,
+    deviation,
     differential_advantage,
     differential_target,
     discounted_advantage,
     explained_variance,
+    quartiles,
 )
 
 
@@ -121,3 +125,21 @@ def test_a_differential_critics_target_is_centred_and_its_scale_follows_the_spre
     constant, floor = differential_target(jnp.ones((4, 2)), jnp.ones((4, 2)), jnp.float32(1.0), jnp.float32(1.0))
     assert not constant.any()
     assert float(floor) > 0.0  # targets are divided by it
+
+
+def test_quartiles_of_a_normal_sample_are_its_mean_and_deviation_and_stay_when_a_few_lie_far_off() -> None:
+    x = np.random.default_rng(0).normal(3.0, 2.0, 40_000).astype(np.float32)
+    centre, width = quartiles(jnp.asarray(x))
+    assert float(centre) == pytest.approx(np.median(x), abs=1e-5)
+    assert float(width) == pytest.approx(scipy.stats.iqr(x, scale="normal"), rel=1e-3)
+    assert (float(centre), float(width)) == pytest.approx((3.0, 2.0), rel=0.02)
+    x[:1_200] = -1_500.0  # two of 64 robots
+    assert (float(quartiles(x)[0]), float(quartiles(x)[1])) == pytest.approx((2.9, 2.05), rel=0.05)
+    assert float(deviation(x)[1]) > 200.0
+
+
+def test_what_is_bounded_lies_within_so_many_widths_of_the_centre() -> None:
+    x = jnp.array([-100.0, -1.0, 0.0, 1.0, 2.0, 50.0, 0.5])
+    middle, width = np.median(x), scipy.stats.iqr(x, scale="normal")
+    expected = np.clip(x, middle - 2.0 * width, middle + 2.0 * width)
+    np.testing.assert_allclose(bounded(x, quartiles, 2.0), expected, rtol=2e-3)
