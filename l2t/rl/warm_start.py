@@ -1,8 +1,8 @@
 """A run that starts from what another one has learnt: networks and the statistics they go with, nothing else.
 
 Optimisers, step sizes and estimates of the old task start anew; so do demonstrations, learned rewards and whatever is
-remembered of episodes under way. Statistics of observations count as `TRUSTED` of them, so that what was constant in
-the old task and is not in the new one, such as a command, finds its scale soon.
+remembered of episodes under way. Statistics of observations keep their weight: a policy knows its inputs by them, and a
+robot that falls often in the new task would soon be shown everything as if it lay there.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from l2t.errors import ConfigurationError
-from l2t.rl.normaliser import Normaliser
-
-TRUSTED = 100_000.0
 
 INHERITED = frozenset(
     {"models", "actor", "critic", "critics", "target", "student", "weights", "normaliser", "features", "theta"}
@@ -82,7 +79,7 @@ def _of_same_shapes(fresh: PyTree, old: PyTree, path: str) -> PyTree:
             f"start_from does not fit: {path} has the shapes {_shapes(shapes)} here and {_shapes(others)} there. Give "
             "this run the network, memory and observations of the other one, or leave start_from out."
         )
-    return dataclasses.replace(old, count=jnp.minimum(old.count, TRUSTED)) if isinstance(old, Normaliser) else old
+    return old
 
 
 def _shapes(shapes: Iterable[tuple[int, ...]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ from algorithms.replay.config import SACConfig, SPMDReplayConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
-from l2t.rl.warm_start import TRUSTED
 from tests.support.probes import signal_following
 from tests.support.training import FAST, train
 
@@ -83,23 +81,6 @@ def test_off_policy_learners_take_over_critics_targets_and_temperature() -> None
         (before.actor, before.critics, before.log_temperature, old.agent.normaliser),
     )
     assert _equal((weights.optimisers, weights.gain), (learnt.agent.weights.optimisers, learnt.agent.weights.gain))
-
-
-def test_statistics_of_the_old_task_do_not_weigh_more_than_is_said(taught: Any) -> None:
-    loop, learnt = _fresh(SPMDConfig(**FAST))
-    old = taught[1].agent.teacher.models.actor.normaliser
-    agent = taught[1].agent
-    many = replace(taught[1], agent=replace(agent, teacher=_counted(agent.teacher, 1e9)))
-    for given, count in ((taught[1], float(old.count)), (many, TRUSTED)):
-        found = loop.heir(learnt, taught[0], given)[0].agent.models.actor.normaliser
-        assert float(found.count) == count
-        np.testing.assert_array_equal(found.mean, old.mean)
-
-
-def _counted(state: Any, count: float) -> Any:
-    actor = state.models.actor
-    actor = replace(actor, normaliser=replace(actor.normaliser, count=np.float32(count)))
-    return replace(state, models=replace(state.models, actor=actor))
 
 
 def test_another_network_is_refused_with_both_shapes(taught: Any) -> None:
