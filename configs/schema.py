@@ -81,7 +81,7 @@ class ExperimentConfig:
     keep_checkpoints: int = 3
     run_dir: str | None = None
     resume: str | None = None
-    start_from: str = field(default="", metadata={**FIXED, **PATH})
+    start_from: str = field(default="", metadata=PATH)
     report: bool = True
     video: bool = True
     study: StudyConfig | None = None
