@@ -82,7 +82,7 @@ class SPMDConfig(ActorCriticConfig):
     reward_rate_step: float = 0.1
     value_scale_step: float = 0.01
     spread: str = "deviation"
-    outlier: float = 5.0
+    outlier: float = 20.0
     adapt_reset_cost: bool = False
     reset_rate: float = 1e-3
     reset_cost_step: float = 0.5
