@@ -43,9 +43,9 @@ def _run(mdp, config, samples=200_000, seeds=20):
 @pytest.mark.parametrize(
     ("mdp", "config", "advice"),
     [
-        (SWIM, VRTDConfig(**EVRTD), r"skip=10 or step_size=0\.1\."),
-        (ring(3, 0.06), VRTDConfig(inner_fraction=0.5), r"skip=10 or step_size=0\.1\."),
-        (ring(3, 0.006), VRTDConfig(inner_fraction=0.5), r"skip=10 or"),
+        (SWIM, VRTDConfig(skip=1, **EVRTD), r"skip=10 or step_size=0\.1\."),
+        (ring(3, 0.06), VRTDConfig(skip=1, inner_fraction=0.5), r"skip=10 or step_size=0\.1\."),
+        (ring(3, 0.006), VRTDConfig(skip=1, inner_fraction=0.5), r"skip=10 or"),
         (ring(3, 0.006), VRTDConfig(inner_fraction=0.5, skip=10), r"skip=100 or"),
     ],
     ids=["swim", "slower-ring", "slowest-ring", "slowest-ring-skip"],
@@ -54,7 +54,7 @@ def test_a_chain_that_mixes_too_slowly_for_the_inner_steps_is_warned_of(mdp, con
     found, errors, nothing = _run(mdp, config)
     assert errors.max() > nothing  # the warning is right: some run ends worse than Q = 0
     with pytest.warns(StabilityWarning, match=r"unstable in \d+ of 20 runs: .* times worse .*" + advice):
-        assert check_stability(found.misfit, config) > 3.0
+        assert check_stability(found.misfit, config, found.growth) > 3.0
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,11 @@ def test_a_chain_that_mixes_too_slowly_for_the_inner_steps_is_warned_of(mdp, con
         (SWIM, VRTDConfig(skip=20, **EVRTD)),
         (SWIM, VRTDConfig(step_size=0.1, **EVRTD)),
         (ring(3, 0.06), VRTDConfig(inner_fraction=0.5, skip=10)),
+        (SWIM, VRTDConfig(**EVRTD)),
+        (SWIM, VRTDConfig()),
+        (ring(3, 0.6), VRTDConfig()),
+        (ring(3, 0.06), VRTDConfig()),
+        (ring(3, 0.006), VRTDConfig()),
         (garnet(teleport=0.05), VRTDConfig()),
         (grid_world(4, 4, 0.2), VRTDConfig()),
     ],
@@ -73,7 +78,7 @@ def test_what_settles_is_not_warned_of(mdp, config) -> None:
     assert errors.max() < 1.1 * nothing
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert check_stability(found.misfit, config) < 3.0
+        assert check_stability(found.misfit, config, found.growth) < 3.0
 
 
 @pytest.mark.parametrize("reward", [0.0, 1000.1])
@@ -85,7 +90,7 @@ def test_a_reward_that_never_changes_is_no_instability(reward) -> None:
 
 def test_the_misfit_is_that_of_the_docstring() -> None:
     """Two epochs from a given anchor, in NumPy: residuals of the anchor and of zero over the same transitions."""
-    config = VRTDConfig(first_blocks=2, growth=1.0, inner_fraction=0.5, burn_in_blocks=0, average_epochs=False)
+    config = VRTDConfig(first_blocks=2, growth=1.0, inner_fraction=0.5, skip=1, burn_in_blocks=0, average_epochs=False)
     estimator, rng = VRTD(config, 6 * BLOCK), np.random.default_rng(0)
     assert estimator.epochs == [(2, 0, 1), (2, 0, 1)]
     pair, after = rng.integers(0, 3, (2, 6, BLOCK))
@@ -113,6 +118,8 @@ def test_the_misfit_is_that_of_the_docstring() -> None:
     anchors = [start, np.asarray(curve.theta[0], np.float64)]
     expected = [residual(a, b) / residual(0.0 * a, b) for a, b in zip(anchors, ([0, 1], [3, 4]), strict=True)]
     np.testing.assert_allclose(curve.misfit, expected, rtol=1e-4)
+    # Next to the anchor before, over the transitions of the later one; the first has none before it.
+    np.testing.assert_allclose(curve.growth, [1.0, residual(anchors[1], [3, 4]) / residual(start, [3, 4])], rtol=1e-4)
 
 
 def test_an_overflow_is_infinitely_unstable() -> None:
