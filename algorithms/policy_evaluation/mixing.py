@@ -114,7 +114,7 @@ class Mixing:
         )
 
     def time(self) -> Float[Array, ""]:
-        """τ, in transitions: of all coordinates together, or of one that is known well if that is longer; at least 1."""
+        """τ, in transitions: of all coordinates together, or the longer one of a coordinate known well; at least 1."""
         square, fourth, pairs = self.levels.square, self.levels.fourth, jnp.maximum(self.levels.pairs, 1.0)
         tiny = jnp.finfo(jnp.float32).tiny
         variance = self.energy - jnp.square(self.mean)
