@@ -62,6 +62,12 @@ class Case:
                 "study.cases: epochs must all be alike: give method.growth=1, method.average_epochs=false and a number "
                 "for method.skip."
             )
+        inner = method.first_blocks * method.inner_fraction
+        if inner < 1 or inner % 1:
+            raise ConfigurationError(
+                f"study.cases: the {inner:g} blocks of inner steps, method.first_blocks={method.first_blocks} times "
+                f"method.inner_fraction={method.inner_fraction:g}, must be a whole number for epochs to be all alike."
+            )
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ class EvaluationBias:
         weight, truth = (exact.stationary[:, None] * policy).reshape(-1), exact.q.reshape(-1)
         source = MarkovSource.create(Sampler.create(mdp, policy), jnp.asarray(policy, jnp.float32))
         problem = Problem(OneHot(mdp.reward.size), source)
-        inner = max(int(config.first_blocks * config.inner_fraction), 1)
+        inner = int(config.first_blocks * config.inner_fraction)
         samples = BLOCK * (config.first_blocks + inner)
         estimator = VRTD(config, BLOCK * config.burn_in_blocks + self.epochs * samples)
         keys = jax.random.split(jax.random.key(seed), self.num_seeds)

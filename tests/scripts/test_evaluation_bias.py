@@ -55,6 +55,7 @@ def test_the_bias_falls_by_the_factor_of_linear_algebra_and_the_deviation_stays(
         (TDConfig(), "must be VRTD"),
         (VRTDConfig(), "must all be alike"),
         (VRTDConfig(growth=1.0, average_epochs=False), "a number for method.skip"),
+        (VRTDConfig(growth=1.0, average_epochs=False, skip=1), "the 0.6 blocks of inner steps"),
     ],
 )
 def test_epochs_that_are_not_alike_are_refused(method, message) -> None:
