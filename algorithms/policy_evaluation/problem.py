@@ -77,7 +77,8 @@ class Estimate:
         theta, reward_rate: θ, ρ.
         misfit: ‖ĝ(θ̃)‖/‖ĝ(0)‖ of the epoch that ends at each point, where a method has epochs: how well the anchor that
             it started from solves its transitions, next to θ = 0. See `stability`.
-        growth: the same next to the anchor of the epoch before, over the same transitions; 1 for the first.
+        growth: the same next to the anchor of the epoch before, over the same transitions, or to twice what the noise
+            of these amounts to, if that is more.
         correlation_time: τ that the epoch's step was divided by, in transitions; None where `skip` is given. See
             `mixing`.
     """

@@ -68,10 +68,14 @@ Watched = TypeVar("Watched")
 
 @struct.dataclass
 class _Anchor:
-    """Means over an epoch's first part: of g at the anchor and at the last one, without ρ̂, of ψ, of ψ r, and of r."""
+    """Means over an epoch's first part: of g at the anchor and at the one before, without ρ̂, of ψ, of ψ r, and of r.
+
+    `products`, for the noise of the second: g_bᵀg_b, g_bᵀψ_b and ψ_bᵀψ_b of its means and those of ψ over each block.
+    """
 
     operator: Float[Array, " d"]
     before: Float[Array, " d"]
+    products: Float[Array, " 3"]
     feature: Float[Array, " d"]
     target: Float[Array, " d"]
     reward: Float[Array, ""]
@@ -176,7 +180,7 @@ class VRTD:
             shown = replace(
                 mean if self.config.average_epochs else now,
                 misfit=_misfit(operator, seen, rate),
-                growth=_growth(operator, seen, rate),
+                growth=_growth(operator, seen, rate, part.anchor_blocks),
                 correlation_time=time,
             )
             return _State(now.theta, anchor, stream, mean, mixing), shown
@@ -281,10 +285,13 @@ def _mixed(features: Features, mixing: Mixing | None, batch: PairTransitions) ->
 def _anchor(
     features: Features, theta: Float[Array, " d"], before: Float[Array, " d"], batch: PairTransitions
 ) -> _Anchor:
+    last = mean_operator(features, before, batch, jnp.zeros(()))
+    feature = features.weighted_sum(jnp.ones(BLOCK), batch.pair) / BLOCK
     return _Anchor(
         operator=mean_operator(features, theta, batch, jnp.zeros(())),
-        before=mean_operator(features, before, batch, jnp.zeros(())),
-        feature=features.weighted_sum(jnp.ones(BLOCK), batch.pair) / BLOCK,
+        before=last,
+        products=jnp.stack([last @ last, last @ feature, feature @ feature]),
+        feature=feature,
         target=features.weighted_sum(batch.reward, batch.pair) / BLOCK,
         reward=batch.reward.mean(),
     )
@@ -297,11 +304,16 @@ def _misfit(operator: Float[Array, " d"], seen: _Anchor, rate: Float[Array, ""])
     return jnp.linalg.norm(operator) / jnp.maximum(jnp.linalg.norm(level - seen.target), rounding)
 
 
-def _growth(operator: Float[Array, " d"], seen: _Anchor, rate: Float[Array, ""]) -> Float[Array, ""]:
-    """‖ĝ(θ̃)‖ over that of the last epoch's anchor, over the same transitions; rounding counts as that much."""
+def _growth(
+    operator: Float[Array, " d"], seen: _Anchor, rate: Float[Array, ""], blocks: Int[Array, ""]
+) -> Float[Array, ""]:
+    """‖ĝ(θ̃)‖ over that of the anchor before, over the same transitions; twice its noise and rounding count as much."""
     level = rate * seen.feature
     rounding = _ROUNDING * (jnp.linalg.norm(level) + jnp.linalg.norm(seen.target)) + jnp.finfo(jnp.float32).tiny
-    return jnp.linalg.norm(operator) / jnp.maximum(jnp.linalg.norm(seen.before + level), rounding)
+    before = jnp.linalg.norm(seen.before + level)
+    of_blocks = seen.products @ jnp.stack([jnp.ones_like(rate), 2.0 * rate, rate**2])
+    noise = jnp.sqrt(jnp.maximum(of_blocks - before**2, 0.0) / jnp.maximum(blocks - 1, 1))
+    return jnp.linalg.norm(operator) / jnp.maximum(jnp.maximum(before, 2.0 * noise), rounding)
 
 
 def _least_blocks(config: VRTDConfig) -> int:
