@@ -61,11 +61,9 @@ def test_a_chain_that_mixes_too_slowly_for_the_inner_steps_is_warned_of(mdp, con
     ("mdp", "config"),
     [
         (SWIM, VRTDConfig(skip=20, **EVRTD)),
-        (SWIM, VRTDConfig(step_size=0.1, **EVRTD)),
+        (SWIM, VRTDConfig(skip=1, step_size=0.1, **EVRTD)),
         (ring(3, 0.06), VRTDConfig(inner_fraction=0.5, skip=10)),
         (SWIM, VRTDConfig(**EVRTD)),
-        (SWIM, VRTDConfig()),
-        (ring(3, 0.6), VRTDConfig()),
         (ring(3, 0.06), VRTDConfig()),
         (ring(3, 0.006), VRTDConfig()),
         (garnet(teleport=0.05), VRTDConfig()),
