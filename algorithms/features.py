@@ -45,6 +45,10 @@ class Features(Protocol):
         """Σ_i w_i ψ(x_i)."""
         ...
 
+    def square_sum(self, pair: PyTree) -> Float[Array, " d"]:
+        """Σ_i ψ(x_i)², coordinate by coordinate."""
+        ...
+
     def outer_sum(self, pair: PyTree, other: PyTree) -> Float[Array, "d d"]:
         """Σ_i ψ(x_i) ψ(y_i)ᵀ."""
         ...
@@ -82,6 +86,10 @@ class OneHot:
     def weighted_sum(self, weight: Float[Array, " n"], pair: Int[Array, " n"]) -> Float[Array, " d"]:
         """By coordinate, the sum of the weights of its pair."""
         return jnp.zeros(self.size).at[pair].add(weight)
+
+    def square_sum(self, pair: Int[Array, " n"]) -> Float[Array, " d"]:
+        """How often each pair occurs."""
+        return self.weighted_sum(jnp.ones(pair.shape), pair)
 
     def outer_sum(self, pair: Int[Array, " n"], other: Int[Array, " n"]) -> Float[Array, "d d"]:
         """By coordinates (x, y), how many transitions lead from x to y."""
@@ -158,6 +166,10 @@ class TableFeatures:
             return weight @ self.table[pair]
         return jnp.zeros(self.table.shape[0]).at[pair].add(weight) @ self.table
 
+    def square_sum(self, pair: Int[Array, " n"]) -> Float[Array, " d"]:
+        """Σ_i Ψ_{x_i}², coordinate by coordinate."""
+        return TableFeatures(jnp.square(self.table), None).weighted_sum(jnp.ones(pair.shape), pair)
+
     def outer_sum(self, pair: Int[Array, " n"], other: Int[Array, " n"]) -> Float[Array, "d d"]:
         """Σ_i Ψ_{x_i}ᵀ Ψ_{y_i}."""
         return self.table[pair].T @ self.table[other]
@@ -216,6 +228,10 @@ class FourierFeatures:
     def weighted_sum(self, weight: Float[Array, " n"], pair: Float[Array, "n size"]) -> Float[Array, " d"]:
         """Σ_i w_i ψ(x_i), the features computed for the occasion."""
         return weight @ self(pair)
+
+    def square_sum(self, pair: Float[Array, "n size"]) -> Float[Array, " d"]:
+        """Σ_i ψ(x_i)², coordinate by coordinate, the features computed for the occasion."""
+        return jnp.square(self(pair)).sum(0)
 
     def outer_sum(self, pair: Float[Array, "n size"], other: Float[Array, "n size"]) -> Float[Array, "d d"]:
         """Σ_i ψ(x_i) ψ(y_i)ᵀ, the features computed for the occasion."""

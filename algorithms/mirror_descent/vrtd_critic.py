@@ -1,6 +1,7 @@
 """The critic that learns from one Markovian stream: VRTD or EVRTD, which go on from policy to policy.
 
-Whether its epochs settled is a metric of every iteration, `misfit`, which `policy_evaluation.stability` judges.
+Whether its epochs settled is told by two metrics of every iteration, `misfit` and `growth`, which
+`policy_evaluation.stability` judges.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ def vrtd_critic(estimator: VRTD, problem: Callable[[Float[Array, "state action"]
         curve, stream = estimator.run_from(problem(policy), key, theta, stream)
         theta = curve.theta[-1]
         assert curve.misfit is not None
+        assert curve.growth is not None
         # The worst of the iteration's epochs. A maximum hands NaN on, which is what an overflow leaves.
         metrics = {
             "reward_rate": curve.reward_rate[-1],
             "samples": jnp.asarray(drawn),
             "misfit": curve.misfit.max(),
+            "growth": curve.growth.max(),
         }
         return theta.reshape(policy.shape), metrics, (theta, stream)
 

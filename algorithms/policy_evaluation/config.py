@@ -35,9 +35,10 @@ class VRTDConfig:
         step_size: η max ‖ψ‖².
         first_blocks: N_0 in blocks of 500 transitions.
         growth: N_{k+1}/N_k.
-        inner_fraction: T_k/N_k.
+        inner_fraction: T_k/N_k; with the automatic `skip` this times the correlation time, up to 1.
         discard: share of an epoch's inner iterates, its first ones, that is left out of the mean.
-        skip: of the inner transitions every `skip`-th is used.
+        skip: of the inner transitions every `skip`-th is used. None, automatic: every one is, and the step is divided
+            by the correlation time that the stream shows.
         burn_in_blocks: blocks drawn and dropped at the start.
         average_epochs: give the weighted mean of the epochs' outputs instead of the last.
         exploration: ε of EVRTD; 0 is VRTD.
@@ -49,7 +50,7 @@ class VRTDConfig:
     growth: float = 1.5
     inner_fraction: float = 0.15
     discard: float = 0.2
-    skip: int = 1
+    skip: int | None = None
     burn_in_blocks: int = 2
     average_epochs: bool = True
     exploration: float = 0.0
@@ -65,8 +66,9 @@ class VRTDConfig:
         check_range("exploration", self.exploration, 0.0, 1.0)
         check_range("rate_fraction", self.rate_fraction, 0.0)
         check_count("first_blocks", self.first_blocks)
-        check_count("skip", self.skip)
-        check_range("skip", self.skip, 1, 500)  # of each block at least one transition is used
+        if self.skip is not None:
+            check_count("skip", self.skip)
+            check_range("skip", self.skip, 1, 500)  # of each block at least one transition is used
         check_count("burn_in_blocks", self.burn_in_blocks, 0)
         if (self.exploration > 0.0) != (self.rate_fraction > 0.0):
             raise ConfigurationError(

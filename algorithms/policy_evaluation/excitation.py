@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from algorithms.policy_evaluation.problem import BLOCK, EvaluationWarning, Problem, over_blocks
 from algorithms.policy_evaluation.wide_sum import WideSum
+from l2t.errors import ConfigurationError
 from l2t.rl.transitions import PairTransitions
 
 SINGULAR = 1e-7
@@ -30,7 +31,12 @@ def check_excitation(problem: Problem, key: Key[Array, ""], samples: int = 100_0
         problem: features and source.
         key: of the stretch.
         samples: its length.
+
+    Raises:
+        ConfigurationError: `samples` is less than one block.
     """
+    if samples < BLOCK:
+        raise ConfigurationError(f"samples={samples} is too small; give at least {BLOCK}.")
     moment = np.asarray(jax.jit(lambda key: _moment(problem, key, samples // BLOCK))(key), np.float64)
     if problem.features.constant is not None:
         constant = np.asarray(problem.features.constant, np.float64)

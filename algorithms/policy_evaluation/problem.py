@@ -77,11 +77,17 @@ class Estimate:
         theta, reward_rate: θ, ρ.
         misfit: ‖ĝ(θ̃)‖/‖ĝ(0)‖ of the epoch that ends at each point, where a method has epochs: how well the anchor that
             it started from solves its transitions, next to θ = 0. See `stability`.
+        growth: the same next to the anchor of the epoch before, over the same transitions, or to twice what the noise
+            of these amounts to, if that is more.
+        correlation_time: τ that the epoch's step was divided by, in transitions; None where `skip` is given. See
+            `mixing`.
     """
 
     theta: Float[Array, "*points d"]
     reward_rate: Float[Array, "*points"]
     misfit: Float[Array, "*points"] | None = None
+    growth: Float[Array, "*points"] | None = None
+    correlation_time: Float[Array, "*points"] | None = None
 
 
 class Estimator(Protocol):

@@ -150,9 +150,8 @@ class ContinuousEvaluation:
             notice(f"{problem}: {label}: {self.num_seeds} seeds ...")
             estimates = _estimate(estimator, features, streams[0.0], streams[level] if level else None, seed_keys)
             if isinstance(method := self.methods[label], VRTDConfig):
-                found = [
-                    f"{problem}: {label}: {x}" for x in warnings_of(partial(check_stability, estimates.misfit, method))
-                ]
+                check = partial(check_stability, estimates.misfit, method, estimates.growth)
+                found = [f"{problem}: {label}: {x}" for x in warnings_of(check)]
                 notes += found
                 for remark in found:
                     notice(f"warning: {remark}")

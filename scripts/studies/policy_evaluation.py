@@ -140,7 +140,7 @@ class PolicyEvaluation:
             notice(f"{label}: {name}: {self.num_seeds} seeds of {self.samples:,} transitions in one program ...")
             found = _sweep(estimator, problem, keys)
             if isinstance(method, VRTDConfig):
-                remarks += warnings_of(partial(check_stability, found.misfit, method))
+                remarks += warnings_of(partial(check_stability, found.misfit, method, found.growth))
             for remark in remarks:
                 notes.append(f"{name} on {label}: {remark}")
                 notice(f"warning: {notes[-1]}")

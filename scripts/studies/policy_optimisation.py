@@ -193,7 +193,7 @@ class PolicyOptimisation:
         log_policy, metrics = jax.device_get(jax.jit(jax.vmap(run))(keys))
         remarks = []
         if isinstance(method := getattr(critic, "method", None), VRTDConfig):
-            remarks = warnings_of(partial(check_stability, metrics["misfit"], method))
+            remarks = warnings_of(partial(check_stability, metrics["misfit"], method, metrics["growth"]))
         kept = case.records()
         drawn = metrics["samples"][0].astype(np.float64)
         used = np.cumsum(drawn)[kept * case.every - 1]

@@ -38,6 +38,7 @@ def test_the_operations_are_sums_over_rows(features, count) -> None:
     np.testing.assert_allclose(features(pair), rows, atol=1e-5)
     np.testing.assert_allclose(features.value(jnp.asarray(theta, jnp.float32), pair), rows @ theta, atol=1e-5)
     np.testing.assert_allclose(features.weighted_sum(jnp.asarray(weight, jnp.float32), pair), weight @ rows, atol=2e-5)
+    np.testing.assert_allclose(features.square_sum(pair), (rows**2).sum(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(features.outer_sum(pair, other), rows.T @ others, atol=1e-4)
 
 

@@ -55,12 +55,13 @@ def _error(theta, exact=EXACT, weight=WEIGHT):
     ("config", "factor"),
     [
         (VRTDConfig(), 3.0),
+        (VRTDConfig(skip=1), 3.0),
         (VRTDConfig(skip=5), 3.0),
         (VRTDConfig(average_epochs=False), 9.0),
         (TDConfig(step_size=1.0, decay=0.66, average=True), 9.0),  # its mean still holds the first iterates
         (LSTDConfig(), 1.5),
     ],
-    ids=["vrtd", "vrtd-skip", "vrtd-last", "td", "lstd"],
+    ids=["vrtd", "vrtd-each", "vrtd-skip", "vrtd-last", "td", "lstd"],
 )
 def test_the_error_falls_to_that_of_the_best_estimator(config, factor) -> None:
     """A plug-in model of the same number of transitions, solved exactly, has error C/n; the others stay near it."""
@@ -187,7 +188,7 @@ def test_a_warm_start_goes_on_from_where_it_is() -> None:
 def test_one_epoch_is_the_recursion_of_the_docstring() -> None:
     """An explicit loop in NumPy over the same transitions."""
     config = VRTDConfig(
-        first_blocks=2, inner_fraction=0.5, discard=0.0, burn_in_blocks=0, average_epochs=False, step_size=0.3
+        first_blocks=2, inner_fraction=0.5, discard=0.0, skip=1, burn_in_blocks=0, average_epochs=False, step_size=0.3
     )
     estimator, problem, key = build_estimator(config, 3 * BLOCK), _problem(), jax.random.key(3)
     assert estimator.epochs == [(2, 0, 1)]
@@ -237,6 +238,31 @@ def test_one_epoch_is_the_recursion_of_the_docstring() -> None:
 def test_values_out_of_range_are_refused(changes, message) -> None:
     with pytest.raises(ConfigurationError, match=message):
         replace(VRTDConfig(), **changes)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.15, 3.0])
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.5])
+@pytest.mark.parametrize(("first", "burn_in"), [(1, 0), (4, 2), (20, 7)])
+def test_the_budget_that_a_refusal_asks_for_suffices_and_less_does_not(share, rate, first, burn_in) -> None:
+    exploration = 0.3 * (rate > 0.0)
+    config = VRTDConfig(
+        first_blocks=first,
+        burn_in_blocks=burn_in,
+        inner_fraction=share,
+        rate_fraction=rate,
+        exploration=exploration,
+    )
+    with pytest.raises(ConfigurationError, match=r"too small .* give at least \d+\.$") as refused:
+        build_estimator(config, BLOCK)
+    least = int(str(refused.value).split()[-1].rstrip("."))
+    assert build_estimator(config, least).samples[-1] == least
+    with pytest.raises(ConfigurationError, match=f"give at least {least}"):
+        build_estimator(config, least - 1)
+
+
+def test_a_stretch_without_a_block_says_nothing_about_the_excitation() -> None:
+    with pytest.raises(ConfigurationError, match="samples=499 is too small; give at least 500"):
+        check_excitation(_problem(), jax.random.key(0), 499)
 
 
 def test_a_budget_too_small_is_refused() -> None:

@@ -74,7 +74,8 @@ def _loop(config, epochs, source, rate_source):
     ids=["skip", "last", "evrtd", "two-a-block"],
 )
 def test_epochs_are_the_recursion_of_the_docstring(changes) -> None:
-    config = VRTDConfig(first_blocks=2, growth=2.0, inner_fraction=0.6, burn_in_blocks=1, step_size=0.2, **changes)
+    shape = {"first_blocks": 2, "growth": 2.0, "inner_fraction": 0.6, "burn_in_blocks": 1, "step_size": 0.2, "skip": 1}
+    config = VRTDConfig(**shape | changes)
     estimator = VRTD(config, 24 * BLOCK)
     assert len(estimator.epochs) >= 2
     source, plain = Stored(24), Stored(24, extra=2.0) if config.exploration else None
@@ -120,3 +121,32 @@ def test_td_is_the_recursion_of_the_docstring(decay, average) -> None:
     expected = np.mean(thetas, axis=0) if average else theta
     np.testing.assert_allclose(found.theta[-1], expected - expected.mean(), atol=1e-4)
     assert float(found.reward_rate[-1]) == pytest.approx(np.mean(rates) if average else rate, rel=1e-4)
+
+
+def test_the_automatic_epochs_are_the_recursion_with_the_step_and_the_shares_of_their_correlation_time() -> None:
+    """On a chain that lingers: η/τ with the τ shown, and T_k/N_k with that of the epoch before."""
+    config = VRTDConfig(first_blocks=4, growth=1.5, burn_in_blocks=0, inner_fraction=0.2, average_epochs=False)
+    estimator, source = VRTD(config, 60 * BLOCK), Stored(60)
+    source.pair = np.repeat(np.random.default_rng(1).integers(0, PAIRS, (60, BLOCK // 10)), 10, axis=1)
+    found = jax.jit(lambda key: estimator.run(Problem(OneHot(PAIRS), source), key))(jax.random.key(0))
+    times = np.asarray(found.correlation_time, np.float64)
+    assert times[-1] == pytest.approx(10.0, rel=0.4)  # each pair stands for ten
+    theta, block = np.zeros(PAIRS), 0
+    for index, (anchor, _, inner) in enumerate(estimator.epochs):
+        share = 0.2 * min(times[index - 1] if index else 1.0, 5.0)
+        both = anchor + inner
+        inner = min(max(int(both * share / (1.0 + share)), inner), both - 1)
+        anchor = both - inner
+        x, y, r = (part[block : block + anchor].ravel() for part in (source.pair, source.after, source.reward))
+        mean = (np.eye(PAIRS)[x] * (theta[x] - theta[y] - r + r.mean())[:, None]).mean(0)
+        block += anchor
+        moved, kept = theta.copy(), []
+        for x, y in zip(*(part[block : block + inner].ravel() for part in (source.pair, source.after)), strict=True):
+            change = np.eye(PAIRS)[x] * ((moved - theta)[x] - (moved - theta)[y])
+            moved = moved - 0.5 / times[index] * (change + mean)
+            moved = moved - moved.mean()
+            kept.append(moved)
+        block += inner
+        theta = np.mean(kept[int(0.2 * inner) * BLOCK :], axis=0)
+        np.testing.assert_allclose(found.theta[index], theta, atol=5e-5)
+    assert block == 60

@@ -43,9 +43,9 @@ def _run(mdp, config, samples=200_000, seeds=20):
 @pytest.mark.parametrize(
     ("mdp", "config", "advice"),
     [
-        (SWIM, VRTDConfig(**EVRTD), r"skip=10 or step_size=0\.1\."),
-        (ring(3, 0.06), VRTDConfig(inner_fraction=0.5), r"skip=10 or step_size=0\.1\."),
-        (ring(3, 0.006), VRTDConfig(inner_fraction=0.5), r"skip=10 or"),
+        (SWIM, VRTDConfig(skip=1, **EVRTD), r"skip=10 or step_size=0\.1\."),
+        (ring(3, 0.06), VRTDConfig(skip=1, inner_fraction=0.5), r"skip=10 or step_size=0\.1\."),
+        (ring(3, 0.006), VRTDConfig(skip=1, inner_fraction=0.5), r"skip=10 or"),
         (ring(3, 0.006), VRTDConfig(inner_fraction=0.5, skip=10), r"skip=100 or"),
     ],
     ids=["swim", "slower-ring", "slowest-ring", "slowest-ring-skip"],
@@ -54,15 +54,18 @@ def test_a_chain_that_mixes_too_slowly_for_the_inner_steps_is_warned_of(mdp, con
     found, errors, nothing = _run(mdp, config)
     assert errors.max() > nothing  # the warning is right: some run ends worse than Q = 0
     with pytest.warns(StabilityWarning, match=r"unstable in \d+ of 20 runs: .* times worse .*" + advice):
-        assert check_stability(found.misfit, config) > 3.0
+        assert check_stability(found.misfit, config, found.growth) > 3.0
 
 
 @pytest.mark.parametrize(
     ("mdp", "config"),
     [
         (SWIM, VRTDConfig(skip=20, **EVRTD)),
-        (SWIM, VRTDConfig(step_size=0.1, **EVRTD)),
+        (SWIM, VRTDConfig(skip=1, step_size=0.1, **EVRTD)),
         (ring(3, 0.06), VRTDConfig(inner_fraction=0.5, skip=10)),
+        (SWIM, VRTDConfig(**EVRTD)),
+        (ring(3, 0.06), VRTDConfig()),
+        (ring(3, 0.006), VRTDConfig()),
         (garnet(teleport=0.05), VRTDConfig()),
         (grid_world(4, 4, 0.2), VRTDConfig()),
     ],
@@ -73,7 +76,7 @@ def test_what_settles_is_not_warned_of(mdp, config) -> None:
     assert errors.max() < 1.1 * nothing
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert check_stability(found.misfit, config) < 3.0
+        assert check_stability(found.misfit, config, found.growth) < 3.0
 
 
 @pytest.mark.parametrize("reward", [0.0, 1000.1])
@@ -85,7 +88,7 @@ def test_a_reward_that_never_changes_is_no_instability(reward) -> None:
 
 def test_the_misfit_is_that_of_the_docstring() -> None:
     """Two epochs from a given anchor, in NumPy: residuals of the anchor and of zero over the same transitions."""
-    config = VRTDConfig(first_blocks=2, growth=1.0, inner_fraction=0.5, burn_in_blocks=0, average_epochs=False)
+    config = VRTDConfig(first_blocks=2, growth=1.0, inner_fraction=0.5, skip=1, burn_in_blocks=0, average_epochs=False)
     estimator, rng = VRTD(config, 6 * BLOCK), np.random.default_rng(0)
     assert estimator.epochs == [(2, 0, 1), (2, 0, 1)]
     pair, after = rng.integers(0, 3, (2, 6, BLOCK))
@@ -113,9 +116,38 @@ def test_the_misfit_is_that_of_the_docstring() -> None:
     anchors = [start, np.asarray(curve.theta[0], np.float64)]
     expected = [residual(a, b) / residual(0.0 * a, b) for a, b in zip(anchors, ([0, 1], [3, 4]), strict=True)]
     np.testing.assert_allclose(curve.misfit, expected, rtol=1e-4)
+    # Next to the anchor before, over the transitions of the later one, where that stands out of their noise.
+    np.testing.assert_allclose(curve.growth, [1.0, residual(anchors[1], [3, 4]) / residual(start, [3, 4])], rtol=1e-4)
 
 
 def test_an_overflow_is_infinitely_unstable() -> None:
     estimate = Estimate(jnp.zeros((3, 2)), jnp.zeros(3), jnp.asarray([1.0, 0.5, jnp.nan]))
     with pytest.warns(StabilityWarning, match=r"The epochs are unstable: .* up to inf times worse"):
         assert check_stability(estimate.misfit, VRTDConfig()) == np.inf
+
+
+def test_growth_from_one_anchor_to_the_next_is_warned_of_where_zero_is_still_worse() -> None:
+    misfit, growth = np.array([[1.0, 0.01, 0.5], [1.0, 0.2, 0.1]]), np.array([[1.0, 0.01, 40.0], [1.0, 0.2, 1.3]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_stability(misfit, VRTDConfig())
+        check_stability(misfit[1], VRTDConfig(), growth[1])
+    told = r"unstable in 1 of 2 runs: .* 4\.0e\+01 times worse than the anchor before it\. .* give step_size=0\.1\."
+    with pytest.warns(StabilityWarning, match=told):
+        assert check_stability(misfit, VRTDConfig(), growth) == 1.0
+
+
+def test_noise_at_the_floor_is_no_growth() -> None:
+    """From the solution, every anchor is as good as any other: what the residuals do is chance."""
+    mdp = ring(3, 0.06)
+    policy = mdp.uniform_policy()
+    problem = Problem(OneHot(6), MarkovSource.create(Sampler.create(mdp, policy), jnp.asarray(policy, jnp.float32)))
+    estimator = VRTD(VRTDConfig(growth=1.0, average_epochs=False), 100_000)
+    truth = evaluate(mdp, policy).q.reshape(-1)
+    start = jnp.asarray(truth - truth.mean(), jnp.float32)
+    keys = jax.random.split(jax.random.key(0), 20)
+    run = jax.jit(jax.vmap(lambda key: estimator.run_from(problem, key, start, jnp.asarray(0))[0].growth))
+    growth = np.asarray(run(keys))
+    assert growth.shape[1] > 20
+    assert growth.max() < 3.0
+    assert np.median(growth) < 1.1
