@@ -1,6 +1,6 @@
 # make train   the main job: Learn-to-Teach on HalfCheetah, into runs/ (ARGS="env=hopper seed=1" changes it)
 # make demonstrations   trains an expert where there is none, and records ten of its episodes (TASK=half_cheetah)
-# make cassie  a film of the trained Cassie, and where there is a display the robot itself (ARGS="--role student")
+# make cassie  a film of the trained Cassie, and where there is a display the robot itself (ARGS="--role teacher")
 # make notebooks   runs all notebooks as a reader would (ARGS=--small every cell on a small run)
 # make test    everything a change must keep true
 # make bench   speed, beside Stable-Baselines3 in a virtual environment of its own (.venv-bench)
@@ -26,8 +26,8 @@ demonstrations: $(VENV)/.installed
 	$(BIN)/python scripts/collect.py run=$(EXPERT) name=$(TASK)-expert $(ARGS)
 
 cassie: $(VENV)/.installed
-	$(BIN)/python scripts/render.py zoo/cassie --role teacher --seconds 10 --out cassie.mp4 $(ARGS)
-	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python scripts/watch.py zoo/cassie --role teacher; fi
+	$(BIN)/python scripts/render.py zoo/cassie --role student --seconds 10 --out cassie.mp4 $(ARGS)
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python scripts/watch.py zoo/cassie --role student; fi
 
 notebooks: $(VENV)/.installed
 	$(BIN)/python scripts/notebooks.py $(ARGS)

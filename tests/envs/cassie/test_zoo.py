@@ -2,21 +2,24 @@
 
 from pathlib import Path
 
+import pytest
+
 from configs.build import read_config
 from configs.loading import load_run
 from l2t.report.study import StudyContext
 from scripts.studies.walking import Walking, played
 
 ZOO = Path(__file__).parents[3] / "zoo"
-SHORT = "env.episode_length=200"
+SHORT, QUIET = "env.episode_length=200", "env.push.force=[0,0]"
 
 
 def load(run_dir, overrides=()):
     return load_run(Path(run_dir), config=read_config(Path(run_dir), [*overrides], engine="native"))
 
 
-def test_the_walker_of_the_zoo_walks_as_it_was_told():
-    seen = played(load(ZOO / "cassie", [SHORT]), "teacher", 8, seed=7)
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_the_walkers_of_the_zoo_walk_as_they_were_told(role):
+    seen = played(load(ZOO / "cassie", [SHORT, QUIET]), role, 8, seed=7)
     upright = seen.alive.all(axis=1)
     assert upright.sum() >= 7
     # After its first two seconds.
@@ -28,7 +31,7 @@ def test_the_walker_of_the_zoo_walks_as_it_was_told():
 
 def test_the_study_of_walking_tabulates_every_case_and_role():
     notices = []
-    study = Walking(str(ZOO / "cassie"), {"short": [SHORT, "env.terrain.kind=flat"]}, roles=("teacher",), episodes=8)
+    study = Walking(str(ZOO / "cassie"), {"short": [SHORT, QUIET]}, roles=("teacher",), episodes=8)
     result = study.run(StudyContext(7, notices.append, load))
     followed, gait = result.tables
     (case, role, survival, error, heading, _), *others = followed.rows
