@@ -172,7 +172,7 @@ def test_numbers_may_be_written_as_people_write_them():
     [
         ("env=glob([h*,w*])", "env=half_cheetah,hopper,humanoid,humanoid_standup,walker2d"),
         ("env=glob(*,exclude=[h*,i*,a*,c*,g*,p*,s*])", "env=reacher,walker2d"),
-        ("experiment=glob(amdp_s*)", "experiment=amdp_speed"),
+        ("experiment=glob(amdp_sp*)", "experiment=amdp_speed"),
         ("algorithm.teacher=glob([p*,spmd])", "algorithm/teacher=ppo,spmd"),
         ("seed=range(0,3)", "seed=range(0,3)"),
         ("seed=choice(4,5)", "seed=choice(4,5)"),
