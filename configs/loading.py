@@ -248,6 +248,9 @@ def _container(config: Any) -> DictConfig:
 
 
 def env_steps(run_dir: Path) -> int:
-    """Environment steps that a run has taken, as far as its last evaluation tells."""
-    result = run_dir / "result.json"
-    return json.loads(result.read_text())["env_steps"] if result.is_file() else 0
+    """Environment steps that a run has cost as far as its last evaluation tells, those before it included."""
+    file = run_dir / "result.json"
+    if not file.is_file():
+        return 0
+    result = json.loads(file.read_text())
+    return result["env_steps"] + result.get("role_steps", {}).get("pretraining", 0)

@@ -69,6 +69,7 @@ MISTAKES = {
     "-m env=hopper,foo": ["env=foo is not known"],
     "-m seed=0,x": ["seed='x' must be a whole number"],
     "-m resume=somewhere": ["leave out -m"],
+    "resume=somewhere start_from=elsewhere": ["leave out start_from"],
     "resume=nowhere": ["resume=nowhere does not exist"],
     "resume=nowhere run_dir=elsewhere": ["leave out run_dir="],
     "resume=.": ["resume=. is not a run directory"],

@@ -223,6 +223,8 @@ def test_a_run_starts_from_another_one_and_stands_alone_afterwards(seeds, tmp_pa
     shutil.rmtree(tmp_path / "first")
     resumed = train([*overrides, f"resume={path}", "total_steps=128"])
     assert resumed.result["role_steps"] == {"pretraining": 64, "teacher": 128}
+    third = train([*SPMD, f"start_from={path}"], tmp_path / "third")
+    assert third.result["role_steps"] == {"pretraining": 192, "teacher": 64}  # all that came before
 
 
 def test_several_seeds_start_from_one_run(seeds, tmp_path):
