@@ -66,6 +66,15 @@ def draw(key: Key[Array, ""], config: RandomisationConfig) -> Dynamics:
     )
 
 
+def redraw(key: Key[Array, ""], config: RandomisationConfig, last: Dynamics, fell: Bool[Array, ""]) -> Dynamics:
+    """The dynamics of the episode after one with `last`: the same again by `config.repeat` where that one `fell`."""
+    fresh = draw(key, config)
+    if not config.repeat:
+        return fresh
+    again = fell & (jax.random.uniform(jax.random.fold_in(key, 1)) < config.repeat)
+    return jax.tree.map(lambda old, new: jnp.where(again, old, new), last, fresh)
+
+
 def overrides(dynamics: Dynamics, model: mujoco.MjModel) -> ModelOverrides:
     """The fields of the model that make it so. A payload sits where the pelvis's own mass is spread."""
     pelvis = model.body(PELVIS.name).id

@@ -52,6 +52,8 @@ class RandomisationConfig:
         strength: factor on the motors' torque limits.
         encoder_bias: of each encoder up to so much, in rad.
         action_delay, sensor_delay: probability that all actions, or all that the student senses, come a step late.
+        repeat: probability that a robot which has fallen meets all of these again as they were. Else what falls at once
+            is met in few steps, and hardly learnt from.
     """
 
     amount: float = 1.0
@@ -66,13 +68,20 @@ class RandomisationConfig:
     encoder_bias: float = 0.02
     action_delay: float = 0.5
     sensor_delay: float = 0.5
+    repeat: float = 0.0
 
     def __post_init__(self) -> None:
         check_range("env.randomisation.amount", self.amount, 0.0, 1.0)
         for name in ("friction", "mass", "damping", "stiffness", "gains", "strength"):
             _interval(self, f"env.randomisation.{name}", 0.01)
         _interval(self, "env.randomisation.payload", -9.0)
-        for name, high in (("centre", 0.1), ("encoder_bias", 0.5), ("action_delay", 1.0), ("sensor_delay", 1.0)):
+        for name, high in (
+            ("centre", 0.1),
+            ("encoder_bias", 0.5),
+            ("action_delay", 1.0),
+            ("sensor_delay", 1.0),
+            ("repeat", 1.0),
+        ):
             check_range(f"env.randomisation.{name}", getattr(self, name), 0.0, high)
 
 

@@ -29,7 +29,7 @@ from envs.cassie.terrain.contact import contact_planes
 from envs.cassie.terrain.motion import ground_motion
 from envs.cassie.terrain.terrain import Terrain
 from envs.cassie.terrain.terrain import draw as draw_terrain
-from envs.mujoco.task import Metrics, Start, Surroundings, Transition
+from envs.mujoco.task import Ended, Metrics, Start, Surroundings, Transition
 from envs.physics.base import PhysicsState, Reads
 from l2t.rl.types import Observation
 
@@ -68,22 +68,28 @@ class Cassie:
 
     def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> Start:
         """Standing, on level ground, at up to `start_speed` in the commanded direction."""
-        return self._start(key, jnp.asarray(self.difficulty, jnp.float32), model)
+        keys = jax.random.split(key, 6)
+        drawn = dynamics.draw(keys[1], self.randomisation)
+        return self._start(keys, jnp.asarray(self.difficulty, jnp.float32), drawn, model)
 
-    def restart(self, key: Key[Array, ""], memory: Memory, model: mujoco.MjModel) -> Start:
-        """On the terrain that the curriculum gives after such an episode."""
+    def restart(self, key: Key[Array, ""], ended: Ended, model: mujoco.MjModel) -> Start:
+        """On the terrain that the curriculum gives after such an episode, and perhaps with the same dynamics."""
+        memory: Memory = ended.memory
         difficulty = memory.terrain.difficulty
         if self.curriculum:
             tracked = jnp.where(memory.asked > 0.5, memory.walked / jnp.maximum(memory.asked, 0.5), 1.0)
-            survived = memory.steps / self.episode_length
+            # An episode whose clock began late has survived, too, when it comes to its time limit.
+            survived = jnp.where(ended.truncated, 1.0, memory.steps / self.episode_length)
             difficulty = curriculum.update(jax.random.fold_in(key, 1), self.progress, difficulty, survived, tracked)
-        return self._start(key, difficulty, model)
-
-    def _start(self, key: Key[Array, ""], difficulty: Float[Array, ""], model: mujoco.MjModel) -> Start:
         keys = jax.random.split(key, 6)
+        drawn = dynamics.redraw(keys[1], self.randomisation, memory.dynamics, ended.terminated)
+        return self._start(keys, difficulty, drawn, model)
+
+    def _start(
+        self, keys: Key[Array, "6"], difficulty: Float[Array, ""], drawn: dynamics.Dynamics, model: mujoco.MjModel
+    ) -> Start:
         pose = standing_pose()
         command = commands.draw(keys[0], self.command)
-        drawn = dynamics.draw(keys[1], self.randomisation)
         phase, share = jax.random.uniform(keys[2], (2,))
         along = jnp.clip(command.velocity[:2], -1.0, 1.0)
         qvel = jnp.zeros(model.nv).at[:2].set(self.start_speed * share * along)

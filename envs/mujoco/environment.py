@@ -13,7 +13,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.mujoco.names import NamesGroups
-from envs.mujoco.task import HasScenery, Metrics, SeenInMirror, SensesApart, Start, Task, Transition, load_model
+from envs.mujoco.task import Ended, HasScenery, Metrics, SeenInMirror, SensesApart, Start, Task, Transition, load_model
 from envs.observation import StudentView, policy_units
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine, keep
 from l2t.errors import ConfigurationError
@@ -94,7 +94,8 @@ class MujocoEnvironment:
     def restart(self, key: Key[Array, ""], ended: EnvironmentState, needed: Any = True) -> EnvironmentState:
         """The next episode after one that has ended; as `reset`, where the task learns nothing from it."""
         start_key, override_key, key = jax.random.split(key, 3)
-        start = self.task.restart(start_key, ended.extras["memory"], self.model)
+        ending = Ended(ended.extras["memory"], ended.terminated, ended.truncated)
+        start = self.task.restart(start_key, ending, self.model)
         return self._begin(key, start, self.draw_overrides(override_key), needed)
 
     def reset_to(

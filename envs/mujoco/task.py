@@ -69,6 +69,19 @@ class Transition(NamedTuple):
     memory: Memory = ()
 
 
+class Ended(NamedTuple):
+    """How an episode was left.
+
+    Attributes:
+        memory: of the task after the last step.
+        terminated, truncated: as Gymnasium has them; neither where somebody begins anew in its midst.
+    """
+
+    memory: Memory
+    terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""]
+
+
 class Facts(Protocol):
     """What is fixed about a task.
 
@@ -134,8 +147,8 @@ class Task(Facts, Protocol):
         """Draw the state and the memory from the start distribution."""
         ...
 
-    def restart(self, key: Key[Array, ""], memory: Memory, model: mujoco.MjModel) -> Start:
-        """The start of the episode after one that ended with `memory`: what is learnt from it, as in a curriculum."""
+    def restart(self, key: Key[Array, ""], ended: Ended, model: mujoco.MjModel) -> Start:
+        """The start of the episode after one that `ended` so: what is learnt from it, as in a curriculum."""
         ...
 
     def surroundings(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Surroundings:
@@ -240,7 +253,7 @@ class Memoryless:
         """The task's, and nothing to remember."""
         return Start(*self.task.start(key, model))
 
-    def restart(self, key: Key[Array, ""], memory: Memory, model: mujoco.MjModel) -> Start:
+    def restart(self, key: Key[Array, ""], ended: Ended, model: mujoco.MjModel) -> Start:
         """As any start."""
         return self.start(key, model)
 

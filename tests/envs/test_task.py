@@ -46,7 +46,7 @@ class FollowTheCommand:
     def bounds(self, model):
         return np.array([-0.5]), np.array([1.5])
 
-    def restart(self, key, memory, model):
+    def restart(self, key, ended, model):
         return self.start(key, model)
 
     def surroundings(self, physics, memory, model):

@@ -7,9 +7,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.cassie import commands, gait, mirror, observation, pushes
+from envs.cassie import commands, dynamics, gait, mirror, observation, pushes
 from envs.cassie.config import CassieConfig
-from envs.cassie.dynamics import overrides as overrides_of
 from envs.cassie.figures import PELVIS
 from envs.cassie.pose import standing_pose
 from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig
@@ -239,15 +238,15 @@ def test_each_parameter_varies_between_robots_and_changes_how_they_move(name, va
     ends = []
     for value in (low, high):
         changed = dict(nominal)
-        dynamics = replace(
+        altered = replace(
             jax.tree.map(lambda leaf: leaf[0], start.extras["memory"].dynamics),
             **{
                 other: jnp.zeros(3) if other == "centre" else jnp.asarray(0.0 if other == "payload" else 1.0)
                 for other in PARAMETERS
             },
         )
-        dynamics = replace(dynamics, **{name: jnp.full(3, value) if name == "centre" else jnp.asarray(value)})
-        changed |= overrides_of(dynamics, env.model)
+        altered = replace(altered, **{name: jnp.full(3, value) if name == "centre" else jnp.asarray(value)})
+        changed |= dynamics.overrides(altered, env.model)
         qvel = jnp.asarray(state.physics["qvel"]).at[0].set(0.6)
         target = jnp.asarray(env.model.actuator_ctrlrange[:, 1], jnp.float32)  # the feet push as hard as they can
         data = mujoco.MjData(model := edited(env.model, changed))
@@ -371,3 +370,47 @@ def test_where_a_curriculum_is_on_success_makes_the_next_terrain_harder():
     assert outcome.truncated.all()
     np.testing.assert_allclose(state.environment.extras["memory"].terrain.difficulty, [0.75, 0.5, 0.75], atol=1e-6)
     np.testing.assert_array_equal(state.environment.extras["memory"].steps, 0)
+
+
+def test_an_episode_whose_clock_began_late_has_survived_at_its_time_limit():
+    config = CurriculumConfig(step=0.25, early=0.5, enough=0.7)
+    env = build(terrain=TerrainConfig("slope"), curriculum=True, progress=config, difficulty=0.5, episode_length=40)
+    state = env.reset(jax.random.key(0))
+    memory = replace(state.extras["memory"], asked=jnp.float32(2.0), walked=jnp.float32(2.0), steps=jnp.int32(3))
+    left = replace(state, extras=state.extras | {"memory": memory})
+    restart = jax.jit(env.restart)
+
+    def next_difficulty(terminated, truncated):
+        ended = replace(left, terminated=jnp.asarray(terminated), truncated=jnp.asarray(truncated))
+        return float(restart(jax.random.key(1), ended).extras["memory"].terrain.difficulty)
+
+    assert next_difficulty(False, True) == pytest.approx(0.75)
+    assert next_difficulty(True, False) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("repeat", [0.0, 0.6])
+def test_a_robot_that_fell_meets_the_same_dynamics_again_as_often_as_it_is_asked_to(repeat):
+    env = build(randomisation=RandomisationConfig(repeat=repeat))
+    last = dynamics.draw(jax.random.key(0), RandomisationConfig())
+    keys = jax.random.split(jax.random.key(1), 500)
+
+    def same(fell):
+        redrawn = jax.vmap(lambda key: dynamics.redraw(key, env.task.randomisation, last, jnp.asarray(fell)))(keys)
+        return np.array([getattr(redrawn, name) == getattr(last, name) for name in ("friction", "payload", "gains")])
+
+    assert not same(fell=False).any()
+    fallen = same(fell=True)
+    assert (fallen == fallen[0]).all()  # all of it or nothing
+    assert fallen[0].mean() == pytest.approx(repeat, abs=4 * np.sqrt(0.25 / 500) if repeat else 0.0)
+
+
+def test_a_fall_is_met_again_with_the_whole_body_that_fell():
+    env = build(randomisation=RandomisationConfig(repeat=1.0))
+    state = env.reset(jax.random.key(0))
+    restart = jax.jit(env.restart)
+    for fell in (True, False):
+        ended = replace(state, terminated=jnp.asarray(fell), truncated=jnp.asarray(not fell))
+        fresh = restart(jax.random.key(1), ended)
+        for name, field in state.extras["overrides"].items():
+            assert np.array_equal(field, fresh.extras["overrides"][name]) == fell, name
+        assert not np.array_equal(fresh.extras["memory"].phase, state.extras["memory"].phase)
