@@ -121,7 +121,7 @@ class PPOConfig(ActorCriticConfig):
         discount: γ.
         clip: half-width of the interval that the probability ratio is clipped to.
         entropy: weight of the entropy bonus.
-        value_scale_step: step of the critic's running mean and scale.
+        value_scale_step: step of the critic's running scale.
     """
 
     discount: float = 0.99

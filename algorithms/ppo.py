@@ -26,7 +26,7 @@ from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory
 
 @struct.dataclass
 class PPOState:
-    """Models, optimiser, and the running mean and scale of the critic's targets."""
+    """Models, optimiser, and what the critic's output is of: values less `value_mean`, divided by `value_scale`."""
 
     models: ActorCriticState
     optimiser: PyTree
@@ -77,7 +77,8 @@ class PPO:
         value, advantage = self._evaluate(state, trajectory)
         target = advantage + value
         step = jnp.where(state.iteration == 0, 1.0, config.value_scale_step)
-        value_mean = state.value_mean + step * (target.mean() - state.value_mean)
+        # The batch's own centre, as SPMD has it: a running mean would lag behind values that rise for a million steps.
+        value_mean = target.mean()
         value_scale = state.value_scale + step * (target.std() + 1e-6 - state.value_scale)
         old = self.models.policy(state.models).distribution(trajectory.observation)
         batch = flatten_time(

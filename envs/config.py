@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from envs.physics.config import PhysicsConfig
+from envs.push import NOBODY, PushConfig
 from l2t.config import PATH, check_choice, check_count, check_flag, check_interval, check_range
 from l2t.errors import ConfigurationError
 
@@ -51,6 +52,7 @@ class MujocoConfig:
         reward_weight, task_reward_weight: what the learned and the task's own count for where there is a learned one.
         model: model fields to scale for good by a factor, such as `{geom_friction: 0.5}`.
         slope: of the floor in degrees, uphill along +x, by tilting gravity.
+        push: of the robot's first body, which no observation tells of; nobody pushes by default.
     """
 
     task: str
@@ -66,6 +68,7 @@ class MujocoConfig:
     task_reward_weight: float = 0.0
     model: Mapping[str, Any] = field(default_factory=dict)
     slope: float = 0.0
+    push: PushConfig = field(default_factory=lambda: NOBODY)
 
     def __post_init__(self) -> None:
         check_choice("env.task", self.task, MUJOCO_TASKS)
@@ -87,6 +90,7 @@ class MujocoConfig:
         """Compile the model and put the task on a physics engine."""
         from envs.mujoco.changes import changed_model
         from envs.mujoco.environment import make_environment
+        from envs.mujoco.pushed import Pushed
         from envs.mujoco.task import Memoryless
 
         task_class = getattr(importlib.import_module(f"envs.mujoco.{self.task}"), MUJOCO_TASKS[self.task])
@@ -94,9 +98,10 @@ class MujocoConfig:
         for name in self.parameters:
             check_choice("env.parameters", name, known)
         parameters = {name: tuple(v) if isinstance(v, Sequence) else v for name, v in self.parameters.items()}
+        task = task_class(**parameters)
         return make_environment(
             self.task,
-            Memoryless(task_class(**parameters)),
+            Pushed(task, self.push) if self.push.force[1] else Memoryless(task),
             physics.factory(),
             view=_view(self),
             change=partial(changed_model, factors=self.model, slope=self.slope),

@@ -70,6 +70,14 @@ def check_interval(
     check_range(f"{name}[1]", value[1], value[0], open_low=proper, allow_infinite=allow_infinite)
 
 
+def hold_interval(path: str, config: Any, low: float | None = None) -> None:
+    """`check_interval` of the field that `path` ends with, which then holds a tuple of floats, whatever was given."""
+    name = path.rpartition(".")[2]
+    interval = getattr(config, name)
+    check_interval(path, interval, low)
+    object.__setattr__(config, name, tuple(float(end) for end in interval))
+
+
 def check_idle(path: str, config: Any, names: Iterable[str], reason: str) -> None:
     """Raise where one of the fields, which have no effect now, is not at its default."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}

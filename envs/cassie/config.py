@@ -6,10 +6,11 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig, RewardConfig
+from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardConfig
 from envs.cassie.terrain.config import CurriculumConfig, TerrainConfig
 from envs.config import check_parameter, check_reward
 from envs.physics.config import PhysicsConfig
+from envs.push import PushConfig
 from l2t.config import PATH, check_choice, check_count, check_flag, check_range
 
 if TYPE_CHECKING:

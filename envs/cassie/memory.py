@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, Int
 
 from envs.cassie.commands import Command
 from envs.cassie.dynamics import Dynamics
-from envs.cassie.pushes import Push
 from envs.cassie.terrain.terrain import Terrain
+from envs.mujoco.pushes import Push
 
 
 @struct.dataclass

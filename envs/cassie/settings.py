@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from l2t.config import check_interval, check_range
+from l2t.config import check_range, hold_interval
 
 Interval = tuple[float, float]
 
@@ -30,8 +30,8 @@ class CommandConfig:
 
     def __post_init__(self) -> None:
         for name in ("forward", "lateral", "turn"):
-            _interval(self, f"env.command.{name}", None)
-        _interval(self, "env.command.duration", 0.02)
+            hold_interval(f"env.command.{name}", self)
+        hold_interval("env.command.duration", self, 0.02)
         check_range("env.command.stand", self.stand, 0.0, 1.0)
         check_range("env.command.acceleration", self.acceleration, 0.0, open_low=True, allow_infinite=True)
 
@@ -73,8 +73,8 @@ class RandomisationConfig:
     def __post_init__(self) -> None:
         check_range("env.randomisation.amount", self.amount, 0.0, 1.0)
         for name in ("friction", "mass", "damping", "stiffness", "gains", "strength"):
-            _interval(self, f"env.randomisation.{name}", 0.01)
-        _interval(self, "env.randomisation.payload", -9.0)
+            hold_interval(f"env.randomisation.{name}", self, 0.01)
+        hold_interval("env.randomisation.payload", self, -9.0)
         for name, high in (
             ("centre", 0.1),
             ("encoder_bias", 0.5),
@@ -83,26 +83,6 @@ class RandomisationConfig:
             ("repeat", 1.0),
         ):
             check_range(f"env.randomisation.{name}", getattr(self, name), 0.0, high)
-
-
-@dataclass(frozen=True)
-class PushConfig:
-    """Pushes: a horizontal force on the pelvis, in any direction.
-
-    Attributes:
-        force: in N; (0, 0) for no pushes.
-        duration: of a push in seconds.
-        pause: between two pushes in seconds.
-    """
-
-    force: Interval = (50.0, 150.0)
-    duration: float = 0.2
-    pause: Interval = (4.0, 8.0)
-
-    def __post_init__(self) -> None:
-        _interval(self, "env.push.force", 0.0)
-        _interval(self, "env.push.pause", 0.0)
-        check_range("env.push.duration", self.duration, 0.0, open_low=True)
 
 
 @dataclass(frozen=True)
@@ -144,10 +124,3 @@ class RewardConfig:
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
             check_range(f"env.rewards.{name}", getattr(self, name), 0.0)
-
-
-def _interval(config: object, path: str, low: float | None) -> None:
-    name = path.rpartition(".")[2]
-    interval = getattr(config, name)
-    check_interval(path, interval, low)
-    object.__setattr__(config, name, tuple(float(end) for end in interval))

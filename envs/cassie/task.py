@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from envs.cassie import commands, dynamics, gait, mirror, observation, pushes, rewards
+from envs.cassie import commands, dynamics, gait, mirror, observation, rewards
 from envs.cassie.figures import FOOT_RADIUS, PELVIS
 from envs.cassie.memory import Memory
 from envs.cassie.model import FEET, GROUND_GEOMS
@@ -21,7 +21,7 @@ from envs.cassie.pose import standing_pose
 from envs.cassie.quantities import measure, turned, wrapped, yaw_of
 from envs.cassie.scene import scene_of
 from envs.cassie.sensors import columns
-from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig, RewardConfig
+from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardConfig
 from envs.cassie.student import sensed_along, turned_along
 from envs.cassie.terrain import curriculum
 from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
@@ -29,8 +29,10 @@ from envs.cassie.terrain.contact import contact_planes
 from envs.cassie.terrain.motion import ground_motion
 from envs.cassie.terrain.terrain import Terrain
 from envs.cassie.terrain.terrain import draw as draw_terrain
+from envs.mujoco import pushes
 from envs.mujoco.task import Ended, Metrics, Start, Surroundings, Transition
 from envs.physics.base import PhysicsState, Reads
+from envs.push import PushConfig
 from l2t.rl.types import Observation
 
 REACH = 0.5

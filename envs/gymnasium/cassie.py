@@ -53,7 +53,9 @@ class CassieOptions:
             check_choice("cassie: keyword argument", name, own | set(settable) | set(others))
         config = CassieConfig(terrain=TerrainConfig(terrain))
         given = {
-            name: _nested(name, getattr(config, name), value) for name, value in keywords.items() if name in settable
+            name: nested("cassie", name, getattr(config, name), value)
+            for name, value in keywords.items()
+            if name in settable
         }
         return cls(replace(config, **given), **{name: keywords[name] for name in own & keywords.keys()})
 
@@ -70,12 +72,17 @@ class CassieOptions:
         return replace(self.config, **limit).build(physics)
 
 
-def _nested(name: str, default: Any, value: Any) -> Any:
-    """A nested configuration from a mapping of some of its fields."""
+def nested(task: str, name: str, default: Any, value: Any) -> Any:
+    """A nested configuration from a mapping of some of its fields; anything else as it is.
+
+    Raises:
+        ConfigurationError: no mapping, or one with an unknown field.
+    """
     if not dataclasses.is_dataclass(default) or dataclasses.is_dataclass(value):
         return value
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"cassie: {name}={value!r} must map fields to values, such as {{'forward': (1, 1)}}.")
+        first = fields(default)[0].name
+        raise ConfigurationError(f"{task}: {name}={value!r} must map fields to values, such as {{{first!r}: (1, 1)}}.")
     for key in value:
-        check_choice(f"cassie: {name}", key, {each.name for each in fields(default)})
+        check_choice(f"{task}: {name}", key, {each.name for each in fields(default)})
     return type(default)(**{each.name: value.get(each.name, getattr(default, each.name)) for each in fields(default)})

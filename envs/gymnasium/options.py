@@ -11,12 +11,13 @@ import gymnasium
 import numpy as np
 
 from envs.config import MUJOCO_TASKS, MujocoConfig
-from envs.gymnasium.cassie import CassieOptions
+from envs.gymnasium.cassie import CassieOptions, nested
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import TENDONS
 from envs.mujoco.environment import MujocoEnvironment
 from envs.physics.base import Reads
 from envs.physics.config import PhysicsConfig
+from envs.push import NOBODY
 from envs.rendering import rendering_available
 from l2t.config import check_choice, check_count
 from l2t.errors import ConfigurationError, MissingDependencyError
@@ -37,6 +38,7 @@ class TaskOptions:
         student_noise, student_noise_kind, student_stack, student_previous_action: see `MujocoConfig`; None for its
             defaults. Only the `student` group shows them.
         randomise, model, slope: how the model is changed; see `MujocoConfig`.
+        push: who pushes, such as `{"force": (5, 20)}`; see `PushConfig`. None for nobody.
         physics: engine; see `PhysicsConfig`.
         parameters: fields of the task, such as `ctrl_cost_weight`.
         episode_length: time limit in steps; None for the task's own.
@@ -51,6 +53,7 @@ class TaskOptions:
     randomise: Mapping[str, Any] | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     slope: float = 0.0
+    push: Mapping[str, Any] | None = None
     physics: str | PhysicsConfig = "native"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     episode_length: int | None = None
@@ -102,6 +105,7 @@ class TaskOptions:
             randomise=self.randomise or {},
             model=self.model,
             slope=self.slope,
+            push=NOBODY if self.push is None else nested(self.task, "push", NOBODY, self.push),
             **self._student(),
         )
         environment = config.build(physics)

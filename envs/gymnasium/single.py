@@ -32,8 +32,8 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         render_mode: None or `rgb_array`.
         width, height: size of a picture.
         options: see `TaskOptions`: `observation_group`, `student_noise`, `student_noise_kind`, `student_stack`,
-            `student_previous_action`, `randomise`, `model`, `slope`, `physics`, and any field of the task; Cassie's are
-            in `CassieOptions`. A single environment is faster on the CPU, `native`, whatever the machine.
+            `student_previous_action`, `randomise`, `model`, `slope`, `push`, `physics`, and any field of the task;
+            Cassie's are in `CassieOptions`. A single environment is faster on the CPU, `native`, whatever the machine.
 
     Raises:
         ConfigurationError: an argument is unknown, out of range or without effect.

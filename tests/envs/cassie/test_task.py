@@ -7,14 +7,16 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.cassie import commands, dynamics, gait, mirror, observation, pushes
+from envs.cassie import commands, dynamics, gait, mirror, observation
 from envs.cassie.config import CassieConfig
 from envs.cassie.figures import PELVIS
 from envs.cassie.pose import standing_pose
-from envs.cassie.settings import CommandConfig, NoiseConfig, PushConfig, RandomisationConfig
+from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig
 from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
+from envs.mujoco import pushes
 from envs.observation import History, StudentView
 from envs.physics.config import PhysicsConfig
+from envs.push import PushConfig
 from l2t.rl.vector import VectorEnvironment
 
 NOMINAL = RandomisationConfig(amount=0.0)

@@ -1,4 +1,4 @@
-"""Pushes: now and then somebody shoves the pelvis."""
+"""Pushes: now and then somebody shoves the robot."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Key
 
-from envs.cassie.settings import PushConfig
+from envs.push import PushConfig
 
 
 @struct.dataclass
 class Push:
     """Attributes:
-    force: on the pelvis in N, world frame, while `left` > 0.
+    force: in N, world frame, while `left` > 0.
     left: seconds of the push at hand; negative or zero between pushes.
     pause: seconds until the next one begins.
     """
