@@ -4,7 +4,9 @@ Side by side in one process, in turn over several rounds, so that a busy machine
     raw         the physics engine alone, replaying the collection's own actions from its own states
     collection  policy, environment and automatic resets
     training    whole iterations: collection and learning
-With `--sb3-python`, Stable-Baselines3's PPO (8 environments, its defaults) runs under that interpreter, in turn.
+With `--sb3-python`, Stable-Baselines3's PPO (8 environments, its defaults) runs under that interpreter, in turn, and
+    ppo_8, ppo_256   whole iterations of PPO here with as many updates on batches as large as there: its own settings
+                     with 8 environments, and the same with 256 environments and shorter roll-outs
 """
 
 from __future__ import annotations
@@ -52,8 +54,10 @@ def benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
     from l2t import runtime
 
     runtime.configure()
-    cases, facts = _cases(arguments)
+    environment = _environment(arguments)
+    cases, facts = _cases(environment, arguments)
     if arguments.sb3_python:
+        cases |= {f"ppo_{n}": _as_sb3(environment, n) for n in (8, 256)}
         cases["sb3"] = _sb3(arguments.sb3_python, arguments.env)
     rates: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(arguments.rounds):
@@ -75,7 +79,10 @@ def benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-_RATIOS = (("collection", "raw"), ("training", "raw"), ("training", "sb3"))
+_RATIOS = (
+    *(("collection", "raw"), ("training", "raw")),
+    *(("training", "sb3"), ("ppo_8", "sb3"), ("ppo_256", "sb3")),
+)
 
 
 def _paired(rates: dict[str, list[float]], a: str, b: str) -> float:
@@ -83,42 +90,75 @@ def _paired(rates: dict[str, list[float]], a: str, b: str) -> float:
     return statistics.median(x / y for x, y in zip(rates[a], rates[b], strict=True))
 
 
-def _cases(arguments: argparse.Namespace) -> tuple[dict[str, Callable[[], float]], dict[str, Any]]:
+def _environment(arguments: argparse.Namespace) -> Any:
+    from envs.config import MujocoConfig
+    from envs.physics.config import PhysicsConfig
+
+    return MujocoConfig(arguments.env).build(PhysicsConfig(arguments.physics))
+
+
+class _Training:
+    """A training iteration, compiled and warm."""
+
+    def __init__(self, environment: Any, config: Any, num_envs: int) -> None:
+        import jax
+
+        from algorithms.build import build
+        from l2t.config import NetworkConfig
+        from l2t.rl.algorithm import BuildContext
+
+        self.algorithm: Any = build(config, BuildContext(environment, num_envs, 1_000_000, NetworkConfig()))
+        self.iterate = cast("Any", jax.jit(self.algorithm.iterate, donate_argnums=0))
+        self.state = jax.jit(self.algorithm.init)(jax.random.key(0))
+        for _ in range(3):
+            self.state, _ = self.iterate(self.state)
+
+    def case(self, steps: int, repeats: int) -> Callable[[], float]:
+        """`repeats` iterations of `steps` environment steps each, as steps per second."""
+        import jax
+
+        def run() -> float:
+            start = time.perf_counter()
+            for _ in range(repeats):
+                self.state, _ = self.iterate(self.state)
+            jax.block_until_ready(self.state)
+            return repeats * steps / (time.perf_counter() - start)
+
+        return run
+
+
+def _as_sb3(environment: Any, num_envs: int) -> Callable[[], float]:
+    """PPO with what Stable-Baselines3 does by default: for 16,384 steps 10 epochs in batches of 64."""
+    from algorithms.config import PPOConfig
+
+    config = PPOConfig(num_steps=16_384 // num_envs, epochs=10, minibatches=256)
+    return _Training(environment, config, num_envs).case(16_384, 1)
+
+
+def _cases(environment: Any, arguments: argparse.Namespace) -> tuple[dict[str, Callable[[], float]], dict[str, Any]]:
     import jax
     import jax.numpy as jnp
     import numpy as np
 
-    from algorithms.build import build
     from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig
-    from envs.config import MujocoConfig
-    from envs.physics.config import PhysicsConfig
-    from l2t.config import NetworkConfig
-    from l2t.rl.algorithm import BuildContext
     from l2t.rl.rollout import collect
     from l2t.rl.vector import VectorEnvironment, scale_action
 
     num_envs, num_steps = arguments.num_envs, arguments.num_steps
-    environment = cast("Any", MujocoConfig(arguments.env).build(PhysicsConfig(arguments.physics)))
     teacher = (PPOConfig if arguments.algorithm == "ppo" else SPMDConfig)(num_steps=num_steps)
     config = LearnToTeachConfig(teacher=teacher) if arguments.algorithm == "l2t" else teacher
-
-    algorithm: Any = build(config, BuildContext(environment, num_envs, 1_000_000, NetworkConfig()))
+    trained = _Training(environment, config, num_envs)
     vector = VectorEnvironment(environment, num_envs)
-    iterate = cast("Any", jax.jit(algorithm.iterate, donate_argnums=0))
 
     @jax.jit
     def collect_batch(state: Any, learnt: Any, key: Any) -> Any:
-        return collect(vector, algorithm.agent.behaviour(learnt.agent), state, key, num_steps)[:2]
+        return collect(vector, trained.algorithm.agent.behaviour(learnt.agent), state, key, num_steps)[:2]
 
-    state = jax.jit(algorithm.init)(jax.random.key(0))
-    for _ in range(3):
-        state, _ = iterate(state)
     # Copies: the training state is donated at each iteration.
-    learnt, environments = jax.tree.map(jnp.copy, (state.learnt, state.transient.environments))
+    learnt, environments = jax.tree.map(jnp.copy, (trained.state.learnt, trained.state.transient.environments))
     repeats = max(1, 60_000 // (num_envs * num_steps))
     _, trajectory = collect_batch(environments, learnt, jax.random.key(1))
     controls = np.asarray(scale_action(vector.spec, trajectory.action), np.float64)
-    holder = {"state": state}
 
     def collection() -> float:
         start = time.perf_counter()
@@ -126,18 +166,11 @@ def _cases(arguments: argparse.Namespace) -> tuple[dict[str, Callable[[], float]
             jax.block_until_ready(collect_batch(environments, learnt, jax.random.key(1)))
         return repeats * num_envs * num_steps / (time.perf_counter() - start)
 
-    def training() -> float:
-        start = time.perf_counter()
-        for _ in range(repeats):
-            holder["state"], _ = iterate(holder["state"])
-        jax.block_until_ready(holder["state"])
-        return repeats * num_envs * num_steps / (time.perf_counter() - start)
-
     raw = _raw_engine(environment, environments.environment.physics, controls, repeats)
-    for case in (raw, collection, training):
+    cases = {"raw": raw, "collection": collection, "training": trained.case(num_envs * num_steps, repeats)}
+    for case in cases.values():
         case()
-    facts = {"compilations": lambda: iterate._cache_size()}
-    return {"raw": raw, "collection": collection, "training": training}, facts
+    return cases, {"compilations": lambda: trained.iterate._cache_size()}
 
 
 def _raw_engine(environment: Any, physics: Any, controls: Any, repeats: int) -> Callable[[], float]:
