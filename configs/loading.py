@@ -30,7 +30,7 @@ from l2t.rewards.frozen import FrozenReward
 from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy, RunState
 from l2t.rl.models import ModelState
 from l2t.rl.reward import Reward, TaskReward
-from l2t.rl.types import Environment, EnvironmentSpec
+from l2t.rl.types import Environment, EnvironmentSpec, judged
 from l2t.run.checkpoint import Checkpoints
 
 Recipes = Mapping[str, Any]
@@ -74,7 +74,10 @@ def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
 
 
 class Run(NamedTuple):
-    """A training run read back from its directory; the simulations that were under way are left out of `state`."""
+    """A training run read back from its directory: to play it, undisturbed where it was disturbed for training only.
+
+    The simulations that were under way are left out of `state`.
+    """
 
     config: ExperimentConfig
     environment: Environment
@@ -115,7 +118,8 @@ def load_seeds(run_dir: str | Path, config: ExperimentConfig | None = None) -> l
     states = [state]
     if config.num_seeds > 1:
         states = [jax.tree.map(itemgetter(index), state) for index in range(config.num_seeds)]
-    return [Run(config, built.environment, built.algorithm, each, built.recipes) for each in states]
+    environment = judged(built.environment)
+    return [Run(config, environment, built.algorithm, each, built.recipes) for each in states]
 
 
 def _init(algorithm: Algorithm, num_seeds: int) -> Callable[[Any], RunState]:

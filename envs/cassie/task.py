@@ -255,6 +255,10 @@ class Cassie:
         """What the student's sensors would have said; see `envs.cassie.student`."""
         return sensed_along(key, exact, first, self.randomisation, self._noise, self.mirrored)
 
+    def undisturbed(self) -> Cassie:
+        """Without pushes that are for training only."""
+        return replace(self, push=self.push.judging)
+
     def turned(self, before: Memory, after: Memory) -> Bool[Array, ""]:
         """Whether the half cycle of the gait has changed, and with it the mirror."""
         return (self._flipped(before) != self._flipped(after)) & self.mirrored

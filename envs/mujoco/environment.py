@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,18 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.mujoco.names import NamesGroups
-from envs.mujoco.task import Ended, HasScenery, Metrics, SeenInMirror, SensesApart, Start, Task, Transition, load_model
+from envs.mujoco.task import (
+    Ended,
+    HasScenery,
+    Metrics,
+    Pushes,
+    SeenInMirror,
+    SensesApart,
+    Start,
+    Task,
+    Transition,
+    load_model,
+)
 from envs.observation import StudentView, policy_units
 from envs.physics.base import EngineFactory, ModelOverrides, PhysicsEngine, keep
 from l2t.errors import ConfigurationError
@@ -85,6 +96,10 @@ class MujocoEnvironment:
             observation_names=named.observation_names(self.model) if named else {},
             action_names=named.action_names(self.model) if named else (),
         )
+
+    def undisturbed(self) -> MujocoEnvironment:
+        """Without what disturbs the robot in training only."""
+        return replace(self, task=self.task.undisturbed()) if isinstance(self.task, Pushes) else self
 
     def reset(self, key: Key[Array, ""], needed: Any = True) -> EnvironmentState:
         """Draw a start state from the task's distribution."""

@@ -39,6 +39,10 @@ class Pushed(Memoryless):
         """The push a step later."""
         return pushes.follow(key, transition.memory, self.push, model.opt.timestep * self.substeps)
 
+    def undisturbed(self) -> Memoryless:
+        """The task alone, where it is pushed in training only."""
+        return Memoryless(self.task) if self.push.training_only else self
+
     def surroundings(self, physics: PhysicsState, memory: pushes.Push, model: mujoco.MjModel) -> Surroundings:
         """The push that acts."""
         return Surroundings({}, jnp.zeros((model.nbody, 6)).at[ROBOT, :3].set(memory.acting))

@@ -215,6 +215,15 @@ class SeenInMirror(Protocol):
 
 
 @runtime_checkable
+class Pushes(Protocol):
+    """A task whose robot may be pushed in training only."""
+
+    def undisturbed(self) -> Task:
+        """The task without such pushes."""
+        ...
+
+
+@runtime_checkable
 class HasScenery(Protocol):
     """A task that looks different from episode to episode, or whose physics leaves out what is only drawn."""
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from l2t.rl.algorithm import Algorithm, RunState
 from l2t.rl.policy import Memory, Policy
-from l2t.rl.types import Environment, EnvironmentState
+from l2t.rl.types import Environment, EnvironmentState, judged
 from l2t.rl.vector import scale_action, with_action
 
 Evaluation = dict[str, Any]
@@ -75,7 +75,7 @@ def make_evaluator(algorithm: Algorithm, episodes: int) -> Callable[[RunState, K
     """A jittable function that evaluates every role of `algorithm` on the same start states."""
 
     def evaluate_roles(state: RunState, key: Key[Array, ""]) -> dict[str, Evaluation]:
-        play = partial(evaluate, algorithm.environment, key=key, episodes=episodes)
+        play = partial(evaluate, judged(algorithm.environment), key=key, episodes=episodes)
         return {role: play(policy=algorithm.policy(state.learnt, role)) for role in algorithm.roles}
 
     return evaluate_roles

@@ -96,6 +96,20 @@ class Restarts(Protocol):
 
 
 @runtime_checkable
+class Disturbs(Protocol):
+    """An environment that can disturb its robots in training and leave them alone where they are judged."""
+
+    def undisturbed(self) -> Environment:
+        """The environment to judge in: this one without what is meant for training only."""
+        ...
+
+
+def judged(environment: Environment) -> Environment:
+    """Where policies are evaluated, shown and recorded that were trained in `environment`."""
+    return environment.undisturbed() if isinstance(environment, Disturbs) else environment
+
+
+@runtime_checkable
 class ShowsStudents(Protocol):
     """An environment that can say what its students would have seen of recorded episodes."""
 

@@ -1,5 +1,7 @@
 """Pushes on tasks that know nothing of them: mechanics in closed form, and everything else as it was."""
 
+from dataclasses import replace
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -8,10 +10,17 @@ import numpy as np
 import pytest
 
 import envs.gymnasium  # noqa: F401  (registers the tasks)
+from configs import compose, train
+from configs.build import read_config
+from configs.loading import load_run
+from envs.cassie.config import CassieConfig
 from envs.config import MujocoConfig
 from envs.physics.config import PhysicsConfig
 from envs.push import PushConfig
 from l2t.errors import ConfigurationError
+from l2t.rl.evaluation import evaluate
+from l2t.rl.types import judged
+from l2t.run.trainer import EVALUATION_SEED
 
 
 def on_native(task, **changes):
@@ -69,6 +78,48 @@ def test_nobody_pushes_by_default_and_the_state_holds_nothing_of_it():
     # Before the first push everything is as without, to the last bit.
     for name in ("qpos", "qvel"):
         np.testing.assert_array_equal(ends[0].physics[name], ends[1].physics[name])
+
+
+def test_pushes_for_training_only_are_gone_where_policies_are_judged():
+    push = PushConfig((5.0, 10.0), 0.1, (0.3, 1.5), training_only=True)
+    env, always = on_native("hopper", push=push), on_native("hopper", push=replace(push, training_only=False))
+    quiet = judged(env)
+    assert quiet.reset(jax.random.key(0)).extras["memory"] == ()
+    assert quiet.engine is env.engine
+    assert quiet.spec == env.spec
+    assert judged(always).task == always.task
+    cassie = CassieConfig(push=push).build(PhysicsConfig("native"))
+    assert judged(cassie).task == replace(cassie.task, push=replace(push, force=(0.0, 0.0)))
+
+
+def test_a_run_is_evaluated_and_read_back_without_the_pushes_that_it_was_trained_under(tmp_path):
+    config = compose(
+        [
+            "env=hopper",
+            "algorithm=spmd",
+            "num_envs=4",
+            "algorithm.num_steps=8",
+            "algorithm.minibatches=1",
+            "total_steps=32",
+            "eval_episodes=4",
+            "tracking.wandb.mode=disabled",
+            "video=false",
+            "report=false",
+            "env.push.force=[400,400]",
+            "env.push.pause=[0,0]",
+            "env.push.training_only=true",
+            f"run_dir={tmp_path / 'a'}",
+        ]
+    )
+    run = train(config)
+
+    def score(overrides):
+        loaded = load_run(run.path, config=read_config(run.path, overrides))
+        policy = loaded.algorithm.policy(loaded.state.learnt, "teacher")
+        return float(evaluate(loaded.environment, policy, jax.random.key(EVALUATION_SEED), 4)["return_mean"])
+
+    assert score([]) == pytest.approx(run.returns()[0], rel=1e-5)
+    assert score(["env.push.training_only=false"]) < 0.7 * run.returns()[0]
 
 
 def test_gymnasium_takes_pushes_as_a_mapping():
