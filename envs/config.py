@@ -90,8 +90,7 @@ class MujocoConfig:
         """Compile the model and put the task on a physics engine."""
         from envs.mujoco.changes import changed_model
         from envs.mujoco.environment import make_environment
-        from envs.mujoco.pushed import Pushed
-        from envs.mujoco.task import Memoryless
+        from envs.mujoco.memoryless import Memoryless, Pushed
 
         task_class = getattr(importlib.import_module(f"envs.mujoco.{self.task}"), MUJOCO_TASKS[self.task])
         known = {f.name for f in dataclasses.fields(task_class)} - {"xml", "substeps", "reads"}

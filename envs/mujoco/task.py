@@ -1,14 +1,13 @@
 """What defines a MuJoCo task: a model file, the fields it reads, functions for start, observation, reward and end.
 
 `Task` is the whole of it. Most tasks remember nothing and hand the action to the motors as it is: they are a
-`MemorylessTask`, which `Memoryless` makes into a `Task`.
+`MemorylessTask`, which `envs.mujoco.memoryless` makes into a `Task`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -17,7 +16,6 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from envs.mujoco.names import NamesColumns
 from envs.physics.base import ModelOverrides, PhysicsState, Reads, displacement, divert_warnings
 from l2t.rl.types import Observation
 
@@ -230,84 +228,6 @@ class HasScenery(Protocol):
     def scene(self, memory: Memory) -> mujoco.MjModel:
         """A model with the same qpos, to draw an episode with."""
         ...
-
-
-@dataclass(frozen=True)
-class Memoryless:
-    """A `MemorylessTask` as a `Task`."""
-
-    task: MemorylessTask
-
-    @property
-    def xml(self) -> str:
-        """The task's."""
-        return self.task.xml
-
-    @property
-    def substeps(self) -> int:
-        """The task's."""
-        return self.task.substeps
-
-    @property
-    def episode_length(self) -> int:
-        """The task's."""
-        return self.task.episode_length
-
-    @property
-    def reads(self) -> Reads:
-        """The task's."""
-        return self.task.reads
-
-    def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> Start:
-        """The task's, and nothing to remember."""
-        return Start(*self.task.start(key, model))
-
-    def restart(self, key: Key[Array, ""], ended: Ended, model: mujoco.MjModel) -> Start:
-        """As any start."""
-        return self.start(key, model)
-
-    def surroundings(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Surroundings:
-        """The model's."""
-        return Surroundings({})
-
-    def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
-        """Those of the motors."""
-        low, high = model.actuator_ctrlrange.T
-        return low, high
-
-    def control(
-        self, action: Float[Array, " action"], physics: PhysicsState, memory: Memory, model: mujoco.MjModel
-    ) -> Float[Array, " nu"]:
-        """The action."""
-        return action
-
-    def advance(self, key: Key[Array, ""], transition: Transition, model: mujoco.MjModel) -> Memory:
-        """Nothing to remember."""
-        return ()
-
-    def observe(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Observation:
-        """The task's observation, for everyone."""
-        return {"teacher": self.task.observe(physics, model)}
-
-    def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
-        """The task's."""
-        return self.task.reward_terms(transition, model)
-
-    def terminated(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Bool[Array, ""]:
-        """The task's."""
-        return self.task.terminated(physics, model)
-
-    def information(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
-        """The task's."""
-        return self.task.information(transition, model)
-
-    def observation_names(self, model: mujoco.MjModel) -> Mapping[str, tuple[str, ...]]:
-        """The task's, where it has names."""
-        return {"teacher": self.task.observation_names(model)} if isinstance(self.task, NamesColumns) else {}
-
-    def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
-        """The task's, where it has names."""
-        return self.task.action_names(model) if isinstance(self.task, NamesColumns) else ()
 
 
 def load_model(xml: str) -> mujoco.MjModel:
