@@ -62,6 +62,8 @@ class SPMDConfig(ActorCriticConfig):
         ratio_clip: half-width of the interval that probability ratios are clipped to; inf leaves them alone.
         entropy: μ of the regulariser h = μ Σ π log π.
         reward_rate_step: step of the exponential average that estimates ρ.
+        horizon: H, after how many steps the process is taken to begin anew, on average; inf for never, as in the paper.
+            A time limit, which the policy does not see, as a reset of rate 1/H.
         value_scale_step: step of the critic's running scale.
         spread: how wide values and advantages lie: `deviation`, their standard deviation, or `quartiles`, the distance
             between their quartiles. With it what lies more than `outlier` of them away weighs no more than that, in the
@@ -80,6 +82,7 @@ class SPMDConfig(ActorCriticConfig):
     ratio_clip: float = 0.5
     entropy: float = 0.0
     reward_rate_step: float = 0.1
+    horizon: float = float("inf")
     value_scale_step: float = 0.01
     spread: str = "deviation"
     outlier: float = 20.0
@@ -106,6 +109,7 @@ class SPMDConfig(ActorCriticConfig):
         if not self.adapt_reset_cost:
             check_idle("algorithm", self, ("reset_rate", "reset_cost_step"), "algorithm.adapt_reset_cost is off")
         check_range("algorithm.reward_rate_step", self.reward_rate_step, 0.0, 1.0, open_low=True)
+        check_range("algorithm.horizon", self.horizon, 1.0, open_low=True, allow_infinite=True)
         check_range("algorithm.value_scale_step", self.value_scale_step, 0.0, 1.0, open_low=True)
         check_choice("algorithm.spread", self.spread, ("deviation", "quartiles"))
         check_range("algorithm.outlier", self.outlier, 0.0, open_low=True)
@@ -169,7 +173,7 @@ class SPMDVRTDConfig:
         check_range("algorithm.length_scale", self.length_scale, 0.0, open_low=True)
         check_range("algorithm.critic_step_size", self.critic_step_size, 0.0, 1.0, open_low=True)
         defaults = {f.name: f.default for f in fields(SPMDConfig)}
-        for name in ("critic_coefficient", "reward_rate_step", "value_scale_step", "spread"):
+        for name in ("critic_coefficient", "reward_rate_step", "horizon", "value_scale_step", "spread"):
             if getattr(self.actor, name) != defaults[name]:
                 raise ConfigurationError(
                     f"algorithm.actor.{name} belongs to SPMD's neural critic; spmd_vrtd has none: leave it out."

@@ -172,7 +172,13 @@ class SPMD:
             for observation in (trajectory.observation, trajectory.following())
         )
         advantage = differential_advantage(
-            reward, value, next_value, trajectory.truncated, state.reward_rate, self.config.trace_decay
+            reward,
+            value,
+            next_value,
+            trajectory.truncated,
+            state.reward_rate,
+            self.config.trace_decay,
+            self.config.horizon,
         )
         return value, advantage
 

@@ -5,6 +5,7 @@ Arrays have leading axes `[time, ...]`; trailing axes are independent trajectori
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -37,10 +38,15 @@ def differential_advantage(
     truncated: Bool[Array, "time *batch"],
     reward_rate: Float[Array, ""],
     trace_decay: float,
+    horizon: float = math.inf,
 ) -> Float[Array, "time *batch"]:
     """Generalised advantage in the average-reward setting.
 
     δ_t = r_t - ρ + V(s_{t+1}) - V(s_t),  A_t = δ_t + λ A_{t+1}; nothing is discounted.
+
+    With a finite H the process is taken to begin anew after each step with probability 1/H, somewhere worth 0, the mean
+    of V: κ = 1 - 1/H stands before V(s_{t+1}) and λ. What lasts longer than H steps, such as a robot that is heavier
+    than others or lies on its back, then weighs in V for H steps and no more.
 
     A termination is a transition to the next episode's first state: `next_value` is that state's value, the reward has
     paid the reset cost, and the trace runs on. A time limit is no transition at all: `next_value` is the value of the
@@ -53,11 +59,13 @@ def differential_advantage(
         truncated: where the trace is cut.
         reward_rate: ρ.
         trace_decay: λ.
+        horizon: H.
 
     Source: Li, Wu and Lan, arXiv 2205.05800; the trace is that of Schulman et al., arXiv 1506.02438, without discount.
     """
-    delta = reward - reward_rate + next_value - value
-    return accumulate_trace(delta, trace_decay * (1.0 - truncated.astype(delta.dtype)))
+    goes_on = 1.0 - 1.0 / horizon
+    delta = reward - reward_rate + goes_on * next_value - value
+    return accumulate_trace(delta, goes_on * trace_decay * (1.0 - truncated.astype(delta.dtype)))
 
 
 def differential_target(

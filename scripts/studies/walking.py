@@ -17,6 +17,9 @@ from l2t.report.study import StudyContext, StudyResult, Table
 SKIPPED = 50
 """Steps at the start of an episode, 1 s, that are not judged: the robot has to begin to walk."""
 
+EVERYWHERE = ("env.episode_length=1000",)
+"""Changes of every case before its own: an episode lasts 20 s, however long those of the training were."""
+
 
 @dataclass(frozen=True)
 class Walking:
@@ -51,7 +54,7 @@ class Walking:
         """
         rows, gaits = [], []
         for label, changes in self.cases.items():
-            run = context.load_run(self.policy_run, list(changes))
+            run = context.load_run(self.policy_run, [*EVERYWHERE, *changes])
             if run.environment.spec.name != "cassie":
                 raise ConfigurationError(f"{self.policy_run} is a run on {run.environment.spec.name}, not on cassie.")
             for role in (role for role in run.algorithm.roles if role in self.roles):

@@ -143,3 +143,18 @@ def test_what_is_bounded_lies_within_so_many_widths_of_the_centre() -> None:
     middle, width = np.median(x), scipy.stats.iqr(x, scale="normal")
     expected = np.clip(x, middle - 2.0 * width, middle + 2.0 * width)
     np.testing.assert_allclose(bounded(x, quartiles, 2.0), expected, rtol=2e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), horizon=st.floats(1.5, 1e4), reward_rate=st.floats(-2.0, 2.0))
+def test_with_a_horizon_differential_values_are_discounted_ones_less_a_constant(
+    seed: int, horizon: float, reward_rate: float
+) -> None:
+    """γ = 1 - 1/H, and the constant is what the reward rate earns until the process begins anew, ρ H."""
+    x = _random(seed)
+    x["terminated"] = np.zeros_like(x["terminated"])
+    ours = {name: x[name] for name in ("reward", "value", "next_value", "truncated")}
+    theirs = x | {name: x[name] + reward_rate * horizon for name in ("value", "next_value")}
+    discounted = discounted_advantage(**theirs, discount=1.0 - 1.0 / horizon, trace_decay=0.9)
+    actual = differential_advantage(**ours, reward_rate=jnp.float32(reward_rate), trace_decay=0.9, horizon=horizon)
+    np.testing.assert_allclose(actual, discounted, atol=1e-5 * (1.0 + abs(reward_rate) * horizon))
