@@ -95,7 +95,7 @@ class PPO:
             policy = self.models.actor.apply(weights["actor"], batch["actor_features"])
             ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
             surrogate = clipped_surrogate(ratio, standardise(batch["advantage"]), config.clip)
-            actor = -surrogate.mean() - config.entropy * policy.entropy().mean()
+            actor = -surrogate.mean() - config.entropy * policy.paid_entropy().mean()
             error = self.models.critic.apply(weights["critic"], batch["critic_features"]) - batch["target"]
             critic = 0.5 * (error**2).mean()
             return actor + config.critic_coefficient * critic, {"loss/actor": actor, "loss/critic": critic}

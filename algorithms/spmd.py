@@ -196,7 +196,7 @@ def paid_reward(
     """
     reward = trajectory.reward - reset_cost * trajectory.terminated
     if entropy > 0.0:
-        reward = reward + entropy * policy.entropy()
+        reward = reward + entropy * policy.paid_entropy()
     return reward
 
 
@@ -217,7 +217,7 @@ def mirror_descent_loss(
     ratio = jnp.exp(policy.log_prob(batch["action"]) - batch["log_prob"])
     divergence = batch["old"].kl(policy).mean()
     # Standardised advantages divide the objective by their scale; the regulariser goes with it.
-    regulariser = -config.entropy * policy.entropy().mean() / (batch["advantage"].std() + 1e-8)
+    regulariser = -config.entropy * policy.paid_entropy().mean() / (batch["advantage"].std() + 1e-8)
     gain = clipped_surrogate(ratio, standardise(batch["advantage"]), config.ratio_clip).mean()
     return -gain + divergence / step_size + regulariser
 

@@ -62,7 +62,17 @@ class DiagonalGaussian:
 
     def entropy(self) -> Float[Array, " *batch"]:
         """Σ [log std + ½ log 2πe]."""
-        return jnp.sum(self.batched().log_std + 0.5 * math.log(2.0 * math.pi * math.e), axis=-1)
+        return self._entropies().sum(axis=-1)
+
+    def paid_entropy(self) -> Float[Array, " *batch"]:
+        """Σ min(log std + ½ log 2πe, log 2): no action in [-1, 1] has more than log 2 for a coordinate.
+
+        What is wider is clipped to the ends of the interval, and a price on entropy without this bound pays for that.
+        """
+        return jnp.minimum(self._entropies(), math.log(2.0)).sum(axis=-1)
+
+    def _entropies(self) -> Float[Array, "*batch action"]:
+        return self.batched().log_std + 0.5 * math.log(2.0 * math.pi * math.e)
 
     def kl(self, other: DiagonalGaussian) -> Float[Array, " *batch"]:
         """KL(self || other) = Σ [log σ₂/σ₁ + (σ₁² + (μ₁ - μ₂)²) / 2σ₂² - ½]."""

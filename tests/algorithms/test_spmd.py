@@ -33,8 +33,9 @@ SMALL: dict[str, Any] = {"num_steps": TIME, "minibatches": 4, "epochs": 2, "trac
 TRAJECTORY = random_trajectory(0)
 
 
-def _learner(config: Any, reset_cost: float = COST) -> Any:
-    return learner(config, BuildContext(signal_following(reset_cost), ENVS, 10_000, NetworkConfig((8,))))
+def _learner(config: Any, reset_cost: float = COST, log_std: float = -0.5) -> Any:
+    network = NetworkConfig((8,), initial_log_std=log_std)
+    return learner(config, BuildContext(signal_following(reset_cost), ENVS, 10_000, network))
 
 
 def _values(models: Any, state: Any, observation: np.ndarray) -> np.ndarray:
@@ -63,20 +64,23 @@ def test_ppo_takes_nothing_after_a_fall_and_the_true_successor_at_a_time_limit()
 
 
 def test_the_reward_that_is_paid_in_closed_form() -> None:
-    """r - c 1[terminated] + μ ½ log(2πe σ²) per coordinate."""
-    policy = DiagonalGaussian(jnp.zeros((TIME, ENVS, 2)), jnp.array([-0.5, 0.3]))
-    entropy = sum(scipy.stats.norm(0.0, np.exp(s)).entropy() for s in (-0.5, 0.3))
+    """r - c 1[terminated] + μ ½ log(2πe σ²) per coordinate, and no more than for a uniform action."""
+    policy = DiagonalGaussian(jnp.zeros((TIME, ENVS, 2)), jnp.array([-1.5, 0.3]))
+    assert scipy.stats.norm(0.0, np.exp(0.3)).entropy() > scipy.stats.uniform(-1.0, 2.0).entropy()
+    entropy = scipy.stats.norm(0.0, np.exp(-1.5)).entropy() + scipy.stats.uniform(-1.0, 2.0).entropy()
     expected = np.asarray(TRAJECTORY.reward) - COST * np.asarray(TRAJECTORY.terminated) + 0.2 * entropy
     np.testing.assert_allclose(paid_reward(TRAJECTORY, policy, COST, 0.2), expected, rtol=1e-5)
     np.testing.assert_allclose(paid_reward(TRAJECTORY, policy, 0.0, 0.0), np.asarray(TRAJECTORY.reward), rtol=0.0)
 
 
-@pytest.mark.parametrize(("clip", "entropy"), [(float("inf"), 0.0), (0.2, 0.0), (0.2, 0.4)])
-def test_the_mirror_descent_loss_in_closed_form(clip: float, entropy: float) -> None:
+@pytest.mark.parametrize(
+    ("clip", "entropy", "log_std"), [(float("inf"), 0.0, -0.2), (0.2, 0.0, -0.2), (0.2, 0.4, -0.9), (0.2, 0.4, -0.2)]
+)
+def test_the_mirror_descent_loss_in_closed_form(clip: float, entropy: float, log_std: float) -> None:
     """SciPy's densities, its integral for KL(π_k || π), and loops for the rest; η = 0.7."""
     rng = np.random.default_rng(1)
     mean, old_mean, action = (rng.normal(size=(5, 1)).astype(np.float32) for _ in range(3))
-    log_std, old_log_std = np.float32(-0.2), np.float32(0.4)
+    log_std, old_log_std = np.float32(log_std), np.float32(0.4)
     advantage = rng.normal(size=5).astype(np.float32)
     grid = np.linspace(-15.0, 15.0, 300_001)
     gain, divergence = [], []
@@ -86,7 +90,7 @@ def test_the_mirror_descent_loss_in_closed_form(clip: float, entropy: float) -> 
         ratio = new.pdf(action[i, 0]) / old.pdf(action[i, 0])
         gain.append(min(ratio * standard[i], np.clip(ratio, 1.0 - clip, 1.0 + clip) * standard[i]))
         divergence.append(np.trapezoid(old.pdf(grid) * (old.logpdf(grid) - new.logpdf(grid)), grid))
-    price = entropy * scipy.stats.norm(0.0, np.exp(log_std)).entropy() / advantage.std()
+    price = entropy * min(scipy.stats.norm(0.0, np.exp(log_std)).entropy(), np.log(2.0)) / advantage.std()
     expected = -np.mean(gain) + np.mean(divergence) / 0.7 - price
     old_policy = DiagonalGaussian(jnp.asarray(old_mean), jnp.full((5, 1), old_log_std))
     batch = {
@@ -127,17 +131,23 @@ def test_observation_statistics_are_those_of_what_was_seen(config: Any) -> None:
     ],
     ids=["spmd", "ppo", "spmd_vrtd"],
 )
-def test_a_price_on_entropy_widens_the_policy(with_price: Any, without: Any) -> None:
-    """From the same state on the same batch, the standard deviation ends larger with the price than without."""
+@pytest.mark.parametrize("log_std", [-1.5, 0.0])
+def test_a_price_on_entropy_widens_a_policy_that_is_narrower_than_what_the_task_can_tell_apart(
+    with_price: Any, without: Any, log_std: float
+) -> None:
+    """From the same state on the same batch; beyond the uniform distribution's entropy nothing more is paid for."""
     ends = []
     for config in (with_price, without):
-        built = _learner(config)
+        built = _learner(config, log_std=log_std)
         state = built.init(jax.random.key(0))
         policy = built.policy(state).distribution(TRAJECTORY.observation)
         trajectory = replace(TRAJECTORY, log_prob=policy.log_prob(TRAJECTORY.action))
         state, _ = jax.jit(built.learn)(state, trajectory, jax.random.key(1))
         ends.append(float(built.policy(state).distribution(TRAJECTORY.observation).log_std.mean()))
-    assert ends[0] > ends[1] + 1e-3
+    if log_std < -1.0:
+        assert ends[0] > ends[1] + 1e-3
+    else:
+        assert ends[0] == pytest.approx(ends[1], abs=1e-3)
 
 
 def test_the_reward_rate_starts_at_the_first_batchs_mean_and_then_follows_slowly() -> None:
