@@ -52,8 +52,8 @@ class RandomisationConfig:
         strength: factor on the motors' torque limits.
         encoder_bias: of each encoder up to so much, in rad.
         action_delay, sensor_delay: probability that all actions, or all that the student senses, come a step late.
-        repeat: probability that a robot which has fallen meets all of these again as they were. Else what falls at once
-            is met in few steps, and hardly learnt from.
+        repeat: probability that a robot which has fallen meets all of these again as they were, so that what falls at
+            once is not met in few steps only.
     """
 
     amount: float = 1.0

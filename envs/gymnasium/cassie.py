@@ -18,6 +18,9 @@ from l2t.errors import ConfigurationError
 ELSEWHERE = ("terrain", "episode_length", "reset_cost", "reward", "reward_weight", "task_reward_weight")
 """Fields of `CassieConfig` that mean nothing here, or have another name."""
 
+_MEANINGLESS = {"training_only"}
+"""Fields of nested configurations that mean nothing here: Gymnasium does not tell training from judging."""
+
 
 @dataclass(frozen=True)
 class CassieOptions:
@@ -84,5 +87,5 @@ def nested(task: str, name: str, default: Any, value: Any) -> Any:
         first = fields(default)[0].name
         raise ConfigurationError(f"{task}: {name}={value!r} must map fields to values, such as {{{first!r}: (1, 1)}}.")
     for key in value:
-        check_choice(f"{task}: {name}", key, {each.name for each in fields(default)})
+        check_choice(f"{task}: {name}", key, {each.name for each in fields(default)} - _MEANINGLESS)
     return type(default)(**{each.name: value.get(each.name, getattr(default, each.name)) for each in fields(default)})

@@ -42,13 +42,18 @@ def _values(models: Any, state: Any, observation: np.ndarray) -> np.ndarray:
     return np.asarray(models.value(state, {"teacher": jnp.asarray(observation)}), np.float64)
 
 
-def test_advantages_bootstrap_from_the_next_start_after_a_fall_and_from_the_true_successor_at_a_time_limit() -> None:
-    spmd = _learner(SPMDConfig(**SMALL))
+@pytest.mark.parametrize("horizon", [float("inf"), 5.0])
+def test_advantages_bootstrap_from_the_next_start_after_a_fall_and_from_the_true_successor_at_a_time_limit(
+    horizon: float,
+) -> None:
+    spmd = _learner(SPMDConfig(**SMALL, horizon=horizon))
+    goes_on = 1.0 - 1.0 / horizon
     state = with_values(spmd.init(jax.random.key(0)), reward_rate=RATE, value_scale=SCALE)
     value = SCALE * _values(spmd.models, state.models, np.asarray(TRAJECTORY.observation["teacher"]))
     next_value = SCALE * _values(spmd.models, state.models, following_by_a_loop(TRAJECTORY, "teacher"))
     reward = np.asarray(TRAJECTORY.reward) - COST * np.asarray(TRAJECTORY.terminated)
-    expected = discounted_sum_by_a_loop(reward - RATE + next_value - value, DECAY, np.asarray(TRAJECTORY.truncated))
+    delta = reward - RATE + goes_on * next_value - value
+    expected = discounted_sum_by_a_loop(delta, goes_on * DECAY, np.asarray(TRAJECTORY.truncated))
     np.testing.assert_allclose(spmd.judge(state, TRAJECTORY).advantage, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -61,6 +66,17 @@ def test_ppo_takes_nothing_after_a_fall_and_the_true_successor_at_a_time_limit()
     delta = np.asarray(TRAJECTORY.reward) + 0.9 * np.where(terminated, 0.0, successor) - value
     expected = discounted_sum_by_a_loop(delta, 0.9 * DECAY, terminated | truncated)
     np.testing.assert_allclose(ppo.judge(state, TRAJECTORY).advantage, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_ppos_critic_is_centred_on_its_batch_and_scaled_by_a_running_deviation() -> None:
+    """From the second iteration on; a running mean would be elsewhere."""
+    ppo = _learner(PPOConfig(**SMALL, discount=0.9, value_scale_step=0.25))
+    state = with_values(ppo.init(jax.random.key(0)), value_mean=100.0, value_scale=SCALE, iteration=1)
+    value = 100.0 + SCALE * _values(ppo.models, state.models, np.asarray(TRAJECTORY.observation["teacher"]))
+    target = np.asarray(ppo.judge(state, TRAJECTORY).advantage) + value
+    learnt, _ = jax.jit(ppo.learn)(state, TRAJECTORY, jax.random.key(1))
+    assert float(learnt.value_mean) == pytest.approx(target.mean(), rel=1e-5)
+    assert float(learnt.value_scale) == pytest.approx(SCALE + 0.25 * (target.std() - SCALE), rel=1e-4)
 
 
 def test_the_reward_that_is_paid_in_closed_form() -> None:

@@ -135,6 +135,9 @@ def test_gymnasium_takes_pushes_as_a_mapping():
     assert np.abs(end(push=push) - end()).max() > 0.1
     with pytest.raises(ConfigurationError, match="half_cheetah: push"):
         gymnasium.make("l2t/HalfCheetah-v5", push={"strength": 3.0})
+    for task in ("HalfCheetah-v5", "CassieFlat-v0"):
+        with pytest.raises(ConfigurationError, match=r"push.*training_only"):
+            gymnasium.make(f"l2t/{task}", push={"force": (5.0, 20.0), "training_only": True})
     with pytest.raises(ConfigurationError, match="must map fields to values"):
         gymnasium.make("l2t/HalfCheetah-v5", push=3.0)
 

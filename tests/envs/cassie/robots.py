@@ -7,8 +7,23 @@ import functools
 import mujoco
 import numpy as np
 
+from envs.cassie.config import CassieConfig
 from envs.cassie.model import cassie_model, cassie_spec
 from envs.cassie.pose import standing_pose
+from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig
+from envs.mujoco.environment import MujocoEnvironment
+from envs.physics.config import PhysicsConfig
+from envs.push import PushConfig
+
+NOMINAL = RandomisationConfig(amount=0.0)
+SILENT = NoiseConfig(0.0, 0.0, 0.0, 0.0, 0.0)
+FORWARD = CommandConfig((1.0, 1.0), (0.0, 0.0), (0.0, 0.0), 0.0)
+
+
+def build(**settings) -> MujocoEnvironment:
+    """The nominal robot, told to walk at 1 m/s, that nobody pushes and whose sensors are silent; but for `settings`."""
+    given = {"randomisation": NOMINAL, "push": PushConfig((0.0, 0.0)), "noise": SILENT, "command": FORWARD, **settings}
+    return CassieConfig(**given).build(PhysicsConfig("native"))
 
 
 @functools.cache

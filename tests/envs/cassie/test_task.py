@@ -8,26 +8,17 @@ import numpy as np
 import pytest
 
 from envs.cassie import commands, dynamics, gait, mirror, observation
-from envs.cassie.config import CassieConfig
 from envs.cassie.figures import PELVIS
 from envs.cassie.pose import standing_pose
 from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig
-from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
+from envs.cassie.terrain.config import KINDS, TerrainConfig
 from envs.mujoco import pushes
 from envs.observation import History, StudentView
-from envs.physics.config import PhysicsConfig
 from envs.push import PushConfig
 from l2t.rl.vector import VectorEnvironment
+from tests.envs.cassie.robots import FORWARD, NOMINAL, SILENT, build
 
-NOMINAL = RandomisationConfig(amount=0.0)
-SILENT = NoiseConfig(0.0, 0.0, 0.0, 0.0, 0.0)
-FORWARD = CommandConfig((1.0, 1.0), (0.0, 0.0), (0.0, 0.0), 0.0)
 DT = 0.02
-
-
-def build(**settings):
-    given = {"randomisation": NOMINAL, "push": PushConfig((0.0, 0.0)), "noise": SILENT, "command": FORWARD, **settings}
-    return CassieConfig(**given).build(PhysicsConfig("native"))
 
 
 def episode(env, actions, seed=0, instances=1):
@@ -355,64 +346,3 @@ def test_falls_end_the_episode_and_standing_does_not(plain):
     assert ends(tilt(22))
     assert not ends(tilt(22), "slope")
     assert ends(tilt(37), "slope")
-
-
-def test_where_a_curriculum_is_on_success_makes_the_next_terrain_harder():
-    config = CurriculumConfig(step=0.25, early=0.5, enough=0.7)
-    env = build(terrain=TerrainConfig("slope"), curriculum=True, progress=config, difficulty=0.5, episode_length=4)
-    vector = VectorEnvironment(env, 3)
-    state = vector.init(jax.random.key(0), staggered=False)
-    memory = state.environment.extras["memory"]
-    # The first walked all that it was asked for, the second stood about, the third is early to fall.
-    memory = replace(memory, asked=jnp.full(3, 2.0), walked=jnp.array([2.0, 0.0, 2.0]))
-    state = replace(state, environment=replace(state.environment, extras=state.environment.extras | {"memory": memory}))
-    step = jax.jit(vector.step)
-    for _ in range(4):
-        state, outcome = step(state, jnp.zeros((3, 10)))
-    assert outcome.truncated.all()
-    np.testing.assert_allclose(state.environment.extras["memory"].terrain.difficulty, [0.75, 0.5, 0.75], atol=1e-6)
-    np.testing.assert_array_equal(state.environment.extras["memory"].steps, 0)
-
-
-def test_an_episode_whose_clock_began_late_has_survived_at_its_time_limit():
-    config = CurriculumConfig(step=0.25, early=0.5, enough=0.7)
-    env = build(terrain=TerrainConfig("slope"), curriculum=True, progress=config, difficulty=0.5, episode_length=40)
-    state = env.reset(jax.random.key(0))
-    memory = replace(state.extras["memory"], asked=jnp.float32(2.0), walked=jnp.float32(2.0), steps=jnp.int32(3))
-    left = replace(state, extras=state.extras | {"memory": memory})
-    restart = jax.jit(env.restart)
-
-    def next_difficulty(terminated, truncated):
-        ended = replace(left, terminated=jnp.asarray(terminated), truncated=jnp.asarray(truncated))
-        return float(restart(jax.random.key(1), ended).extras["memory"].terrain.difficulty)
-
-    assert next_difficulty(False, True) == pytest.approx(0.75)
-    assert next_difficulty(True, False) == pytest.approx(0.25)
-
-
-@pytest.mark.parametrize("repeat", [0.0, 0.6])
-def test_a_robot_that_fell_meets_the_same_dynamics_again_as_often_as_it_is_asked_to(repeat):
-    env = build(randomisation=RandomisationConfig(repeat=repeat))
-    last = dynamics.draw(jax.random.key(0), RandomisationConfig())
-    keys = jax.random.split(jax.random.key(1), 500)
-
-    def same(fell):
-        redrawn = jax.vmap(lambda key: dynamics.redraw(key, env.task.randomisation, last, jnp.asarray(fell)))(keys)
-        return np.array([getattr(redrawn, name) == getattr(last, name) for name in ("friction", "payload", "gains")])
-
-    assert not same(fell=False).any()
-    fallen = same(fell=True)
-    assert (fallen == fallen[0]).all()  # all of it or nothing
-    assert fallen[0].mean() == pytest.approx(repeat, abs=4 * np.sqrt(0.25 / 500) if repeat else 0.0)
-
-
-def test_a_fall_is_met_again_with_the_whole_body_that_fell():
-    env = build(randomisation=RandomisationConfig(repeat=1.0))
-    state = env.reset(jax.random.key(0))
-    restart = jax.jit(env.restart)
-    for fell in (True, False):
-        ended = replace(state, terminated=jnp.asarray(fell), truncated=jnp.asarray(not fell))
-        fresh = restart(jax.random.key(1), ended)
-        for name, field in state.extras["overrides"].items():
-            assert np.array_equal(field, fresh.extras["overrides"][name]) == fell, name
-        assert not np.array_equal(fresh.extras["memory"].phase, state.extras["memory"].phase)
