@@ -99,8 +99,8 @@ def _with_place(overrides: Sequence[str], values: Mapping[str, object], multirun
         raise ConfigurationError("resume= continues one run: leave out -m.")
     if run_dir is not None:
         raise ConfigurationError("resume= continues a run where it is: leave out run_dir=.")
-    if "start_from" in values:
-        raise ConfigurationError("resume= continues what the run has learnt: leave out start_from=.")
+    if values.keys() & {"start_from", "start_roles"}:
+        raise ConfigurationError("resume= continues what the run has learnt: leave out start_from= and start_roles=.")
     return _with_search_path(resume_overrides(Path(str(resume)), overrides), None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,6 +63,7 @@ class ExperimentConfig:
         run_dir: where to write; `None` makes a dated directory under `runs/`.
         resume: run directory that is continued.
         start_from: run directory whose networks this run begins with, where roles and shapes agree.
+        start_roles: the roles that take them over, such as `[teacher]`; none named: all that both runs have.
         report, video: write `report.html`, render a video, at the end.
         study: computed instead of a training run; of the other keys only `seed` and `run_dir` matter then.
     """
@@ -82,6 +84,7 @@ class ExperimentConfig:
     run_dir: str | None = None
     resume: str | None = None
     start_from: str = field(default="", metadata=PATH)
+    start_roles: Sequence[str] = ()
     report: bool = True
     video: bool = True
     study: StudyConfig | None = None
@@ -101,6 +104,7 @@ class ExperimentConfig:
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} must be true or false.")
         for name in ("run_dir", "resume"):
             object.__setattr__(self, name, check_directory(name, getattr(self, name)))
+        _check_start(self.start_roles, self.start_from)
         _check_study(self.study)
         for name in ("algorithm", "env"):
             built = getattr(self, name)
@@ -171,6 +175,13 @@ def check_directory(name: str, value: Any) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
         raise ConfigurationError(f"{name}={value!r} must be the path of a directory.")
     return value
+
+
+def _check_start(roles: Any, start_from: str) -> None:
+    if isinstance(roles, str) or not isinstance(roles, Sequence) or not all(isinstance(role, str) for role in roles):
+        raise ConfigurationError(f"start_roles={roles!r} must be a list of roles, such as [teacher].")
+    if roles and not start_from:
+        raise ConfigurationError("start_roles says who begins with the networks of another run: give start_from=<run>.")
 
 
 def _check_study(study: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,13 +31,14 @@ class WarmStart(NamedTuple):
     told: str
 
 
-def warm_start(algorithm: Algorithm, run_dir: str, physics: Any) -> WarmStart:
+def warm_start(algorithm: Algorithm, run_dir: str, physics: Any, roles: Sequence[str] = ()) -> WarmStart:
     """Read the run that another one starts from.
 
     Args:
         algorithm: of the run that begins.
         run_dir: of the other one; its newest checkpoint counts, and of a batch of seeds the first.
         physics: engine to rebuild the other task on.
+        roles: that take something over; none named: all that can.
 
     Raises:
         RunDirectoryError, CheckpointError: there is nothing to read.
@@ -47,16 +48,16 @@ def warm_start(algorithm: Algorithm, run_dir: str, physics: Any) -> WarmStart:
     if not isinstance(algorithm, Loop) or not isinstance(loaded.algorithm, Loop):
         raise ConfigurationError("start_from is for algorithms that run in l2t.rl.loop.Loop; leave it out.")
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
-    _, roles = algorithm.heir(state.learnt, loaded.algorithm, loaded.state.learnt)
+    _, heirs = algorithm.heir(state.learnt, loaded.algorithm, loaded.state.learnt, roles)
     steps = env_steps(Path(run_dir))
     return WarmStart(
         replace(algorithm, prior_steps={**algorithm.prior_steps, "pretraining": steps}),
-        partial(_inherit, algorithm, loaded),
-        f"Starting with the networks of {' and '.join(roles)} from {run_dir} ({steps:,} steps).",
+        partial(_inherit, algorithm, loaded, roles),
+        f"Starting with the networks of {' and '.join(heirs)} from {run_dir} ({steps:,} steps).",
     )
 
 
-def _inherit(algorithm: Loop, other: Run, state: RunState) -> RunState:
+def _inherit(algorithm: Loop, other: Run, roles: Sequence[str], state: RunState) -> RunState:
     assert isinstance(other.algorithm, Loop)
-    learnt, _ = algorithm.heir(state.learnt, other.algorithm, other.state.learnt)
+    learnt, _ = algorithm.heir(state.learnt, other.algorithm, other.state.learnt, roles)
     return replace(state, learnt=learnt)

@@ -186,13 +186,20 @@ class Loop:
         """The policy of a role."""
         return self.agent.policy(learnt.agent, role)
 
-    def heir(self, learnt: Learnt, of: Loop, old: Learnt) -> tuple[Learnt, tuple[str, ...]]:
+    def heir(self, learnt: Learnt, of: Loop, old: Learnt, roles: Sequence[str] = ()) -> tuple[Learnt, tuple[str, ...]]:
         """What begins with the networks that another loop has learnt, and the roles that inherited some.
+
+        Args:
+            learnt: of this loop.
+            of: the other loop.
+            old: what that has learnt.
+            roles: that may inherit; none named: all.
 
         Raises:
             ConfigurationError: they do not fit.
         """
-        states, heirs = inherit(self.agent.learner_states(learnt.agent), of.agent.learner_states(old.agent))
+        ours, theirs = self.agent.learner_states(learnt.agent), of.agent.learner_states(old.agent)
+        states, heirs = inherit(ours, theirs, roles)
         return replace(learnt, agent=self.agent.with_learner_states(learnt.agent, states)), heirs
 
     def _collect(

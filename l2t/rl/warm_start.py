@@ -8,7 +8,7 @@ robot that falls often in the new task would soon be shown everything as if it l
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,27 +24,38 @@ INHERITED = frozenset(
 """Fields of learners' states that describe a policy and its values."""
 
 
-def inherit(fresh: Mapping[str, PyTree], old: Mapping[str, PyTree]) -> tuple[dict[str, PyTree], tuple[str, ...]]:
+def inherit(
+    fresh: Mapping[str, PyTree], old: Mapping[str, PyTree], roles: Sequence[str] = ()
+) -> tuple[dict[str, PyTree], tuple[str, ...]]:
     """The states of learners with the networks of other learners in them.
 
     Args:
         fresh: states of the run that begins, by role.
         old: states of the run that it starts from, by role.
+        roles: that may inherit; none named: all.
 
     Returns:
         The states, and the roles that inherited something: those of both that are of one kind.
 
     Raises:
-        ConfigurationError: networks of one role differ in shape, or no role of one fits the other.
+        ConfigurationError: networks of one role differ in shape, no role of one fits the other, or one that is named is
+            not in both.
     """
-    states = {role: _inherit(state, old[role], role) if role in old else state for role, state in fresh.items()}
-    heirs = tuple(role for role, state in states.items() if state is not fresh[role])
-    if not heirs:
+    unknown = [role for role in roles if role not in fresh or role not in old]
+    if unknown:
+        raise ConfigurationError(
+            f"start_roles={_brackets(roles)}: {unknown[0]} is not a role of both runs; this one has "
+            f"{_brackets(fresh)}, the one that start_from names has {_brackets(old)}."
+        )
+    heirs = [role for role in fresh if role in old and (not roles or role in roles)]
+    states = {role: _inherit(state, old[role], role) if role in heirs else state for role, state in fresh.items()}
+    inherited = tuple(role for role in heirs if states[role] is not fresh[role])
+    if not inherited:
         raise ConfigurationError(
             f"start_from names a run whose learners ({_listed(old)}) have no network in common with this run's "
             f"({_listed(fresh)}): start from one of the same algorithm and observation group."
         )
-    return states, heirs
+    return states, inherited
 
 
 def _inherit(fresh: Any, old: Any, path: str) -> Any:
@@ -77,7 +88,8 @@ def _of_same_shapes(fresh: PyTree, old: PyTree, path: str) -> PyTree:
     if jax.tree.structure(fresh) != jax.tree.structure(old) or shapes != others:
         raise ConfigurationError(
             f"start_from does not fit: {path} has the shapes {_shapes(shapes)} here and {_shapes(others)} there. Give "
-            "this run the network, memory and observations of the other one, or leave start_from out."
+            "this run the network, memory and observations of the other one, name the roles that are to take over what "
+            "was learnt (start_roles=[teacher]), or leave start_from out."
         )
     return old
 
@@ -88,3 +100,7 @@ def _shapes(shapes: Iterable[tuple[int, ...]]) -> str:
 
 def _listed(states: Mapping[str, PyTree]) -> str:
     return ", ".join(f"{role}: {type(state).__name__}" for role, state in states.items())
+
+
+def _brackets(roles: Iterable[str]) -> str:
+    return f"[{', '.join(roles)}]"

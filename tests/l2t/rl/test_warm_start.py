@@ -70,6 +70,23 @@ def test_each_role_inherits_from_the_same_role(taught: Any, config: Any, roles: 
     assert _equal(actor(heir.agent), expected)
 
 
+def test_one_role_can_begin_anew_with_another_shape(taught: Any) -> None:
+    student = StudentConfig(network=NetworkConfig((8,)), minibatches=4)
+    loop, learnt = _fresh(LearnToTeachConfig(SPMDConfig(**FAST), student))
+    with pytest.raises(ConfigurationError, match=r"does not fit: student.*start_roles=\[teacher\]"):
+        loop.heir(learnt, *taught)
+    heir, roles = loop.heir(learnt, *taught, roles=["teacher"])
+    assert roles == ("teacher",)
+    assert _equal(heir.agent.teacher.models, taught[1].agent.teacher.models)
+    assert _equal(heir.agent.student, learnt.agent.student)
+
+
+def test_a_role_that_only_one_run_has_is_refused(taught: Any) -> None:
+    loop, learnt = _fresh(PPOConfig(**FAST))
+    with pytest.raises(ConfigurationError, match=r"student is not a role of both runs.*\[teacher\].*\[tea"):
+        loop.heir(learnt, *taught, roles=["teacher", "student"])
+
+
 def test_off_policy_learners_take_over_critics_targets_and_temperature() -> None:
     old_loop, old = _fresh(SACConfig(**OFF_POLICY))
     old = jax.tree.map(lambda x: x + 1 if np.issubdtype(x.dtype, np.floating) else x, old)
