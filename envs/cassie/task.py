@@ -232,6 +232,7 @@ class Cassie:
             "velocity_error": jnp.linalg.norm(now.velocity[:2] - memory.command.velocity[:2]),
             "heading_error": jnp.abs(wrapped(now.yaw - heading)),
             "difficulty": memory.terrain.difficulty,
+            "push": jnp.linalg.norm(memory.push.acting),
             "foot_clearance": jnp.where(stands, 0.0, now.sole_heights).max(),
             "slip": jnp.sum(stands * speeds) / jnp.maximum(jnp.sum(stands), 1.0),
             "left_contact": stands[0].astype(jnp.float32),

@@ -17,6 +17,9 @@ from l2t.report.study import StudyContext, StudyResult, Table
 SKIPPED = 50
 """Steps at the start of an episode, 1 s, that are not judged: the robot has to begin to walk."""
 
+RECOVERED = 150
+"""Steps after a push, 3 s, that a robot has to stay up for to have recovered from it."""
+
 EVERYWHERE = ("env.episode_length=1000",)
 """Changes of every case before its own: an episode lasts 20 s, however long those of the training were."""
 
@@ -60,9 +63,10 @@ class Walking:
             for role in (role for role in run.algorithm.roles if role in self.roles):
                 context.notice(f"{label}, {role}: {self.episodes} episodes ...")
                 seen = played(run, role, self.episodes, context.seed)
-                rows.append((label, role, *_follows(seen)))
+                rows.append((label, role, *follows(seen)))
                 gaits.append((label, role, *_walks(seen)))
-        followed = ("case", "role", "survival", "velocity error [m/s]", "heading error [rad]", "fall after [s]")
+        errors = ("velocity error [m/s]", "heading error [rad]")
+        followed = ("case", "role", "survival", *errors, "fall after [s]", "pushes recovered from")
         gait = ("foot clearance [m]", "slip [m/s]", "double support [%]", "flight [%]", "steps / s", "at limit [%]")
         return StudyResult(
             curves=(),
@@ -119,7 +123,8 @@ def played(run: Any, role: str, episodes: int, seed: int) -> Played:
     return Played(np.swapaxes(alive, 0, 1), by_episode, contacts, fallen.any(axis=0), spec.timestep)
 
 
-def _follows(seen: Played) -> tuple[str, ...]:
+def follows(seen: Played) -> tuple[str, ...]:
+    """Survival, errors, when it falls, and what it recovers from, as the table has them."""
     judged = seen.alive.astype(bool).copy()
     judged[:, :SKIPPED] = False
     ends = seen.alive.sum(axis=1).astype(int) - 1
@@ -131,7 +136,17 @@ def _follows(seen: Played) -> tuple[str, ...]:
         f"{seen.metrics['velocity_error'][judged].mean():.3f}" if judged.any() else "–",
         f"{heading[survived].mean():.3f}" if survived.any() else "–",
         f"{falls.mean():.1f}" if falls.size else "–",
+        _recovers(seen),
     )
+
+
+def _recovers(seen: Played) -> str:
+    """Of pushes that begin 3 s before the time limit or earlier: what share is still up 3 s later, and of how many."""
+    alive, pushed = seen.alive.astype(bool), seen.metrics["push"] > 0.0
+    begins = (alive & pushed)[:, 1:-RECOVERED] & ~pushed[:, : -RECOVERED - 1]
+    if not begins.any():
+        return "–"
+    return f"{alive[:, 1 + RECOVERED :][begins].mean():.3f} of {begins.sum()}"
 
 
 def _walks(seen: Played) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from configs.build import read_config
 from configs.loading import load_run
 from l2t.report.study import StudyContext
-from scripts.studies.walking import Walking, played
+from scripts.studies.walking import Played, Walking, follows, played
 
 ZOO = Path(__file__).parents[3] / "zoo"
 SHORT, QUIET = "env.episode_length=200", "env.push.force=[0,0]"
@@ -34,11 +35,23 @@ def test_the_study_of_walking_tabulates_every_case_and_role():
     study = Walking(str(ZOO / "cassie"), {"short": [SHORT, QUIET]}, roles=("teacher",), episodes=8)
     result = study.run(StudyContext(7, notices.append, load))
     followed, gait = result.tables
-    (case, role, survival, error, heading, _), *others = followed.rows
-    assert (case, role, others) == ("short", "teacher", [])
+    (case, role, survival, error, heading, _, recovered), *others = followed.rows
+    assert (case, role, recovered, others) == ("short", "teacher", "–", [])
     assert float(survival) >= 0.875
     assert 0.0 < float(error) < 0.3
     assert 0.0 <= float(heading) < 0.3
     assert float(gait.rows[0][2]) > 0.03
     assert 2.0 < float(gait.rows[0][6]) < 4.5  # two steps each 0.7 s
     assert notices
+
+
+def test_a_push_counts_as_recovered_from_three_seconds_later():
+    alive = np.ones((3, 400))
+    alive[0, 150:] = 0.0  # falls within 3 s of its push
+    alive[1, 300:] = 0.0  # falls later
+    push = np.zeros((3, 400))
+    push[:2, 100:110] = push[2, 260:270] = 100.0  # the last one comes too late to be judged
+    fallen = np.array([True, True, False])
+    metrics = {"push": push, "heading_error": alive, "velocity_error": alive}
+    seen = Played(alive, metrics, alive, fallen, 0.02)
+    assert follows(seen)[-1] == "0.500 of 2"
