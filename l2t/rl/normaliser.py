@@ -9,6 +9,9 @@ from jaxtyping import Array, Float
 CLIP = 10.0
 """Normalised observations are clipped to ±CLIP."""
 
+PRIOR = 1e-4
+"""How many observations mean 0 and variance 1 count for before there are any."""
+
 
 @struct.dataclass
 class Normaliser:
@@ -21,7 +24,7 @@ class Normaliser:
     @classmethod
     def create(cls, size: int) -> Normaliser:
         """Mean 0, variance 1, with the weight of almost no data."""
-        return cls(jnp.zeros(size), jnp.ones(size), jnp.asarray(1e-4, jnp.float32))
+        return cls(jnp.zeros(size), jnp.ones(size), jnp.asarray(PRIOR, jnp.float32))
 
     def update(self, batch: Float[Array, "*batch n"]) -> Normaliser:
         """Merge a batch, by the parallel formula of Chan, Golub and LeVeque (1983)."""
@@ -36,3 +39,9 @@ class Normaliser:
     def __call__(self, observation: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """(observation - mean) / std, clipped."""
         return jnp.clip((observation - self.mean) / jnp.sqrt(self.variance + 1e-8), -CLIP, CLIP)
+
+    def for_another_task(self) -> Normaliser:
+        """The same, but for variance 1 of coordinates that never changed: they may now, without being clipped."""
+        # What is left of the prior, and rounding.
+        constant = 2 * PRIOR * (1.0 + self.mean**2) / self.count + (1e-6 * self.mean) ** 2
+        return Normaliser(self.mean, jnp.where(self.variance <= constant, 1.0, self.variance), self.count)

@@ -2,7 +2,9 @@
 
 Optimisers, step sizes and estimates of the old task start anew; so do demonstrations, learned rewards and whatever is
 remembered of episodes under way. Statistics of observations keep their weight: a policy knows its inputs by them, and a
-robot that falls often in the new task would soon be shown everything as if it lay there.
+robot that falls often in the new task would soon be shown everything as if it lay there. What never changed in the old
+task, such as a command to walk at 1 m/s, is measured in its own unit from there: in deviations of nothing the first
+other value would be a thousand of them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from l2t.errors import ConfigurationError
+from l2t.rl.normaliser import Normaliser
 
 INHERITED = frozenset(
     {"models", "actor", "critic", "critics", "target", "student", "weights", "normaliser", "features", "theta"}
@@ -91,7 +94,7 @@ def _of_same_shapes(fresh: PyTree, old: PyTree, path: str) -> PyTree:
             "this run the network, memory and observations of the other one, name the roles that are to take over what "
             "was learnt (start_roles=[teacher]), or leave start_from out."
         )
-    return old
+    return old.for_another_task() if isinstance(old, Normaliser) else old
 
 
 def _shapes(shapes: Iterable[tuple[int, ...]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from algorithms.replay.config import SACConfig, SPMDReplayConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
+from l2t.rl.normaliser import Normaliser
 from tests.support.probes import signal_following
 from tests.support.training import FAST, train
 
@@ -68,6 +70,20 @@ def test_each_role_inherits_from_the_same_role(taught: Any, config: Any, roles: 
     assert heirs == roles
     expected = old.student.actor if "student" in roles else old.teacher.models.actor
     assert _equal(actor(heir.agent), expected)
+
+
+def test_what_never_changed_in_the_old_task_may_change_in_the_new_one(taught: Any) -> None:
+    loop, learnt = _fresh(SPMDConfig(**FAST))
+    old_loop, old = taught
+    seen = Normaliser.create(2).update(np.array([[3.0, 1.0], [3.0, 2.0]] * 50))
+    models = old.agent.teacher.models
+    models = replace(models, actor=replace(models.actor, normaliser=seen))
+    teacher = replace(old.agent.teacher, models=models)
+    heir, _ = loop.heir(learnt, old_loop, replace(old, agent=replace(old.agent, teacher=teacher)))
+    inherited = heir.agent.models.actor.normaliser
+    np.testing.assert_allclose(inherited(np.array([3.5, 2.0])), [0.5, 1.0], rtol=1e-3)
+    np.testing.assert_allclose(inherited(np.array([3.0, 1.5])), 0.0, atol=1e-3)
+    assert seen(np.array([3.5, 2.0]))[0] == 10.0  # as it was: clipped
 
 
 def test_one_role_can_begin_anew_with_another_shape(taught: Any) -> None:
