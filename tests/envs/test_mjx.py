@@ -149,6 +149,24 @@ def test_overrides_equal_c_mujoco_with_those_fields_edited():
     assert np.median(errors(actual, np.array(expected[False]))) > 1e-2
 
 
+def test_forces_on_bodies_act_for_one_step_and_equal_c_mujoco():
+    model = load_model("inverted_pendulum.xml")
+    forces = np.zeros((2, model.nbody, 6), np.float32)
+    forces[0, -1, :3] = 3.0, 0.0, -2.0
+    forces[1, -1, 4] = 1.0  # a torque about y
+
+    def run(engine):
+        state = jax.jit(jax.vmap(engine.init))(np.tile(np.float32([0.1, 0.2]), (2, 1)), np.zeros((2, 2), np.float32))
+        step = jax.jit(jax.vmap(lambda state, force: engine.step(state, jnp.zeros(1), None, 2, force)))
+        pushed = step(state, forces)
+        return np.stack([pushed["qvel"], step(pushed, np.zeros_like(forces))["qvel"]], axis=1)
+
+    reads = Reads(("qpos", "qvel"))
+    actual, expected = (run(engine(model, reads)) for engine in (MjxEngine, NativeEngine))
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(expected[0, 0] - expected[0, 1]).min() > 1e-3  # each force does something of its own
+
+
 def test_a_failed_step_is_noticed_undone_and_goes_on_failing():
     model = load_model("inverted_pendulum.xml")
     engine = MjxEngine(model, Reads(("qpos", "qvel")))
