@@ -96,8 +96,9 @@ KNOWN = (
 """What the robot knows without sensors."""
 
 PRIVILEGED = (
+    # Less the command: whoever has learnt to keep one velocity can keep another.
     Block(
-        ("forward velocity [m/s]", "lateral velocity [m/s]", "vertical velocity [m/s]"),
+        ("forward velocity error [m/s]", "lateral velocity error [m/s]", "vertical velocity [m/s]"),
         mirror.exchange(mirror.WORLD_POINT, ()),
     ),
     symmetric("height over ground [m]"),
@@ -177,7 +178,8 @@ def privileged(
     ground = scan(terrain, now.position[:2], now.yaw, jnp.asarray(POINTS)) - (now.position[2] - now.clearance)
     return jnp.concatenate(
         [
-            now.velocity,
+            now.velocity[:2] - memory.command.velocity[:2],
+            now.velocity[2:],
             now.clearance[None],
             heel_springs,
             seen(now.soles - now.position),
