@@ -161,9 +161,10 @@ def sense(physics: PhysicsState, command: Command) -> Float[Array, "35"]:
 
 
 def known(memory: Memory) -> Float[Array, "15"]:
-    """`KNOWN`."""
+    """`KNOWN`; a robot that shall stand is shown no clock, which tells this from stepping in place."""
     angle = 2 * jnp.pi * memory.phase
-    return jnp.concatenate([memory.action, memory.command.velocity, jnp.stack([jnp.sin(angle), jnp.cos(angle)])])
+    clock = memory.command.stepping * jnp.stack([jnp.sin(angle), jnp.cos(angle)])
+    return jnp.concatenate([memory.action, memory.command.velocity, clock])
 
 
 def privileged(

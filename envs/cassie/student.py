@@ -36,7 +36,8 @@ def sensed_along(
         mirrored: see `CassieConfig.mirrored`.
     """
     reflect = observation.reflection(observation.SENSED)
-    again = turned_along(exact) & mirrored
+    first = first.at[0].set(True)
+    again = turned_along(exact, first) & mirrored
     noise_key, episode_key = jax.random.split(key)
     noise = jnp.asarray(scales) * jax.random.normal(noise_key, (exact.shape[0], SENSED))
 
@@ -44,21 +45,26 @@ def sensed_along(
         bias, late, before = carry
         sensed, noise, first, again, index = xs
         drawn = dynamics.draw(jax.random.fold_in(episode_key, index), randomisation)
-        turned = again & ~first
-        bias = jnp.where(first, observation.encoder_bias(drawn), jnp.where(turned, reflect(bias), bias))
+        bias = jnp.where(first, observation.encoder_bias(drawn), jnp.where(again, reflect(bias), bias))
         late = jnp.where(first, drawn.sensor_delay, late)
         now = sensed + bias + noise
-        shown = jnp.where(late & ~first, jnp.where(turned, reflect(before), before), now)
+        shown = jnp.where(late & ~first, jnp.where(again, reflect(before), before), now)
         return (bias, late, now), shown
 
     start = (jnp.zeros(SENSED), jnp.asarray(False), jnp.zeros(SENSED))
     steps = jnp.arange(exact.shape[0])
-    first = first.at[0].set(True)
     shown = jax.lax.scan(show, start, (exact[:, :SENSED], noise, first, again, steps))[1]
     return jnp.concatenate([shown, exact[:, SENSED:SHOWN]], axis=1)
 
 
-def turned_along(exact: Float[Array, "time n"]) -> Bool[Array, " time"]:
-    """Where the clock of a mirrored recording begins its half cycle anew, and so the mirror comes or goes."""
-    angle = jnp.mod(jnp.arctan2(exact[:, SHOWN - 2], exact[:, SHOWN - 1]), 2 * jnp.pi)
-    return jnp.concatenate([jnp.zeros(1, bool), angle[1:] < angle[:-1]])
+def turned_along(exact: Float[Array, "time n"], first: Bool[Array, " time"]) -> Bool[Array, " time"]:
+    """Where the clock of a mirrored recording begins its half cycle anew, and so the mirror comes or goes.
+
+    Where no clock is shown it stands still.
+    """
+    sine, cosine = exact[:, SHOWN - 2], exact[:, SHOWN - 1]
+    angle = jnp.mod(jnp.arctan2(sine, cosine), 2 * jnp.pi)
+    runs = sine**2 + cosine**2 > 0.5
+    last = jax.lax.cummax(jnp.where(runs | first, jnp.arange(len(angle)), 0))
+    angle = jnp.where(runs[last], angle[last], 0.0)
+    return jnp.concatenate([jnp.zeros(1, bool), angle[1:] < angle[:-1]]) & ~first

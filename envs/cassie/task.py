@@ -159,11 +159,12 @@ class Cassie:
         velocity = turned(after["qvel"][:3], -yaw_of(after["qpos"][3:7]))[:2]
         wanted = memory.command.velocity[:2]
         speed = jnp.linalg.norm(wanted)
+        command = commands.follow(command_key, memory.command, self.command, duration)
         return replace(
             memory,
             steps=memory.steps + 1,
-            phase=gait.advance(memory.phase, duration),
-            command=commands.follow(command_key, memory.command, self.command, duration),
+            phase=gait.advance(memory.phase, duration * command.stepping),  # of whoever stands the clock stands still
+            command=command,
             push=pushes.follow(push_key, memory.push, self.push, duration) if self.push.force[1] else memory.push,
             action=self._own(transition.action, memory),
             noise=observation.noise(noise_key, self._noise),
@@ -266,7 +267,7 @@ class Cassie:
 
     def turned_along(self, exact: Float[Array, "time n"], first: Bool[Array, " time"]) -> Bool[Array, " time"]:
         """The same along recorded episodes."""
-        return turned_along(exact) & ~first & self.mirrored
+        return turned_along(exact, first) & self.mirrored
 
     def reflect(self, rows: Float[Array, "*rows student"]) -> Float[Array, "*rows student"]:
         """What the student was shown, in a mirror."""
