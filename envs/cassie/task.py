@@ -93,6 +93,8 @@ class Cassie:
         pose = standing_pose()
         command = commands.draw(keys[0], self.command)
         phase, share = jax.random.uniform(keys[2], (2,))
+        # Who begins by standing will begin to walk with a whole step.
+        phase = jnp.where(command.stepping > 0.0, phase, 0.5 * jnp.floor(2.0 * phase))
         along = jnp.clip(command.velocity[:2], -1.0, 1.0)
         qvel = jnp.zeros(model.nv).at[:2].set(self.start_speed * share * along)
         memory = Memory(
