@@ -21,7 +21,7 @@ LIFT, SWEEP = 0.33, 0.7
 give way under the robot's weight: of the lift some 5 cm are left under the foot."""
 
 
-def advance(phase: Float[Array, ""], duration: float) -> Float[Array, ""]:
+def advance(phase: Float[Array, ""], duration: float | Float[Array, ""]) -> Float[Array, ""]:
     """The clock `duration` seconds later."""
     return jnp.mod(phase + duration / PERIOD, 1.0)
 
