@@ -104,7 +104,7 @@ class ExperimentConfig:
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} must be true or false.")
         for name in ("run_dir", "resume"):
             object.__setattr__(self, name, check_directory(name, getattr(self, name)))
-        _check_start(self.start_roles, self.start_from)
+        object.__setattr__(self, "start_roles", _start_roles(self.start_roles, self.start_from))
         _check_study(self.study)
         for name in ("algorithm", "env"):
             built = getattr(self, name)
@@ -177,11 +177,12 @@ def check_directory(name: str, value: Any) -> str | None:
     return value
 
 
-def _check_start(roles: Any, start_from: str) -> None:
+def _start_roles(roles: Any, start_from: str) -> tuple[str, ...]:
     if isinstance(roles, str) or not isinstance(roles, Sequence) or not all(isinstance(role, str) for role in roles):
         raise ConfigurationError(f"start_roles={roles!r} must be a list of roles, such as [teacher].")
     if roles and not start_from:
         raise ConfigurationError("start_roles says who begins with the networks of another run: give start_from=<run>.")
+    return tuple(roles)
 
 
 def _check_study(study: Any) -> None:
