@@ -240,3 +240,5 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(seeds, tmp_path
         train([*SPMD, "network.hidden=[8]", f"start_from={seeds}"], tmp_path / "a")
     with pytest.raises(RunDirectoryError, match="nowhere"):
         train([*SPMD, f"start_from={tmp_path / 'nowhere'}"], tmp_path / "b")
+    with pytest.raises(ConfigurationError, match="student is not a role of both runs"):
+        train([*SPMD, f"start_from={seeds}", "start_roles=[student]"], tmp_path / "c")
