@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Metrics, Trajectory
@@ -19,9 +19,9 @@ def collect(
     """Let samples of `policy` act for `num_steps` steps in every environment, from its initial memory on.
 
     Returns:
-        The environments after the last step, the trajectory, and metrics: mean reward terms under `reward/` and
-        statistics of each environment's last whole episode under `train/`, NaN as long as there is none;
-        `train/unstable` is the share of the transitions whose physics failed.
+        The environments after the last step, the trajectory, and metrics: mean reward terms under `reward/`, means of
+        what else the task measures under `env/`, and statistics of each environment's last whole episode under
+        `train/`, NaN as long as there is none; `train/unstable` is the share of the transitions whose physics failed.
     """
 
     def step(
@@ -43,16 +43,16 @@ def collect(
             truncated=outcome.truncated,
             final_observation={},
         )
-        terms = {name: value.mean() for name, value in outcome.metrics.items() if name.startswith("reward_")}
-        return (state, memory), (transition, terms, outcome.unstable.mean())
+        measured = {name: _mean(value, ~outcome.unstable) for name, value in outcome.metrics.items()}
+        return (state, memory), (transition, measured, outcome.unstable.mean())
 
     start = state, policy.initial(vector.num_envs)
-    (state, _), (trajectory, terms, unstable) = jax.lax.scan(step, start, jax.random.split(key, num_steps))
+    (state, _), (trajectory, measured, unstable) = jax.lax.scan(step, start, jax.random.split(key, num_steps))
     trajectory = replace(trajectory, final_observation=state.observation)
     statistics = state.statistics
     weight = statistics.finished.astype(jnp.float32)
     episodes = weight.sum()
-    metrics = {f"reward/{name.removeprefix('reward_')}": value.mean() for name, value in terms.items()} | {
+    metrics = {_named(name): value.mean() for name, value in measured.items()} | {
         "train/episode_return": (statistics.last_return * weight).sum() / episodes,
         "train/episode_length": (statistics.last_length * weight).sum() / episodes,
         "train/mean_reward": trajectory.reward.mean(),
@@ -60,3 +60,13 @@ def collect(
         "train/unstable": unstable.mean(),
     }
     return state, trajectory, metrics
+
+
+def _mean(value: Float[Array, " env"], sound: Bool[Array, " env"]) -> Float[Array, ""]:
+    """Over the environments whose physics did not fail: of the others nothing is known."""
+    return jnp.where(sound, value, 0.0).sum() / jnp.maximum(sound.sum(), 1)
+
+
+def _named(measure: str) -> str:
+    term = measure.removeprefix("reward_")
+    return f"env/{measure}" if term == measure else f"reward/{term}"

@@ -39,7 +39,7 @@ class CurriculumConfig:
 
     def __post_init__(self) -> None:
         for name in ("step", "early", "enough"):
-            check_range(f"env.curriculum.{name}", getattr(self, name), 0.0, 1.0)
+            check_range(f"env.progress.{name}", getattr(self, name), 0.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -140,5 +140,5 @@ def test_a_wrong_value_is_refused_by_name(fields, message):
 
 
 def test_a_wrong_curriculum_is_refused_by_name():
-    with pytest.raises(ConfigurationError, match=r"env\.curriculum\.step"):
+    with pytest.raises(ConfigurationError, match=r"env\.progress\.step"):
         CurriculumConfig(step=1.5)
