@@ -136,7 +136,9 @@ def test_collecting_counts_failures_and_goes_on_with_new_episodes():
     assert np.abs(following).max() < 1.0  # a new episode: the start distribution is narrow
     measured = {name: value for name, value in metrics.items() if name.startswith(("env/", "reward/"))}
     assert float(measured["env/x_velocity"]) == pytest.approx(float(measured["reward/forward"]), rel=1e-5)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((trajectory, metrics["train/mean_reward"], measured)))
+    assert all(
+        np.isfinite(leaf).all() for leaf in jax.tree.leaves((trajectory, metrics["train/mean_reward"], measured))
+    )
 
 
 def test_evaluation_counts_what_was_earned_before_the_failure():

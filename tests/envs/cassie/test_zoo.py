@@ -7,8 +7,11 @@ import pytest
 
 from configs.build import read_config
 from configs.loading import load_run
+from l2t.errors import ConfigurationError
 from l2t.report.study import StudyContext
-from scripts.studies.walking import Played, Walking, follows, played
+from scripts.studies.adaptation import Adaptation
+from scripts.studies.gait import Played, measure, played
+from scripts.studies.walking import Walking
 
 ZOO = Path(__file__).parents[3] / "zoo"
 SHORT, QUIET = "env.episode_length=200", "env.push.force=[0,0]"
@@ -52,6 +55,24 @@ def test_a_push_counts_as_recovered_from_three_seconds_later():
     push = np.zeros((3, 400))
     push[:2, 100:110] = push[2, 260:270] = 100.0  # the last one comes too late to be judged
     fallen = np.array([True, True, False])
-    metrics = {"push": push, "heading_error": alive, "velocity_error": alive}
-    seen = Played(alive, metrics, alive, fallen, 0.02)
-    assert follows(seen)[-1] == "0.500 of 2"
+    still = ("heading_error", "velocity_error", "foot_clearance", "slip", "double_support", "flight", "saturation")
+    seen = Played(alive, {"push": push} | dict.fromkeys(still, alive), np.stack([alive] * 2, -1), fallen, 0.02)
+    walk = measure(seen)
+    assert (walk.recovered, walk.pushes) == (0.5, 2)
+    assert walk.survival == pytest.approx(1 / 3)
+    assert walk.fall_after == pytest.approx(0.02 * (150 + 300) / 2)
+
+
+def test_runs_under_one_reward_are_averaged_and_the_same_run_twice_leaves_no_interval():
+    twice = Adaptation({"full": [str(ZOO / "cassie")] * 2}, (SHORT, QUIET), episodes=4)
+    (table,) = twice.run(StudyContext(7, lambda line: None, load)).tables
+    ((label, runs, survival, error, *_),) = table.rows
+    assert (label, runs, survival) == ("full", "2", "1.000 [1.000, 1.000]")
+    mean, low, high = error.replace("[", "").replace("]", "").replace(",", "").split()
+    assert mean == low == high
+    assert 0.0 < float(mean) < 0.3
+
+
+def test_a_comparison_of_no_runs_is_refused():
+    with pytest.raises(ConfigurationError, match=r"study\.runs"):
+        Adaptation({"naive": []})
