@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Key
 
-from envs.cassie.gait import PERIOD
+from envs.cassie.gait import PERIOD, until_rest
 from envs.cassie.settings import CommandConfig
 
 
@@ -20,7 +20,8 @@ class Command:
         aim: what the velocity is on its way to.
         heading: where the robot should look by now: the integral of the turn rate, in rad.
         left: seconds until the next aim.
-        stepping_left: seconds until the robot shall stand: a cycle of the gait more once it has stopped.
+        stepping_left: seconds until the robot shall stand: once it has stopped, half a cycle of the gait to a whole one
+            more, to where both feet stand.
     """
 
     velocity: Float[Array, "3"]
@@ -47,8 +48,10 @@ def draw(key: Key[Array, ""], config: CommandConfig) -> Command:
     )
 
 
-def follow(key: Key[Array, ""], command: Command, config: CommandConfig, duration: float) -> Command:
-    """The command `duration` seconds later: nearer to its aim, or on the way to the next one."""
+def follow(
+    key: Key[Array, ""], command: Command, config: CommandConfig, duration: float, phase: Float[Array, ""]
+) -> Command:
+    """The command `duration` seconds later, when the gait's clock is at `phase`: nearer to its aim, or to the next."""
     change = config.acceleration * duration
     velocity = command.velocity + jnp.clip(command.aim - command.velocity, -change, change)
     over = command.left - duration <= 0.0
@@ -58,7 +61,10 @@ def follow(key: Key[Array, ""], command: Command, config: CommandConfig, duratio
         aim=jnp.where(over, aim, command.aim),
         heading=command.heading + duration * command.velocity[2],
         left=jnp.where(over, left, command.left - duration),
-        stepping_left=jnp.where(_moves(velocity), PERIOD, jnp.maximum(command.stepping_left - duration, 0.0)),
+        # A step more, which shows that the leg has set down.
+        stepping_left=jnp.where(
+            _moves(velocity), until_rest(phase) + duration, jnp.maximum(command.stepping_left - duration, 0.0)
+        ),
     )
 
 

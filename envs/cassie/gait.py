@@ -26,6 +26,14 @@ def advance(phase: Float[Array, ""], duration: float | Float[Array, ""]) -> Floa
     return jnp.mod(phase + duration / PERIOD, 1.0)
 
 
+def until_rest(phase: Float[Array, ""]) -> Float[Array, ""]:
+    """Seconds to the second next time that a leg sets down: half a cycle to a whole one.
+
+    There both feet stand, and the stepping motion comes and goes without a jump.
+    """
+    return 0.5 * PERIOD * (2.0 - jnp.mod(2.0 * phase, 1.0))
+
+
 def legs(phase: Float[Array, ""]) -> Float[Array, "2"]:
     """The phases of the left and of the right leg."""
     return jnp.mod(phase + jnp.array([0.0, 0.5]), 1.0)

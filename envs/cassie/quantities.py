@@ -32,7 +32,8 @@ class Quantities(NamedTuple):
         sole_velocities: of the same.
         sole_normals, ground_normals: of the sole and of the ground under it, both up when the robot stands.
         sole_heights: of the soles over the ground under them.
-        heel_heights: of the heel springs over the ground.
+        heel_heights: of the heel springs over the ground under their feet: on the way down stairs they hang over the
+            tread before.
         forces: of the ground on each foot, world axes.
     """
 
@@ -84,7 +85,7 @@ def measure(physics: PhysicsState, terrain: Terrain, model: mujoco.MjModel) -> Q
         sole_normals=jnp.stack([rotated(q, jnp.array([0.0, 0.0, 1.0])) for q in feet("sole-orientation")]),
         ground_normals=jnp.stack([support_normal(terrain, sole[:2]) for sole in soles]),
         sole_heights=jnp.stack([sole[2] - height(terrain, sole[:2]) for sole in soles]),
-        heel_heights=jnp.stack([heel[2] - height(terrain, heel[:2]) for heel in heels]),
+        heel_heights=jnp.stack([heel[2] - height(terrain, sole[:2]) for heel, sole in zip(heels, soles, strict=True)]),
         forces=contacts,
     )
 

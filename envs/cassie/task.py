@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from envs.cassie import commands, dynamics, gait, mirror, observation, rewards
 from envs.cassie.figures import FOOT_RADIUS, PELVIS
@@ -77,18 +77,24 @@ class Cassie:
     def restart(self, key: Key[Array, ""], ended: Ended, model: mujoco.MjModel) -> Start:
         """On the terrain that the curriculum gives after such an episode, and perhaps with the same dynamics."""
         memory: Memory = ended.memory
-        difficulty = memory.terrain.difficulty
+        difficulty, kind = memory.terrain.difficulty, None
         if self.curriculum:
+            kind = memory.terrain.kind  # what is learnt on easy ground does not make the stairs higher
             tracked = jnp.where(memory.asked > 0.5, memory.walked / jnp.maximum(memory.asked, 0.5), 1.0)
             # An episode whose clock began late has survived, too, when it comes to its time limit.
             survived = jnp.where(ended.truncated, 1.0, memory.steps / self.episode_length)
             difficulty = curriculum.update(jax.random.fold_in(key, 1), self.progress, difficulty, survived, tracked)
         keys = jax.random.split(key, 6)
         drawn = dynamics.redraw(keys[1], self.randomisation, memory.dynamics, ended.terminated)
-        return self._start(keys, difficulty, drawn, model)
+        return self._start(keys, difficulty, drawn, model, kind)
 
     def _start(
-        self, keys: Key[Array, "6"], difficulty: Float[Array, ""], drawn: dynamics.Dynamics, model: mujoco.MjModel
+        self,
+        keys: Key[Array, "6"],
+        difficulty: Float[Array, ""],
+        drawn: dynamics.Dynamics,
+        model: mujoco.MjModel,
+        kind: Int[Array, ""] | None = None,
     ) -> Start:
         pose = standing_pose()
         command = commands.draw(keys[0], self.command)
@@ -103,7 +109,7 @@ class Cassie:
             command=command,
             push=pushes.draw(keys[3], self.push),
             dynamics=drawn,
-            terrain=draw_terrain(keys[4], self.terrain, difficulty),
+            terrain=draw_terrain(keys[4], self.terrain, difficulty, kind),
             action=jnp.zeros(10),
             noise=observation.noise(keys[5], self._noise),
             sensed=jnp.zeros(35),
@@ -161,11 +167,12 @@ class Cassie:
         velocity = turned(after["qvel"][:3], -yaw_of(after["qpos"][3:7]))[:2]
         wanted = memory.command.velocity[:2]
         speed = jnp.linalg.norm(wanted)
-        command = commands.follow(command_key, memory.command, self.command, duration)
+        onward = gait.advance(memory.phase, duration)
+        command = commands.follow(command_key, memory.command, self.command, duration, onward)
         return replace(
             memory,
             steps=memory.steps + 1,
-            phase=gait.advance(memory.phase, duration * command.stepping),  # of whoever stands the clock stands still
+            phase=jnp.where(command.stepping > 0.0, onward, memory.phase),  # of whoever stands the clock stands still
             command=command,
             push=pushes.follow(push_key, memory.push, self.push, duration) if self.push.force[1] else memory.push,
             action=self._own(transition.action, memory),

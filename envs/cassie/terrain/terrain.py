@@ -48,16 +48,19 @@ class Terrain:
     phase: Float[Array, "3"]
 
 
-def draw(key: Key[Array, ""], config: TerrainConfig, difficulty: Float[Array, ""]) -> Terrain:
+def draw(
+    key: Key[Array, ""], config: TerrainConfig, difficulty: Float[Array, ""], kind: Int[Array, ""] | None = None
+) -> Terrain:
     """The terrain of an episode.
 
     Args:
         key: everything but the difficulty follows from it, so that the same key gives harder versions of one terrain.
         config: the kinds and their ranges.
         difficulty: d in [0, 1].
+        kind: index into `KINDS`; None draws it.
     """
     kind_key, seed_key, key = jax.random.split(key, 3)
-    kind = _kind(kind_key, config)
+    kind = _kind(kind_key, config) if kind is None else kind
     difficulty = jnp.asarray(difficulty, jnp.float32)
     bearing, upward, run, landing, wavelength, steps, *axes = jax.random.uniform(key, (12,), jnp.float32)
     frequency, phase = jnp.stack(axes[:3]), jnp.stack(axes[3:])

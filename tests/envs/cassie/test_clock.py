@@ -40,6 +40,9 @@ def test_who_shall_stand_sees_no_clock_and_finds_it_where_it_was(stop_and_go):
     simulated = memory.steps[1:] > memory.steps[:-1]  # until the physics of one that lies fails
     on = np.mod(memory.phase[1:] - memory.phase[:-1], 1.0)[~stood & simulated]
     np.testing.assert_allclose(on, 0.02 / 0.7, atol=1e-5)
+    stops = stepping[:-1] & ~stepping[1:] & simulated
+    assert stops.sum() > 8
+    assert np.mod(2 * memory.phase[1:][stops], 1.0).max() < 2 * 0.02 / 0.7 + 1e-5  # both feet have just set down
 
 
 def test_a_recording_tells_when_the_mirror_comes_and_goes(stop_and_go):

@@ -47,6 +47,18 @@ def test_an_episode_whose_clock_began_late_has_survived_at_its_time_limit():
     assert next_difficulty(True, False) == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("curriculum", [False, True])
+def test_a_curriculum_keeps_the_kind_of_ground_so_that_each_has_a_difficulty_of_its_own(curriculum):
+    env = build(terrain=TerrainConfig("mixed"), curriculum=curriculum)
+    ended = replace(env.reset(jax.random.key(0)), truncated=jnp.asarray(True))
+    before = ended.extras["memory"].terrain
+    fresh = jax.jit(jax.vmap(env.restart, (0, None)))(jax.random.split(jax.random.key(1), 40), ended)
+    after = fresh.extras["memory"].terrain
+    assert len(np.unique(after.kind)) == (1 if curriculum else 5)
+    assert (after.kind == before.kind).all() == curriculum
+    assert len(np.unique(after.seed)) == 40  # the ground is another one
+
+
 @pytest.mark.parametrize("repeat", [0.0, 0.6])
 def test_a_robot_that_fell_meets_the_same_dynamics_again_as_often_as_it_is_asked_to(repeat):
     env = build(randomisation=RandomisationConfig(repeat=repeat))
