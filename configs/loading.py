@@ -226,12 +226,18 @@ class OtherDynamicsWarning(UserWarning):
     """Demonstrations come from an environment that is not the run's."""
 
 
+_NO_DYNAMICS = ("episode_length", "push.training_only", "curriculum", "progress")
+"""Settings that decide which episodes there are, and not how an action moves the robot."""
+
+
 def _warn_of_other_dynamics(path: str, recorded: Mapping[str, Any], env: Any) -> None:
-    own = json.loads(json.dumps(plain(env)))
+    settings = json.loads(json.dumps(plain(env)))
+    known = settings.keys() & recorded.keys()  # an older recording may not know a newer setting
+    before, now = (_leaves({key: where[key] for key in known}) for where in (recorded, settings))
     told = [
-        f"env.{key} was {recorded[key]!r}, here it is {value!r}"
-        for key, value in own.items()
-        if key in recorded and not key.startswith(UNSEEN) and recorded[key] != value
+        f"env.{key} was {before.get(key, 'not set')}, here it is {now.get(key, 'not set')}"
+        for key in sorted(before.keys() | now.keys())
+        if not key.startswith((*UNSEEN, *_NO_DYNAMICS)) and before.get(key) != now.get(key)
     ]
     if told:
         warnings.warn(
@@ -240,6 +246,17 @@ def _warn_of_other_dynamics(path: str, recorded: Mapping[str, Any], env: Any) ->
             OtherDynamicsWarning,
             stacklevel=2,
         )
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Single values by their whole key, without what builds them."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _leaves(value, f"{prefix}{key}.")
+        elif key != "_target_":
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _container(config: Any) -> DictConfig:

@@ -108,7 +108,14 @@ def test_returns_are_those_of_each_seed():
 
 
 @pytest.mark.parametrize(
-    ("override", "told"), [("env.reset_cost=3", ""), ("env.slope=5.0", "env.slope was 0.0, here it is 5.0")]
+    ("override", "told"),
+    [
+        ("env.reset_cost=3", ""),
+        ("env.push.training_only=true", ""),
+        ("env.slope=5.0", "(env.slope was 0.0, here it is 5.0)"),
+        ("env.push.force=[1.0,2.0]", "(env.push.force was [0.0, 0.0], here it is [1.0, 2.0])"),
+        ("++env.randomise.body_mass=[0.8,1.2]", "env.randomise.body_mass was not set, here it is [0.8, 1.2]"),
+    ],
 )
 def test_demonstrations_of_other_dynamics_are_told(override, told, monkeypatch):
     from configs import loading
