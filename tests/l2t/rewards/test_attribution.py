@@ -78,7 +78,7 @@ def test_the_quadrature_is_exact_up_to_twice_its_nodes(nodes):
 def test_smooth_networks_are_complete_within_one_per_cent_and_relu_is_not():
     x, b = np.random.default_rng(1).normal(size=(2, 50, 3))
     errors = {
-        name: attribute(network(activation), x, b, NAMES).completeness_error
+        name: attribute(network(activation), x, b, NAMES, tolerance=np.inf).completeness_error
         for name, activation in {"tanh": jnp.tanh, "elu": jax.nn.elu, "relu": jax.nn.relu}.items()
     }
     assert errors["tanh"] < 1e-3
@@ -86,9 +86,10 @@ def test_smooth_networks_are_complete_within_one_per_cent_and_relu_is_not():
     assert errors["relu"] > 5.0 * errors["elu"]
 
 
-def test_few_nodes_are_reported_as_incomplete():
+def test_few_nodes_are_reported_as_incomplete_and_by_default_made_more():
     x, b = 3.0 * np.random.default_rng(1).normal(size=(2, 200, 3))
-    assert attribute(network(jnp.tanh), x, b, NAMES, nodes=2).completeness_error > 0.05
+    assert attribute(network(jnp.tanh), x, b, NAMES, nodes=2, tolerance=np.inf).completeness_error > 0.05
+    assert attribute(network(jnp.tanh), x, b, NAMES, nodes=2).completeness_error < 0.01
 
 
 def test_the_summary_of_a_linear_reward_is_known():
