@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 CLIP = 10.0
 """Normalised observations are clipped to ±CLIP."""
@@ -37,11 +37,17 @@ class Normaliser:
         return Normaliser(self.mean + weight * shift, variance, count)
 
     def __call__(self, observation: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-        """(observation - mean) / std, clipped."""
-        return jnp.clip((observation - self.mean) / jnp.sqrt(self.variance + 1e-8), -CLIP, CLIP)
+        """(observation - mean) / std, clipped; 0 where a coordinate never changed.
+
+        No weight has learnt what such a coordinate means: where it does change, as on other ground, it is not shown.
+        """
+        scaled = jnp.clip((observation - self.mean) / jnp.sqrt(self.variance + 1e-8), -CLIP, CLIP)
+        return jnp.where(self._constant() & (self.count >= 1.0), 0.0, scaled)
 
     def for_another_task(self) -> Normaliser:
-        """The same, but for variance 1 of coordinates that never changed: they may now, without being clipped."""
+        """The same, but for variance 1 of coordinates that never changed: they may now, and can be learnt from."""
+        return Normaliser(self.mean, jnp.where(self._constant(), 1.0, self.variance), self.count)
+
+    def _constant(self) -> Bool[Array, " n"]:
         # What is left of the prior, and rounding.
-        constant = 2 * PRIOR * (1.0 + self.mean**2) / self.count + (1e-6 * self.mean) ** 2
-        return Normaliser(self.mean, jnp.where(self.variance <= constant, 1.0, self.variance), self.count)
+        return self.variance <= 2 * PRIOR * (1.0 + self.mean**2) / self.count + (1e-6 * self.mean) ** 2
