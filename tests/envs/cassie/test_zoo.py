@@ -7,8 +7,10 @@ import pytest
 
 from configs.build import read_config
 from configs.loading import load_run
+from configs.recording import roll_out
 from l2t.errors import ConfigurationError
 from l2t.report.study import StudyContext
+from l2t.rewards.artefact import load as load_reward
 from scripts.studies.adaptation import Adaptation
 from scripts.studies.gait import Played, measure, played
 from scripts.studies.walking import Walking
@@ -21,9 +23,9 @@ def load(run_dir, overrides=()):
     return load_run(Path(run_dir), config=read_config(Path(run_dir), [*overrides], engine="native"))
 
 
-@pytest.mark.parametrize("role", ["teacher", "student"])
-def test_the_walkers_of_the_zoo_walk_as_they_were_told(role):
-    seen = played(load(ZOO / "cassie", [SHORT, QUIET]), role, 8, seed=7)
+@pytest.mark.parametrize(("name", "role"), [("cassie", "teacher"), ("cassie", "student"), ("cassie_ipmd", "teacher")])
+def test_the_walkers_of_the_zoo_walk_as_they_were_told(name, role):
+    seen = played(load(ZOO / name, [SHORT, QUIET]), role, 8, seed=7)
     upright = seen.alive.all(axis=1)
     assert upright.sum() >= 7
     # After its first two seconds.
@@ -31,6 +33,15 @@ def test_the_walkers_of_the_zoo_walk_as_they_were_told(role):
     assert seen.metrics["x_velocity"][upright, 100:].mean() > 0.7
     assert seen.metrics["foot_clearance"][upright, 100:].max(axis=1).min() > 0.03
     assert seen.contacts[upright, 100:].min(axis=1).max() == 0.0  # each foot leaves the ground
+
+
+def test_the_reward_of_the_zoo_pays_its_expert_more_than_what_learnt_from_it_does_by_chance():
+    nominal = [QUIET, SHORT, "env.randomisation.amount=0"]
+    expert = roll_out(ZOO / "cassie", 2, overrides=nominal)
+    learner = roll_out(ZOO / "cassie_ipmd", 2, actions="sampled", overrides=nominal)
+    reward = load_reward(ZOO / "cassie_ipmd")
+    reward.check_task(expert.spec)
+    assert np.mean(reward(expert.steps)) > np.mean(reward(learner.steps)) + 0.1
 
 
 def test_the_study_of_walking_tabulates_every_case_and_role():
