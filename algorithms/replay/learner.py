@@ -39,6 +39,9 @@ from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions
 
+STEPS_OF_A_COST_STEP = 1_024
+"""`reset_cost_step` is so far as the cost moves in this many steps of an environment, however they are batched."""
+
 
 @struct.dataclass
 class Weights:
@@ -136,7 +139,7 @@ class ReplayActorCritic:
         state = ReplayState(
             weights=weights,
             normaliser=state.normaliser.update(trajectory.observation[self.actor.group]),
-            reset_cost=self._next_cost(state.reset_cost, trajectory),
+            reset_cost=self._next_cost(state, trajectory),
             reward_rate=state.reward_rate + rate_step * (earned - state.reward_rate),
             iteration=state.iteration + 1,
         )
@@ -154,11 +157,21 @@ class ReplayActorCritic:
     def _averages(self) -> bool:
         return isinstance(self.config, AverageRewardReplayConfig)
 
-    def _next_cost(self, cost: ResetCost, trajectory: Trajectory) -> ResetCost:
-        config = self.config
+    def _next_cost(self, state: ReplayState, trajectory: Trajectory) -> ResetCost:
+        config, cost = self.config, state.reset_cost
         if not isinstance(config, AverageRewardReplayConfig) or not config.adapt_reset_cost:
             return cost
-        return cost.update(trajectory.terminated, config.reset_rate, config.reset_cost_step)
+        # Where random actions fall is no fault of the policy's, and no cost teaches it anything yet.
+        return jax.lax.cond(
+            state.iteration >= self.warm_iterations,
+            lambda: cost.update(
+                trajectory.terminated,
+                config.reset_rate,
+                config.reset_cost_step,
+                weight=trajectory.terminated.size / STEPS_OF_A_COST_STEP,
+            ),
+            lambda: cost,
+        )
 
     def _updates(
         self, state: ReplayState, steps: Transitions, cost: Float[Array, ""], key: Key[Array, ""]

@@ -17,6 +17,7 @@ from algorithms.replay.learner import ReplayActorCritic
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
+from l2t.rl.types import Trajectory
 from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end
 
 FAST = {
@@ -77,11 +78,40 @@ def test_the_reset_cost_decides_whether_an_end_is_worth_it(reset_cost: float, en
 
 
 def test_an_adaptive_reset_cost_rises_until_resets_are_rare() -> None:
-    config = RVISACConfig(**FAST, reset_cost_step=0.1)
+    config = RVISACConfig(**FAST, reset_cost_step=1.6)  # 0.1 an iteration, of 64 steps
     algorithm, state, metrics = _train(config, tempting_end(0.0), 150)
     assert float(state.learnt.agent.reset_cost.cost) > 1.0  # below it an end is worth it
     assert _actions(algorithm, state, "teacher", np.ones((1, 1), np.float32))[0] < -0.1
     assert int(metrics["train/terminations"]) <= 3
+
+
+def _cost_after(steps: int, config: RVISACConfig, num_envs: int) -> float:
+    """From 0 on, when every step ends an episode."""
+    learner = ReplayActorCritic(config, tempting_end(0.0).spec, num_envs)
+    size = (config.num_steps, num_envs)
+    zeros, false, seen = jnp.zeros(size), jnp.zeros(size, bool), {"teacher": jnp.ones((*size, 1))}
+    batch = Trajectory(seen, false, seen, jnp.zeros((*size, 1)), zeros, zeros, ~false, false, {})
+
+    def iteration(k: Any, state: Any) -> Any:
+        return replace(state, reset_cost=learner._next_cost(replace(state, iteration=k), batch))
+
+    iterations = steps // (config.num_steps * num_envs)
+    return float(jax.lax.fori_loop(0, iterations, iteration, learner.init(jax.random.key(0))).reset_cost.cost)
+
+
+def test_the_reset_cost_moves_by_the_step_and_not_by_the_batch() -> None:
+    settings = FAST | {"warm_up": 0}
+    small = _cost_after(65_536, RVISACConfig(**(settings | {"num_steps": 8})), 8)
+    large = _cost_after(65_536, RVISACConfig(**(settings | {"num_steps": 32})), 32)
+    assert small == pytest.approx(large, rel=0.05)
+    # Adam's step is about as long as it is set while the share is above what is allowed: 0.5 for each 1,024 steps.
+    assert large == pytest.approx(64 * 0.5, rel=0.15)
+
+
+def test_the_reset_cost_waits_for_the_end_of_the_warm_up() -> None:
+    config = RVISACConfig(**(FAST | {"warm_up": 4_096}))
+    assert _cost_after(4_096, config, 8) == 0.0
+    assert _cost_after(5_120, config, 8) == pytest.approx(0.5, rel=0.2)
 
 
 @pytest.mark.parametrize("gain", ["relative_value", "td_error"])
