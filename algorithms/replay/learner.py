@@ -234,14 +234,14 @@ class ReplayActorCritic:
 
     def _backup(self, weights: Weights, rows: dict[str, Any], temperature: Float[Array, ""]) -> Backup:
         config, reward = self.config, rows["reward"]
-        surprise = jnp.zeros_like(reward)
+        bonus = jnp.zeros_like(reward)
         if config.n_step > 1:
-            policy = self.actor.apply(weights.actor, rows["features"])
-            surprise = temperature * policy.log_prob(rows["action"])
+            # Of all actions, not of the stored one: an older policy took it, and today's need not know it at all.
+            bonus = temperature * self.actor.apply(weights.actor, rows["features"]).entropy()
         if isinstance(config, SACConfig):
-            return discounted_backup(reward, surprise, rows["terminated"], rows["truncated"], config.discount)
+            return discounted_backup(reward, bonus, rows["terminated"], rows["truncated"], config.discount)
         # A step that is both a termination and a truncation is a termination.
-        return average_backup(reward, surprise, rows["truncated"] & ~rows["terminated"], weights.gain)
+        return average_backup(reward, bonus, rows["truncated"] & ~rows["terminated"], weights.gain)
 
     def _update_actor(
         self, weights: Weights, rows: dict[str, Any], old: PyTree, key: Key[Array, ""]

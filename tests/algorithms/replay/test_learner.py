@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from algorithms.build import build
 from algorithms.config import LearnToTeachConfig, StudentConfig
@@ -168,6 +169,31 @@ def test_the_old_policys_term_pulls_only_away_from_the_old_policy() -> None:
 
     near = mean_gradient(learner) - mean_gradient(free)
     assert np.abs(near).max() < 0.1 * np.abs(away).max()
+
+
+@pytest.mark.parametrize("config", [SACConfig, SPMDReplayConfig])
+def test_a_longer_backup_pays_for_todays_entropy_and_not_for_actions_that_are_improbable_today(config: Any) -> None:
+    learner = ReplayActorCritic(config(**FAST, n_step=3), signal_following().spec, 8)
+    weights, temperature = learner.init(jax.random.key(0)).weights, 0.2
+    features = jax.random.normal(jax.random.key(1), (64, 3, 2))
+    shape = features.shape[:2]
+    rows = {"features": features, "reward": jnp.zeros(shape), "terminated": jnp.zeros(shape, bool)}
+    rows |= {"truncated": jnp.zeros(shape, bool)}
+
+    def paid(action: Any) -> np.ndarray:
+        return np.asarray(learner._backup(weights, rows | {"action": action}, jnp.asarray(temperature)).paid)
+
+    # Another policy's actions: on the faces of the box, where -log π of this one is large and beside the point.
+    policy = learner.actor.apply(weights.actor, features)
+    mode, faces = policy.mode(), jnp.where(jnp.arange(64)[:, None, None] % 2, 0.999, -0.999) * jnp.ones((64, 3, 1))
+    assert float((policy.log_prob(mode) - policy.log_prob(faces)).mean()) > 3.0
+    draws = np.asarray(jax.vmap(policy.sample)(jax.random.split(jax.random.key(2), 4_000)), np.float64)
+    mean, deviation, z = np.asarray(policy.mean), np.exp(np.asarray(policy.log_std)), np.arctanh(draws)
+    density = scipy.stats.norm.logpdf(z, mean, deviation) - np.log1p(-(draws**2))
+    entropy, power = -density.sum(-1).mean(0), getattr(learner.config, "discount", 1.0)
+    expected = temperature * (power * entropy[:, 1] + power**2 * entropy[:, 2])
+    for action in (mode, faces):
+        np.testing.assert_allclose(paid(action), expected, atol=0.03)
 
 
 def test_a_student_learns_from_a_teacher_that_replays() -> None:
