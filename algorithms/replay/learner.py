@@ -45,7 +45,7 @@ STEPS_OF_A_COST_STEP = 1_024
 
 @struct.dataclass
 class Weights:
-    """What the updates of an iteration move."""
+    """What the updates of an iteration move; `log_temperature` only where none is fixed."""
 
     actor: PyTree
     critics: Critics
@@ -95,9 +95,7 @@ class ReplayActorCritic:
         """Fresh networks."""
         actor_key, critic_key = jax.random.split(key)
         actor, critics = self.actor.init(actor_key), self.critic.init(critic_key)
-        temperature = self.config.temperature
-        start = self.config.initial_temperature if temperature is None else max(temperature, 1e-8)
-        log_temperature = jnp.log(jnp.asarray(start, jnp.float32))
+        log_temperature = jnp.log(jnp.asarray(self.config.initial_temperature, jnp.float32))
         moved = {"actor": actor.weights, "critics": critics.params, "temperature": log_temperature}
         optimisers = {name: self.optimiser.init(weights) for name, weights in moved.items()}
         return ReplayState(
@@ -145,7 +143,7 @@ class ReplayActorCritic:
         )
         return state, metrics | {
             "train/reward_rate": state.reward_rate,
-            "train/temperature": jnp.exp(weights.log_temperature),
+            "train/temperature": self._temperature(weights),
             "train/soft_gain": weights.gain,
             "train/reset_cost": cost,
         }
@@ -156,6 +154,11 @@ class ReplayActorCritic:
     @property
     def _averages(self) -> bool:
         return isinstance(self.config, AverageRewardReplayConfig)
+
+    def _temperature(self, weights: Weights) -> Float[Array, ""]:
+        """α; a fixed one is the configuration's, whatever the weights were inherited from."""
+        fixed = self.config.temperature
+        return jnp.exp(weights.log_temperature) if fixed is None else jnp.asarray(fixed, jnp.float32)
 
     def _next_cost(self, state: ReplayState, trajectory: Trajectory) -> ResetCost:
         config, cost = self.config, state.reset_cost
@@ -204,7 +207,7 @@ class ReplayActorCritic:
         return weights, jax.tree.map(jnp.mean, metrics)
 
     def _update_critics(self, weights: Weights, rows: dict[str, Any], key: Key[Array, ""]) -> tuple[Weights, Metrics]:
-        config, temperature = self.config, jnp.exp(weights.log_temperature)
+        config, temperature = self.config, self._temperature(weights)
         backup = self._backup(weights, rows, temperature)
         last = backup.last[:, None, None]
         following = jnp.take_along_axis(rows["following"], last, axis=1)[:, 0]
@@ -246,7 +249,7 @@ class ReplayActorCritic:
     def _update_actor(
         self, weights: Weights, rows: dict[str, Any], old: PyTree, key: Key[Array, ""]
     ) -> tuple[Weights, Metrics]:
-        config, temperature = self.config, jnp.exp(weights.log_temperature)
+        config, temperature = self.config, self._temperature(weights)
         features = rows["features"][:, 0]
         proximal = 1.0 / config.step_size if isinstance(config, SPMDReplayConfig) else 0.0
 
@@ -267,7 +270,7 @@ class ReplayActorCritic:
         actor, optimisers = self._step(weights, "actor", weights.actor, gradient)
         weights = replace(weights, actor=actor, optimisers=optimisers)
         if config.temperature is None:
-            slope = jnp.exp(weights.log_temperature) * (entropy - self.target_entropy)
+            slope = temperature * (entropy - self.target_entropy)
             log_temperature, optimisers = self._step(weights, "temperature", weights.log_temperature, slope)
             weights = replace(weights, log_temperature=log_temperature, optimisers=optimisers)
         return weights, {"loss/actor": value, "train/entropy": entropy, "train/kl": moved}
