@@ -34,7 +34,7 @@ from algorithms.replay.reward_rate import relative_value_rate, soft_value, td_ra
 from algorithms.replay.targets import Backup, average_backup, discounted_backup
 from algorithms.reset_cost import ResetCost
 from l2t.rl.distributions import SquashedGaussian
-from l2t.rl.learner import Judgement
+from l2t.rl.learner import ActionCritic, Judgement
 from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions
@@ -112,14 +112,21 @@ class ReplayActorCritic:
         return SquashedPolicy(self.actor, model, state.iteration < self.warm_iterations)
 
     def judge(self, state: ReplayState, trajectory: Trajectory) -> Judgement:
-        """π_k as a Gaussian over actions, and min_j Q_j(s, a) less its value at the mode."""
+        """π_k as a Gaussian over actions, min_j Q_j(s, a) less its value at the mode, and the critics themselves."""
         policy = self.policy(state).distribution(trajectory.observation)
         features = self._features(state, trajectory.observation)
         value, chosen = (
             smaller(self.critic.apply(state.weights.critics, features, action))
             for action in (policy.mode(), trajectory.action)
         )
-        return Judgement(policy.linearised(), chosen - value)
+        # Before the first update they have nothing to say of any action.
+        knows = state.iteration > self.warm_iterations
+        critic = ActionCritic(
+            features,
+            lambda seen, action: knows * smaller(self.critic.apply(state.weights.critics, seen, action)),
+            knows * self._temperature(state.weights),
+        )
+        return Judgement(policy.linearised(), chosen - value, critic=critic)
 
     def learn(self, state: ReplayState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[ReplayState, Metrics]:
         """A block of updates on what was drawn from the ring."""

@@ -20,6 +20,7 @@ from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
 from l2t.rl.types import Trajectory
 from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end
+from tests.support.trajectories import random_trajectory
 
 FAST = {
     "num_steps": 8,
@@ -205,6 +206,31 @@ def test_a_student_learns_from_a_teacher_that_replays() -> None:
     assert int(metrics["env_steps/student"]) == 0
     x = np.array([[0.6], [-0.6], [0.0]], np.float32)
     np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.25)
+
+
+def test_a_student_without_imitation_learns_what_the_replaying_teachers_critics_prefer() -> None:
+    student = StudentConfig(imitation_coefficient=0.0, rl_coefficient=1.0, minibatches=2, network=NetworkConfig((16,)))
+    config = LearnToTeachConfig(teacher=SPMDReplayConfig(**FAST), student=student)
+    algorithm, state, metrics = _train(config, signal_following(), 110)
+    x = np.array([[0.6], [-0.6], [0.0]], np.float32)
+    np.testing.assert_allclose(_actions(algorithm, state, "student", x), x[:, 0], atol=0.25)
+    assert np.isfinite(float(metrics["loss/student_rl"]))
+
+
+def test_critics_that_were_never_updated_tell_a_student_nothing() -> None:
+    learner = ReplayActorCritic(SPMDReplayConfig(**FAST), signal_following().spec, 8)
+    state, batch = learner.init(jax.random.key(0)), random_trajectory(0)
+    for iteration, told in ((learner.warm_iterations, False), (learner.warm_iterations + 1, True)):
+        critic = learner.judge(replace(state, iteration=jnp.asarray(iteration)), batch).critic
+        assert critic is not None
+        assert bool(jnp.any(critic.value(critic.features, batch.action) != 0.0)) is told
+        assert float(critic.temperature) == pytest.approx(0.1 if told else 0.0)
+
+
+def test_a_clip_of_ratios_that_a_replaying_teacher_has_not_is_refused() -> None:
+    config = LearnToTeachConfig(SPMDReplayConfig(**FAST), StudentConfig(rl_coefficient=0.1, rl_clip=0.1, minibatches=2))
+    with pytest.raises(ConfigurationError, match=r"rl_clip=0\.1 would change nothing"):
+        build(config, BuildContext(signal_following(), 8, 10_000, NetworkConfig((16,))))
 
 
 def test_student_and_replaying_teacher_can_share_the_environments() -> None:
