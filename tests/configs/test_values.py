@@ -1,4 +1,4 @@
-"""A value on the command line that makes no sense gets one line and leaves nothing behind; paths and sweeps are read."""
+"""A value on the command line that makes no sense gets one line and leaves nothing behind; so do paths and sweeps."""
 
 import os
 import subprocess
