@@ -59,7 +59,8 @@ def _actions(algorithm: Any, state: Any, role: str, observation: Any) -> np.ndar
     ids=[*NAMES, "three_steps", "crossq"],
 )
 def test_the_policy_follows_its_signals(config: Any) -> None:
-    algorithm, state, _ = _train(config, signal_following(), 110)
+    # The old actions on the way of a longer backup are noise: at 110 iterations most seeds are not there yet.
+    algorithm, state, _ = _train(config, signal_following(), 220 if config.n_step > 1 else 110)
     signals = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0]], np.float32)
     np.testing.assert_allclose(
         _actions(algorithm, state, "teacher", signals), signals[:, 0] + 0.5 * signals[:, 1], atol=0.2
