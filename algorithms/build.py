@@ -32,6 +32,7 @@ from algorithms.replay.learner import ReplayActorCritic
 from algorithms.spmd import SPMD
 from algorithms.spmd_vrtd import SPMDVRTD
 from algorithms.student import Student
+from l2t.config import check_idle
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy
 from l2t.rl.experience import Experience, Fresh
@@ -140,6 +141,8 @@ def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
 def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
     num_steps, student_envs = config.teacher.num_steps, round(config.student_share * context.num_envs)
     _check_parts(config.teacher, num_steps * (context.num_envs - student_envs), "teacher.")
+    if isinstance(config.teacher, ReplayConfig):
+        check_idle("algorithm.student", config.student, ("rl_clip",), "no ratio is clipped with a teacher that replays")
     reward, student, warnings = context.reward, _student(config.student, context, num_steps), {}
     if isinstance(config.teacher, InverseConfig):
         _check_task_reward(context)

@@ -17,7 +17,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, PyTree
 
 AVERAGING = 0.1
-"""Step of the exponential average of the share of resets."""
+"""Step of the exponential average of the share of resets, once a batch of weight 1."""
 
 
 @struct.dataclass
@@ -34,14 +34,19 @@ class ResetCost:
         start = jnp.asarray(cost, jnp.float32)
         return cls(start, jnp.zeros(()), optax.adam(1.0).init(start))
 
-    def update(self, terminated: Bool[Array, "time env"], allowed: float, step: float) -> ResetCost:
+    def update(
+        self, terminated: Bool[Array, "time env"], allowed: float, step: float, weight: float = 1.0
+    ) -> ResetCost:
         """After a batch of fresh steps.
 
         Args:
             terminated: where it reset.
             allowed: ε.
             step: Adam's, in reward units.
+            weight: how many batches this one counts as; 16 of a sixteenth move the cost and the averages as one does.
         """
-        rate = self.rate + AVERAGING * (terminated.mean() - self.rate)
-        change, optimiser = optax.adam(step).update(allowed - rate, self.optimiser)
+        averaging = 1.0 - (1.0 - AVERAGING) ** weight
+        adam = optax.adam(step * weight, b1=0.9**weight, b2=0.999**weight)
+        rate = self.rate + averaging * (terminated.mean() - self.rate)
+        change, optimiser = adam.update(allowed - rate, self.optimiser)
         return ResetCost(jnp.maximum(self.cost + jnp.asarray(change), 0.0), rate, optimiser)

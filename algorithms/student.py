@@ -8,6 +8,8 @@ L_imitation compares with the teacher's policy π_T(·|s) at the same step:
     kl          KL(π_T(·|s) || π_S(·|o))
     asymmetric  the mse, weighted by the positive part of the standardised advantage
 L_rl = -E[ min(r A, clip(r) A) ], r = π_S(a|o)/π_behaviour(a) corrects for who acted, A from the teacher's critic.
+Of a teacher with critics of actions (those that replay) the student asks what they think of its own action instead,
+L_rl = E[ α log π_S(a_S|o) - min_j Q_j(s, a_S) ], a_S = μ_S + σ_S ε: nothing then depends on who acted.
 
 A student with a memory sees the previous action too. It learns from chunks of the roll-out: the carry at a chunk's
 start is that of the weights before the iteration, and gradients go back to there.
@@ -30,7 +32,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from algorithms.config import StudentConfig
 from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import Judgement
+from l2t.rl.learner import ActionCritic, Judgement
 from l2t.rl.losses import clipped_surrogate, standardise
 from l2t.rl.memory import GRU, NoMemory
 from l2t.rl.models import Actor, ActorPolicy, ModelState
@@ -113,6 +115,10 @@ class Student:
             "teacher": judgement.distribution.batched(),
             "advantage": judgement.advantage,
         }
+        critic = judgement.critic if config.rl_coefficient > 0.0 else None
+        if critic is not None:
+            noise = jax.random.normal(jax.random.fold_in(key, 1), trajectory.action.shape)
+            steps |= {"critic_features": critic.features, "noise": noise}
         chunks = jax.lax.stop_gradient(cut(steps, self.chunk(trajectory.reward.shape[0])))
 
         def pass_on(carry: PyTree, chunk: dict[str, Any]) -> tuple[PyTree, PyTree]:
@@ -132,8 +138,11 @@ class Student:
             total = config.imitation_coefficient * imitation
             metrics = {"loss/student_imitation": imitation}
             if config.rl_coefficient > 0.0:
-                ratio = jnp.exp(policy.log_prob(steps["action"]) - steps["log_prob"])
-                rl = -clipped_surrogate(ratio, standardise(steps["advantage"]), config.rl_clip).mean()
+                if critic is not None:
+                    rl = soft_policy_loss(policy, critic, steps["critic_features"], steps["noise"])
+                else:
+                    ratio = jnp.exp(policy.log_prob(steps["action"]) - steps["log_prob"])
+                    rl = -clipped_surrogate(ratio, standardise(steps["advantage"]), config.rl_clip).mean()
                 total = total + config.rl_coefficient * rl
                 metrics["loss/student_rl"] = rl
             return total, metrics
@@ -175,6 +184,26 @@ class Student:
 def cut(steps: PyTree, length: int) -> PyTree:
     """`[time, env, ...]` leaves to `[chunk, length, env, ...]`."""
     return jax.tree.map(lambda x: x.reshape(-1, length, *x.shape[1:]), steps)
+
+
+def soft_policy_loss(
+    policy: DiagonalGaussian,
+    critic: ActionCritic,
+    features: Float[Array, "*batch n"],
+    noise: Float[Array, "*batch action"],
+) -> Float[Array, ""]:
+    """mean[-Q(s, clip(a)) - α H(π)], a = μ + σ ε: E[α log π(a) - Q(s, a)], in units of reward.
+
+    The entropy is that of the Gaussian, and no more of it is paid for than an action in [-1, 1] can have.
+
+    Args:
+        policy: π_S at each row.
+        critic: Q and α.
+        features: what Q sees of s.
+        noise: ε ~ N(0, 1).
+    """
+    action = jnp.clip(policy.mean + jnp.exp(policy.log_std) * noise, -1.0, 1.0)
+    return -critic.value(features, action).mean() - critic.temperature * policy.paid_entropy().mean()
 
 
 def imitation_loss(kind: str, policy: DiagonalGaussian, batch: dict[str, Any]) -> Float[Array, ""]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
@@ -35,6 +36,7 @@ from configs.overrides import (
     shorthand,
 )
 from configs.places import check_place
+from configs.presets import redirect_presets
 from configs.schema import KEYS, ExperimentConfig, check_directory
 from configs.source import group_options, list_groups_quickly, location
 from l2t.errors import ConfigurationError, RunDirectoryError
@@ -45,6 +47,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     """The arguments to hand to Hydra in place of `arguments`.
 
     - `algorithm.teacher=ppo` becomes `algorithm/teacher=ppo`, where that is a configuration group;
+    - `preset=fast` becomes `preset/teacher=fast` where the off-policy learner is the teacher, and so on;
     - `run_dir=X` also sets Hydra's output directory, and like `resume=X` needs no quotes whatever X holds;
     - `resume=X` brings back the overrides that X was started with, before the new ones;
     - `--config-dir X` becomes an entry of `hydra.searchpath`, which a resumed run can find again;
@@ -62,6 +65,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         raise ConfigurationError("--config-path and --experimental-rerun are not for l2t: use --config-dir, resume=.")
     typed = _expanded(parsed.overrides, parsed.config_dir)
     check_overrides(typed)
+    if not parsed.help and not parsed.info and plain_values(typed).get("resume") is None:
+        typed = redirect_presets(typed, partial(compose_config, config_name=name))
     if parsed.help:
         list_groups_quickly()
     if parsed.help or parsed.info or parsed.cfg:

@@ -54,6 +54,10 @@ def explain(error: Exception, overrides: Sequence[str], compose: Compose | None 
     sweep = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)'", text)
     if sweep:
         return ConfigurationError(f"{sweep[1]} holds several values: add -m to run each of them, or pick one.")
+    twice = re.search(r"Multiple values for (\S+?)\. To override", text)
+    added = [given for given in overrides if twice and given.startswith(f"+{twice[1]}=")]
+    if added:
+        return ConfigurationError(f"{added[0]} cannot be added, for its place is there already: write {added[0][1:]}.")
     missing = re.search(r"Could not override '([^'@]+)'", text)
     if missing and compose and not missing[1].startswith("hydra."):
         return _unknown_key(missing[1], overrides, compose)

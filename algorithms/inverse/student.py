@@ -110,7 +110,7 @@ class InverseStudent:
 
         paid = self.reward.relabel(reward, replace(trajectory, replayed=None))
         state, advantage, critic_metrics = self._evaluate(replace(state, reward=reward), paid, critic_key)
-        judged = judgement._replace(advantage=advantage)
+        judged = judgement._replace(advantage=advantage, critic=None)  # a teacher's critic is of its own reward
         student, metrics = self.student.learn(state.student, trajectory, judged, student_key)
         mine = {f"student_{name}": value for name, value in reward_metrics.items() if name.startswith("reward/")}
         return replace(state, student=student), metrics | critic_metrics | mine

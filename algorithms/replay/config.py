@@ -102,7 +102,7 @@ class AverageRewardReplayConfig(ReplayConfig):
         gain_step: κ of the one, β of the other.
         adapt_reset_cost: raise the cost of a reset, from the task's own on, until few steps are resets.
         reset_rate: how many that may be, as a share of the steps.
-        reset_cost_step: Adam's step on the cost, in reward units, once an iteration.
+        reset_cost_step: Adam's step on the cost, in reward units for 1,024 steps of an environment.
     """
 
     gain: str = "relative_value"

@@ -34,15 +34,18 @@ from algorithms.replay.reward_rate import relative_value_rate, soft_value, td_ra
 from algorithms.replay.targets import Backup, average_backup, discounted_backup
 from algorithms.reset_cost import ResetCost
 from l2t.rl.distributions import SquashedGaussian
-from l2t.rl.learner import Judgement
+from l2t.rl.learner import ActionCritic, Judgement
 from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions
 
+STEPS_OF_A_COST_STEP = 1_024
+"""`reset_cost_step` is so far as the cost moves in this many steps of an environment, however they are batched."""
+
 
 @struct.dataclass
 class Weights:
-    """What the updates of an iteration move."""
+    """What the updates of an iteration move; `log_temperature` only where none is fixed."""
 
     actor: PyTree
     critics: Critics
@@ -92,9 +95,7 @@ class ReplayActorCritic:
         """Fresh networks."""
         actor_key, critic_key = jax.random.split(key)
         actor, critics = self.actor.init(actor_key), self.critic.init(critic_key)
-        temperature = self.config.temperature
-        start = self.config.initial_temperature if temperature is None else max(temperature, 1e-8)
-        log_temperature = jnp.log(jnp.asarray(start, jnp.float32))
+        log_temperature = jnp.log(jnp.asarray(self.config.initial_temperature, jnp.float32))
         moved = {"actor": actor.weights, "critics": critics.params, "temperature": log_temperature}
         optimisers = {name: self.optimiser.init(weights) for name, weights in moved.items()}
         return ReplayState(
@@ -111,14 +112,21 @@ class ReplayActorCritic:
         return SquashedPolicy(self.actor, model, state.iteration < self.warm_iterations)
 
     def judge(self, state: ReplayState, trajectory: Trajectory) -> Judgement:
-        """π_k as a Gaussian over actions, and min_j Q_j(s, a) less its value at the mode."""
+        """π_k as a Gaussian over actions, min_j Q_j(s, a) less its value at the mode, and the critics themselves."""
         policy = self.policy(state).distribution(trajectory.observation)
         features = self._features(state, trajectory.observation)
         value, chosen = (
             smaller(self.critic.apply(state.weights.critics, features, action))
             for action in (policy.mode(), trajectory.action)
         )
-        return Judgement(policy.linearised(), chosen - value)
+        # Before the first update they have nothing to say of any action.
+        knows = state.iteration > self.warm_iterations
+        critic = ActionCritic(
+            features,
+            lambda seen, action: knows * smaller(self.critic.apply(state.weights.critics, seen, action)),
+            knows * self._temperature(state.weights),
+        )
+        return Judgement(policy.linearised(), chosen - value, critic=critic)
 
     def learn(self, state: ReplayState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[ReplayState, Metrics]:
         """A block of updates on what was drawn from the ring."""
@@ -136,13 +144,13 @@ class ReplayActorCritic:
         state = ReplayState(
             weights=weights,
             normaliser=state.normaliser.update(trajectory.observation[self.actor.group]),
-            reset_cost=self._next_cost(state.reset_cost, trajectory),
+            reset_cost=self._next_cost(state, trajectory),
             reward_rate=state.reward_rate + rate_step * (earned - state.reward_rate),
             iteration=state.iteration + 1,
         )
         return state, metrics | {
             "train/reward_rate": state.reward_rate,
-            "train/temperature": jnp.exp(weights.log_temperature),
+            "train/temperature": self._temperature(weights),
             "train/soft_gain": weights.gain,
             "train/reset_cost": cost,
         }
@@ -154,11 +162,26 @@ class ReplayActorCritic:
     def _averages(self) -> bool:
         return isinstance(self.config, AverageRewardReplayConfig)
 
-    def _next_cost(self, cost: ResetCost, trajectory: Trajectory) -> ResetCost:
-        config = self.config
+    def _temperature(self, weights: Weights) -> Float[Array, ""]:
+        """α; a fixed one is the configuration's, whatever the weights were inherited from."""
+        fixed = self.config.temperature
+        return jnp.exp(weights.log_temperature) if fixed is None else jnp.asarray(fixed, jnp.float32)
+
+    def _next_cost(self, state: ReplayState, trajectory: Trajectory) -> ResetCost:
+        config, cost = self.config, state.reset_cost
         if not isinstance(config, AverageRewardReplayConfig) or not config.adapt_reset_cost:
             return cost
-        return cost.update(trajectory.terminated, config.reset_rate, config.reset_cost_step)
+        # Where random actions fall is no fault of the policy's, and no cost teaches it anything yet.
+        return jax.lax.cond(
+            state.iteration >= self.warm_iterations,
+            lambda: cost.update(
+                trajectory.terminated,
+                config.reset_rate,
+                config.reset_cost_step,
+                weight=trajectory.terminated.size / STEPS_OF_A_COST_STEP,
+            ),
+            lambda: cost,
+        )
 
     def _updates(
         self, state: ReplayState, steps: Transitions, cost: Float[Array, ""], key: Key[Array, ""]
@@ -191,7 +214,7 @@ class ReplayActorCritic:
         return weights, jax.tree.map(jnp.mean, metrics)
 
     def _update_critics(self, weights: Weights, rows: dict[str, Any], key: Key[Array, ""]) -> tuple[Weights, Metrics]:
-        config, temperature = self.config, jnp.exp(weights.log_temperature)
+        config, temperature = self.config, self._temperature(weights)
         backup = self._backup(weights, rows, temperature)
         last = backup.last[:, None, None]
         following = jnp.take_along_axis(rows["following"], last, axis=1)[:, 0]
@@ -221,19 +244,19 @@ class ReplayActorCritic:
 
     def _backup(self, weights: Weights, rows: dict[str, Any], temperature: Float[Array, ""]) -> Backup:
         config, reward = self.config, rows["reward"]
-        surprise = jnp.zeros_like(reward)
+        bonus = jnp.zeros_like(reward)
         if config.n_step > 1:
-            policy = self.actor.apply(weights.actor, rows["features"])
-            surprise = temperature * policy.log_prob(rows["action"])
+            # Of all actions, not of the stored one: an older policy took it, and today's need not know it at all.
+            bonus = temperature * self.actor.apply(weights.actor, rows["features"]).entropy()
         if isinstance(config, SACConfig):
-            return discounted_backup(reward, surprise, rows["terminated"], rows["truncated"], config.discount)
+            return discounted_backup(reward, bonus, rows["terminated"], rows["truncated"], config.discount)
         # A step that is both a termination and a truncation is a termination.
-        return average_backup(reward, surprise, rows["truncated"] & ~rows["terminated"], weights.gain)
+        return average_backup(reward, bonus, rows["truncated"] & ~rows["terminated"], weights.gain)
 
     def _update_actor(
         self, weights: Weights, rows: dict[str, Any], old: PyTree, key: Key[Array, ""]
     ) -> tuple[Weights, Metrics]:
-        config, temperature = self.config, jnp.exp(weights.log_temperature)
+        config, temperature = self.config, self._temperature(weights)
         features = rows["features"][:, 0]
         proximal = 1.0 / config.step_size if isinstance(config, SPMDReplayConfig) else 0.0
 
@@ -254,7 +277,7 @@ class ReplayActorCritic:
         actor, optimisers = self._step(weights, "actor", weights.actor, gradient)
         weights = replace(weights, actor=actor, optimisers=optimisers)
         if config.temperature is None:
-            slope = jnp.exp(weights.log_temperature) * (entropy - self.target_entropy)
+            slope = temperature * (entropy - self.target_entropy)
             log_temperature, optimisers = self._step(weights, "temperature", weights.log_temperature, slope)
             weights = replace(weights, log_temperature=log_temperature, optimisers=optimisers)
         return weights, {"loss/actor": value, "train/entropy": entropy, "train/kl": moved}

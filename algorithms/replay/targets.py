@@ -24,38 +24,38 @@ class Backup(NamedTuple):
 
 def average_backup(
     reward: Float[Array, "batch n"],
-    surprise: Float[Array, "batch n"],
+    bonus: Float[Array, "batch n"],
     truncated: Bool[Array, "batch n"],
     gain: Float[Array, ""],
 ) -> Backup:
-    """Σ_k [r_k - f] - Σ_{k>0} α log π(a_k|s_k), then V: without a discount each step owes the gain.
+    """Σ_k [r_k - f] + Σ_{k>0} α H(π(·|s_k)), then V: without a discount each step owes the gain.
 
     A termination is a transition like any other, to the next episode's first state. A time limit cuts the backup off.
 
     Args:
         reward: r, the cost of a reset taken off.
-        surprise: α log π(a_k|s_k); that of the first action is not counted.
+        bonus: α H(π(·|s_k)); that of the first step, whose action is given, is not counted.
         truncated: where a step met the time limit.
         gain: f.
     """
     counted = _counted(truncated)
-    surprise = surprise.at[:, 0].set(0.0)
-    paid = (counted * (reward - gain - surprise)).sum(axis=1)
+    bonus = bonus.at[:, 0].set(0.0)
+    paid = (counted * (reward - gain + bonus)).sum(axis=1)
     return Backup(paid, jnp.ones_like(paid), _last(counted))
 
 
 def discounted_backup(
     reward: Float[Array, "batch n"],
-    surprise: Float[Array, "batch n"],
+    bonus: Float[Array, "batch n"],
     terminated: Bool[Array, "batch n"],
     truncated: Bool[Array, "batch n"],
     discount: float,
 ) -> Backup:
-    """Σ_k γ^k r_k - Σ_{k>0} γ^k α log π(a_k|s_k), then γ^n V: nothing comes after a termination."""
+    """Σ_k γ^k r_k + Σ_{k>0} γ^k α H(π(·|s_k)), then γ^n V: nothing comes after a termination."""
     counted = _counted(terminated | truncated)
-    surprise = surprise.at[:, 0].set(0.0)
+    bonus = bonus.at[:, 0].set(0.0)
     powers = discount ** jnp.arange(reward.shape[1])
-    paid = (counted * powers * (reward - surprise)).sum(axis=1)
+    paid = (counted * powers * (reward + bonus)).sum(axis=1)
     last = _last(counted)
     ended = jnp.take_along_axis(terminated, last[:, None], axis=1)[:, 0]
     return Backup(paid, jnp.where(ended, 0.0, discount ** (last + 1.0)), last)

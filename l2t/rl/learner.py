@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from jaxtyping import Array, Float, Key, PyTree
@@ -27,6 +28,20 @@ class Learner(Protocol):
         ...
 
 
+class ActionCritic(NamedTuple):
+    """A critic that can be asked about other actions than those that were taken.
+
+    Attributes:
+        features: what it sees at every step, `[time, env, n]`; rows can be cut out of it.
+        value: Q(s, a) of features and actions, in units of reward, differentiable in the action.
+        temperature: α, the price of -log π beside it.
+    """
+
+    features: Float[Array, "time env n"]
+    value: Callable[[Array, Array], Array]
+    temperature: Float[Array, ""]
+
+
 class Judgement(NamedTuple):
     """What a teacher thinks of a batch.
 
@@ -34,11 +49,13 @@ class Judgement(NamedTuple):
         distribution: its policy at every step.
         advantage: of every action that was taken.
         replayed: its policy at every step of `Trajectory.replayed`, where there is such.
+        critic: of actions, where it has one.
     """
 
     distribution: Distribution
     advantage: Float[Array, "time env"]
     replayed: Distribution | None = None
+    critic: ActionCritic | None = None
 
 
 class Teacher(Learner, Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,8 @@ from algorithms.config import StudentConfig
 from algorithms.student import Student, imitation_loss
 from l2t.config import NetworkConfig
 from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.learner import Judgement
+from l2t.rl.learner import ActionCritic, Judgement
+from l2t.rl.policy import along
 from l2t.rl.types import Trajectory
 from tests.support.probes import signal_following
 from tests.support.trajectories import ENVS, TIME, random_trajectory
@@ -85,6 +87,42 @@ def test_the_policy_gradient_term_moves_towards_better_actions(direction: float)
     moved = student.actor.apply(after.actor.weights, observation["student"]).mean
     before = student.actor.apply(state.actor.weights, observation["student"]).mean
     assert float((moved - before).mean()) * direction > 0.001
+
+
+@pytest.mark.parametrize("memory", ["none", "gru"])
+def test_of_a_critic_of_actions_the_student_learns_the_soft_optimum(memory: str) -> None:
+    """Q = -(a - o)²: the mean is o, and E[α log π - Q] = σ² - α log σ + ... is least at σ² = α/2, whoever acted."""
+    temperature, size = 0.08, (32, 16)
+    config = StudentConfig(
+        imitation_coefficient=0.0,
+        rl_coefficient=1.0,
+        epochs=4,
+        minibatches=4,
+        learning_rate=1e-2,
+        memory=memory,
+        memory_size=8,
+        memory_chunk=8,
+        network=NetworkConfig((16,)),
+    )
+    student = Student(config, signal_following().spec, 16, iterations=100)
+    state, learn = student.init(jax.random.key(0)), jax.jit(_learn_from_a_critic, static_argnums=0)
+    for seed in range(100):
+        state = learn(student, state, jax.random.key(seed), jnp.asarray(temperature), _shown(-0.5, 0.5, seed, size))
+    shown = _shown(-0.5, 0.5, 999, size)
+    trajectory = replace(random_trajectory(0), observation={"student": shown, "previous_action": jnp.zeros((*size, 1))})
+    policy = along(student.policy(state), trajectory.observation, jnp.zeros(size, bool))
+    np.testing.assert_allclose(policy.mean, shown, atol=0.1)
+    assert float(jnp.exp(policy.log_std).mean()) == pytest.approx(np.sqrt(temperature / 2.0), rel=0.1)
+
+
+def _learn_from_a_critic(student: Student, state: Any, key: Any, temperature: Any, shown: Any) -> Any:
+    zeros, false = jnp.zeros(shown.shape[:2]), jnp.zeros(shown.shape[:2], bool)
+    action = jax.random.uniform(key, shown.shape, minval=-1.0)
+    seen = {"student": shown, "previous_action": jnp.zeros_like(shown)}
+    trajectory = Trajectory(seen, false, seen, action, zeros, zeros, false, false, {})
+    critic = ActionCritic(shown, lambda o, a: -((a - o) ** 2)[..., 0], temperature)
+    judgement = Judgement(DiagonalGaussian(action, jnp.zeros(1)), zeros, critic=critic)
+    return student.learn(state, trajectory, judgement, key)[0]
 
 
 @pytest.mark.parametrize("memory", ["none", "gru"])

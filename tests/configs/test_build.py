@@ -21,6 +21,15 @@ studies.register()
 ROOTS = [Path(module.__file__).parent for module in (configs, studies)]
 DEMONSTRATED = ("ipmd", "gail", "airl", "f_irl", "iq_learn", "bc")
 CASSIE = ("env/terrain", "env/command", "env/rewards")
+PRESETS = {
+    "preset": ["algorithm=spmd_replay"],
+    "preset/optimizer": ["algorithm=ipmd", "algorithm.demonstrations=somewhere", "algorithm/optimizer=sac"],
+    "preset/replay": ["algorithm=iq_learn", "algorithm.demonstrations=somewhere"],
+    "preset/teacher": ["algorithm/teacher=sac"],
+    "preset/teacher/optimizer": [
+        *("algorithm/teacher=ipmd", "algorithm.teacher.demonstrations=somewhere", "algorithm/teacher/optimizer=sac")
+    ],
+}
 NEEDS = {
     **{f"algorithm={name}": ["algorithm.demonstrations=somewhere"] for name in DEMONSTRATED},
     **{
@@ -31,7 +40,7 @@ NEEDS = {
         f"algorithm/teacher/optimizer={name}": ["algorithm/teacher=ipmd", "algorithm.teacher.demonstrations=somewhere"]
         for name in group_options("algorithm/teacher/optimizer")
     },
-    **{f"preset={name}": ["algorithm=spmd_replay"] for name in group_options("preset")},
+    **{f"{group}={name}": needs for group, needs in PRESETS.items() for name in group_options(group)},
     "algorithm/teacher=ipmd": ["algorithm.teacher.demonstrations=somewhere"],
     "algorithm=dagger": ["algorithm.expert_run=somewhere"],
     "algorithm=distillation": ["algorithm.teacher_run=somewhere"],
@@ -42,7 +51,7 @@ NEEDS = {
 }
 GROUPS = (
     *("algorithm", "algorithm/teacher", "algorithm/student", "algorithm/optimizer", "algorithm/teacher/optimizer"),
-    *("env", *CASSIE, "physics", "network", "tracking", "preset", "experiment"),
+    *("env", *CASSIE, "physics", "network", "tracking", *PRESETS, "experiment"),
 )
 CHOICES = [f"{group}={choice}" for group in GROUPS for choice in group_options(group)]
 

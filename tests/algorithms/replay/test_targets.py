@@ -13,19 +13,19 @@ ROWS, GAIN, DISCOUNT = 200, 0.7, 0.9
 
 def _window(n: int) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(n)
-    reward, surprise = rng.normal(size=(2, ROWS, n)).astype(np.float32)
+    reward, bonus = rng.normal(size=(2, ROWS, n)).astype(np.float32)
     terminated, truncated = rng.random((2, ROWS, n)) < 0.25
-    return reward, surprise, terminated, truncated & ~terminated
+    return reward, bonus, terminated, truncated & ~terminated
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_without_a_discount_every_step_owes_the_gain_and_only_a_time_limit_cuts(n: int) -> None:
-    reward, surprise, _, truncated = _window(n)
-    backup = average_backup(*map(jnp.asarray, (reward, surprise, truncated)), jnp.asarray(GAIN))
+    reward, bonus, _, truncated = _window(n)
+    backup = average_backup(*map(jnp.asarray, (reward, bonus, truncated)), jnp.asarray(GAIN))
     for row in range(ROWS):
         paid = last = 0
         for k in range(n):
-            paid += reward[row, k] - GAIN - (surprise[row, k] if k else 0.0)
+            paid += reward[row, k] - GAIN + (bonus[row, k] if k else 0.0)
             last = k
             if truncated[row, k]:
                 break
@@ -35,12 +35,12 @@ def test_without_a_discount_every_step_owes_the_gain_and_only_a_time_limit_cuts(
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_with_a_discount_nothing_comes_after_a_termination(n: int) -> None:
-    reward, surprise, terminated, truncated = _window(n)
-    backup = discounted_backup(*map(jnp.asarray, (reward, surprise, terminated, truncated)), DISCOUNT)
+    reward, bonus, terminated, truncated = _window(n)
+    backup = discounted_backup(*map(jnp.asarray, (reward, bonus, terminated, truncated)), DISCOUNT)
     for row in range(ROWS):
         paid, power, weight, last = 0.0, 1.0, 0.0, 0
         for k in range(n):
-            paid += power * (reward[row, k] - (surprise[row, k] if k else 0.0))
+            paid += power * (reward[row, k] + (bonus[row, k] if k else 0.0))
             power, last = power * DISCOUNT, k
             weight = 0.0 if terminated[row, k] else power
             if terminated[row, k] or truncated[row, k]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -114,6 +115,21 @@ def test_off_policy_learners_take_over_critics_targets_and_temperature() -> None
         (before.actor, before.critics, before.log_temperature, old.agent.normaliser),
     )
     assert _equal((weights.optimisers, weights.gain), (learnt.agent.weights.optimisers, learnt.agent.weights.gain))
+
+
+@pytest.mark.parametrize("fixed", [0.2, 0.0])
+def test_a_fixed_temperature_is_the_configurations_and_not_the_other_runs(fixed: float) -> None:
+    old_loop, old = _fresh(SACConfig(**OFF_POLICY, initial_temperature=0.003))
+    loop, learnt = _fresh(SACConfig(**OFF_POLICY, temperature=fixed))
+    heir, _ = loop.heir(learnt, old_loop, old)
+    start = jax.jit(loop.init)(jax.random.key(9))
+    # The same but for the stored temperature, which counts for nothing here.
+    told = replace(heir, agent=replace(heir.agent, weights=replace(heir.agent.weights, log_temperature=jnp.zeros(()))))
+    iterate = jax.jit(loop.iterate)
+    (one, metrics), (other, _) = iterate(replace(start, learnt=heir)), iterate(replace(start, learnt=told))
+    assert float(metrics["train/temperature"]) == pytest.approx(fixed)
+    assert _equal(one.learnt.agent.weights.actor, other.learnt.agent.weights.actor)
+    assert _equal(one.learnt.agent.weights.critics, other.learnt.agent.weights.critics)
 
 
 def test_another_network_is_refused_with_both_shapes(taught: Any) -> None:
