@@ -21,7 +21,14 @@ from algorithms.config import (
     TeacherConfig,
 )
 from algorithms.distillation import FrozenTeacher
-from algorithms.inverse.build import WARNINGS, expert_of, inverse_student, learned_reward
+from algorithms.inverse.build import (
+    WARNINGS,
+    WARNINGS_OF_CLONING,
+    WARNINGS_OF_IQ_LEARN,
+    expert_of,
+    inverse_student,
+    learned_reward,
+)
 from algorithms.inverse.cloning import Cloning, DAgger, Regression
 from algorithms.inverse.config import CloningConfig, DAggerConfig, InverseConfig, IQLearnConfig
 from algorithms.inverse.iq_learn import IQLearn
@@ -110,8 +117,14 @@ def _(config: IQLearnConfig, context: BuildContext) -> Algorithm:
     _check_task_reward(context)
     learner = IQLearn(config, context.environment.spec, context.num_envs, expert_of(config, context))
     agent = Solo(learner, config.replay.observation, context.num_envs)
-    experience = _experience(config.replay, context)
-    return Loop(context.environment, agent, context.num_envs, config.num_steps, experience=experience)
+    return Loop(
+        context.environment,
+        agent,
+        context.num_envs,
+        config.num_steps,
+        experience=_experience(config.replay, context),
+        warnings=WARNINGS_OF_IQ_LEARN,
+    )
 
 
 @build.register
@@ -119,7 +132,7 @@ def _(config: CloningConfig, context: BuildContext) -> Algorithm:
     _check_task_reward(context)
     regression = Regression.of_task(config.regression, context.environment.spec)
     agent = Solo(Cloning(regression, expert_of(config, context)), "teacher", context.num_envs)
-    return Loop(context.environment, agent, context.num_envs, config.num_steps)
+    return Loop(context.environment, agent, context.num_envs, config.num_steps, warnings=WARNINGS_OF_CLONING)
 
 
 @build.register

@@ -40,8 +40,19 @@ WARNINGS = {
     "begun to memorise them, and rests. Record more episodes, or raise algorithm.reward.gradient_penalty.",
     "warning/poor_expert": "the policy earns as much as the expert before it has learnt anything: the demonstrations "
     "are no better than chance, or of another task. Look at what l2t-collect says of them.",
+    "train/terminations": "episodes of the policy end early: where they end tells it what was good, whatever reward is "
+    "learnt. Compare with env.reset_cost=0, for every method alike.",
 }
-"""What a run from demonstrations may have to say; see `Algorithm.warnings`."""
+"""What a run that learns a reward from demonstrations may have to say; see `Algorithm.warnings`.
+
+The experts may never have fallen: that episodes can end early shows in the learner's own.
+"""
+
+WARNINGS_OF_IQ_LEARN = {name: WARNINGS[name] for name in ("warning/poor_expert", "train/terminations")}
+"""IQ-Learn's reward never rests; its Q is worth 0 after an end, which tells as much."""
+
+WARNINGS_OF_CLONING = {name: WARNINGS[name] for name in ("warning/poor_expert",)}
+"""A clone learns actions alone: ends tell it nothing. DAgger knows no more of its expert than what it answers."""
 
 
 class VariableHorizonWarning(UserWarning):
@@ -67,7 +78,8 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
     if config.episodes is not None:
         demonstrations = demonstrations.subset(config.episodes, config.split_seed)
     lengths = demonstrations.lengths
-    if lengths.min() != lengths.max() or bool(np.asarray(demonstrations.transitions.terminated).any()):
+    early = lengths.min() != lengths.max() or bool(np.asarray(demonstrations.transitions.terminated).any())
+    if early and not isinstance(config, CloningConfig):
         warnings.warn(
             f"Episodes of {context.environment.spec.name} end early ({lengths.min():,} to {lengths.max():,} steps in "
             "the demonstrations): where they end tells learners what was good, whatever the reward. Compare with "

@@ -119,13 +119,8 @@ class Cloning:
             held = surprise(weights, self._labelled(state, expert.held_out))
         better = held < state.best_loss
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), weights, state.best)
-        score, rate = expert.score
-        metrics = {
-            "loss/clone": loss,
-            "loss/held_out": held,
-            "expert/return": score,
-            "expert/reward_ratio": trajectory.reward.mean() / rate,
-        }
+        metrics = {"loss/clone": loss, "loss/held_out": held}
+        metrics |= expert.compared(trajectory, new=jnp.isinf(state.best_loss))
         actor_state = ModelState(weights, state.actor.normaliser)
         return CloneState(actor_state, optimiser, best, jnp.minimum(held, state.best_loss), expert), metrics
 

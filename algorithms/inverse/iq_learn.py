@@ -105,11 +105,11 @@ class IQLearn:
             block,
             lambda: (state, {name: jnp.zeros(()) for name in names}),
         )
-        score, rate = state.expert.score
+        metrics |= state.expert.compared(trajectory, new=state.iteration == 0)
         state = replace(
             state, actor=state.actor.seen(trajectory.observation[self.actor.group]), iteration=state.iteration + 1
         )
-        return state, metrics | {"expert/return": score, "expert/reward_ratio": trajectory.reward.mean() / rate}
+        return state, metrics
 
     def _update(
         self, state: IQLearnState, ours: Transitions, theirs: Transitions, key: Key[Array, ""]

@@ -33,7 +33,7 @@ from l2t.rl.algorithm import BuildContext, FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.policy import Memoryless
 from tests.support.demonstrated import demonstrate
-from tests.support.probes import signal_following
+from tests.support.probes import signal_following, tempting_end
 
 NETWORK = NetworkConfig((16,), "tanh")
 SPMD = SPMDConfig(
@@ -134,8 +134,6 @@ class _More(RewardLearner):
 
 
 def test_a_constant_on_the_reward_moves_the_rate_by_it_and_no_weight_unless_it_is_discounted() -> None:
-    from tests.support.probes import tempting_end
-
     probe = tempting_end(0.0)  # it ends at once, again and again
     found = demonstrate(probe, lambda o: -o[:, 0], 4)
     context = BuildContext(probe, 16, 10_000, NETWORK, load_demonstrations=lambda path: found)
@@ -235,11 +233,57 @@ def test_a_rewards_step_falls_to_zero_with_the_runs_end(schedule: str, moves: bo
     assert bool(np.abs(weights[2] - weights[1]).max() > 0.0) is moves
 
 
-def test_an_expert_that_is_no_better_than_chance_is_told() -> None:
-    poor = _train(IPMDConfig("x", optimizer=SPMD, reward=REWARD), _context(reward=-3.0), 2)[2]
-    good = _train(IPMDConfig("x", optimizer=SPMD, reward=REWARD), _context(reward=-0.1), 2)[2]
+@pytest.mark.parametrize(
+    "config",
+    [
+        IPMDConfig("x", optimizer=SPMD, reward=REWARD),
+        IQLearnConfig("x", replay=replace(REPLAY, warm_up=10_000)),
+        CloningConfig("x", regression=RegressionConfig(NETWORK, updates=1)),
+    ],
+    ids=["ipmd", "iq_learn", "bc"],
+)
+def test_an_expert_that_is_no_better_than_chance_is_told(config: Any) -> None:
+    algorithm, _, poor = _train(config, _context(reward=-3.0), 2)
+    good = _train(config, _context(reward=-0.1), 2)[2]
+    assert "warning/poor_expert" in _told(algorithm, poor)
     assert [row["warning/poor_expert"] for row in poor] == [1.0, 0.0]
     assert [row["warning/poor_expert"] for row in good] == [0.0, 0.0]
+
+
+def _told(algorithm: Any, rows: list[dict[str, float]]) -> set[str]:
+    """What a run would have said: see `Algorithm.warnings`."""
+    return {name for name in algorithm.warnings if any(row.get(name, 0.0) > 0.0 for row in rows)}
+
+
+@pytest.mark.parametrize(
+    ("config", "tells"),
+    [
+        (IPMDConfig("x", optimizer=SPMD, reward=REWARD), True),
+        (IQLearnConfig("x", replay=replace(REPLAY, warm_up=10_000)), True),
+        (CloningConfig("x", regression=RegressionConfig(NETWORK, updates=1)), False),
+    ],
+    ids=["ipmd", "iq_learn", "bc"],
+)
+def test_a_learner_that_falls_is_told_that_ends_tell_though_its_expert_never_fell(config: Any, tells: bool) -> None:
+    probe = tempting_end(0.0)
+    found = demonstrate(probe, lambda o: 0.0 * o[:, 0] - 1.0, 4)
+    context = BuildContext(probe, 16, 10_000, NETWORK, load_demonstrations=lambda path: found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", VariableHorizonWarning)
+        algorithm, _, rows = _train(config, context, 1)
+    assert rows[0]["train/terminations"] > 0
+    assert ("train/terminations" in _told(algorithm, rows)) is tells
+    unending = _train(config, _context(), 1)
+    assert "train/terminations" not in _told(unending[0], unending[2])
+
+
+def test_a_clone_is_not_told_that_ends_tell() -> None:
+    probe = signal_following()
+    ended = _joined(demonstrate(probe, _best, 2), demonstrate(replace(probe, episode_length=7), _best, 2))
+    context = BuildContext(probe, 16, 1000, NETWORK, load_demonstrations=lambda path: ended)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", VariableHorizonWarning)
+        build(CloningConfig("x"), context)
 
 
 def test_episodes_that_end_early_are_told() -> None:
