@@ -26,7 +26,7 @@ from algorithms.inverse.config import (
 from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import AIRL, GAIL, IPMD, Objective
 from algorithms.inverse.reward import Expert, RewardLearner
-from algorithms.inverse.student import InverseStudent, with_blank_view
+from algorithms.inverse.student import InverseStudent
 from algorithms.student import Student
 from l2t.demonstrations.summary import at_bound
 from l2t.errors import ConfigurationError
@@ -62,6 +62,9 @@ class VariableHorizonWarning(UserWarning):
 class SaturatedExpertWarning(UserWarning):
     """Many recorded actions lie at the faces of the box, where the likelihood of a Gaussian is a spike."""
 
+
+SHARED = ("trace_decay", "horizon")
+"""Settings of a teacher's critic that its student's has too."""
 
 MUCH_AT_BOUND = 0.2
 """Share of the recorded actions from which on methods that ask for their likelihood are warned."""
@@ -143,11 +146,11 @@ def inverse_student(
         )
     # Named features are the teacher's; a student's reward looks at all that a student sees.
     settings = replace(config.reward, observation=group, features=(), network=student.config.network)
-    size = spec.observation_sizes[group]
-    expert = with_blank_view(teacher.demonstrations, size)
-    objective_of_own = objective(replace(config, reward=settings), spec)
-    own = RewardLearner(objective_of_own, settings, expert, teacher.iterations, teacher.stretch_rate)
-    return InverseStudent(student, own, Critic(group, size, student.config.network), environment.as_student)
+    own = replace(teacher, objective=objective(replace(config, reward=settings), spec), config=settings)
+    critic = Critic(group, spec.observation_sizes[group], student.config.network)
+    # What values stand for is the teacher's choice, where it has made one.
+    shared = {name: getattr(config.optimizer, name) for name in SHARED if hasattr(config.optimizer, name)}
+    return InverseStudent(student, own, critic, environment.as_student, spec.reset_cost, **shared)
 
 
 @singledispatch

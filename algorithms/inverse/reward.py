@@ -100,7 +100,10 @@ class RewardLearner:
 
     def init(self, key: Key[Array, ""]) -> RewardLearnerState:
         """Fresh networks; the normalisers have seen the demonstrations."""
-        expert = self.demonstrations()
+        return self.start(self.demonstrations(), key)
+
+    def start(self, expert: Expert, key: Key[Array, ""]) -> RewardLearnerState:
+        """The same on demonstrations that are given: as somebody would have seen them."""
         models = self.objective.models
         keys = jax.random.split(key, len(models))
         states = {name: model.init(k) for (name, model), k in zip(models.items(), keys, strict=True)}
