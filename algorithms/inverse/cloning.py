@@ -182,6 +182,10 @@ class DAgger:
         """The expert in a share of the environments, the learner in the rest."""
         return _Driving(self.expert.policy(state.expert), self.policy(state), self.decay**state.round)
 
+    def paid(self, state: DAggerState, trajectory: Trajectory) -> tuple[Trajectory, Policy]:
+        """All of it; no reward is learnt."""
+        return trajectory, self.behaviour(state)
+
     def learn(
         self, state: DAggerState, trajectory: Trajectory, keys: Sequence[Key[Array, ""]]
     ) -> tuple[DAggerState, Metrics]:

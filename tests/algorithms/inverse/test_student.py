@@ -1,7 +1,8 @@
-"""The student's own reward and critic, piece by piece: what they begin with, and what they take a step to be worth."""
+"""Learn-to-Teach under learned rewards, piece by piece: whose steps they learn from, what the student's begins with."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,9 +12,10 @@ import pytest
 
 from algorithms.build import build
 from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
-from algorithms.inverse.config import IPMDConfig, RewardConfig
+from algorithms.inverse.config import AIRLConfig, FIRLConfig, GAILConfig, IPMDConfig, RewardConfig
 from l2t.config import NetworkConfig
 from l2t.rl.algorithm import BuildContext
+from l2t.rl.policy import along
 from tests.support.demonstrated import demonstrate
 from tests.support.probes import signal_following
 from tests.support.trajectories import discounted_sum_by_a_loop, following_by_a_loop, random_trajectory, with_values
@@ -44,6 +46,38 @@ def test_the_students_reward_begins_with_the_scale_of_what_the_student_would_hav
     assert float(normaliser.count) == pytest.approx(len(seen), abs=0.1)
     np.testing.assert_allclose(normaliser.mean, seen.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(normaliser.variance, seen.var(axis=0), atol=1e-4)
+
+
+class _Recorder:
+    """A reward that hands on, as metrics, what it is given to learn from."""
+
+    def __init__(self, reward: Any) -> None:
+        self.init, self.relabel, self.groups = reward.init, reward.relabel, reward.groups
+
+    def learn(self, state: Any, trajectory: Any, policy: Any, key: Any) -> Any:
+        del key
+        again = along(policy, trajectory.observation, trajectory.first).log_prob(trajectory.action)
+        return state, {"given": trajectory.log_prob, "again": again, "seen": trajectory.observation["teacher"]}
+
+
+def test_the_teachers_reward_learns_from_what_the_teacher_did_where_the_student_drives_too() -> None:
+    loop = build(_l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD), share=0.25), _context())
+    loop = replace(loop, reward=_Recorder(loop.reward))
+    state = jax.jit(loop.init)(jax.random.key(0))
+    shown = state.transient.environments.observation["teacher"]
+    _, metrics = jax.jit(loop.iterate)(state)
+    # One of the four environments is the student's. In the others the actions have the density that the teacher gives.
+    np.testing.assert_array_equal(metrics["seen"][0], shown[1:])
+    np.testing.assert_allclose(metrics["given"], metrics["again"], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [AIRLConfig, GAILConfig, FIRLConfig])
+def test_a_teacher_may_learn_any_reward_while_its_student_drives(kind: Any) -> None:
+    # AIRL asks the policy about the demonstrations, in which there is nothing for a student to see.
+    config = _l2t(kind("x", optimizer=SPMDConfig(**STEPS), reward=REWARD), 0.25, 0.0)
+    loop = build(config, _context())
+    _, metrics = jax.jit(loop.iterate)(jax.jit(loop.init)(jax.random.key(0)))
+    assert np.isfinite(metrics["loss/reward"])
 
 
 @pytest.mark.parametrize(
