@@ -21,7 +21,7 @@ from tests.support.probes import signal_following
 from tests.support.trajectories import discounted_sum_by_a_loop, following_by_a_loop, random_trajectory, with_values
 
 NETWORK = NetworkConfig((16,), "tanh")
-STEPS = {"num_steps": 12, "epochs": 1, "minibatches": 1}
+STEPS: dict[str, Any] = {"num_steps": 12, "epochs": 1, "minibatches": 1}
 REWARD = RewardConfig(network=NETWORK, updates=2, batch_size=64)
 
 
@@ -36,9 +36,13 @@ def _l2t(teacher: Any, share: float = 0.0, rl_coefficient: float = 0.1) -> Learn
     return LearnToTeachConfig(teacher=teacher, student=student, student_share=share)
 
 
+def _loop(config: LearnToTeachConfig, context: BuildContext) -> Any:
+    return build(config, context)
+
+
 def test_the_students_reward_begins_with_the_scale_of_what_the_student_would_have_seen() -> None:
     context = _context()
-    agent = build(_l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD, held_out=0)), context).agent
+    agent = _loop(_l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD, held_out=0)), context).agent
     found = context.load_demonstrations("x").transitions
     # A student of this probe sees the first signal; its reward sees that and the action.
     seen = np.concatenate([np.asarray(found.observation["teacher"])[:, :1], np.asarray(found.action)], axis=1)
@@ -61,7 +65,7 @@ class _Recorder:
 
 
 def test_the_teachers_reward_learns_from_what_the_teacher_did_where_the_student_drives_too() -> None:
-    loop = build(_l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD), share=0.25), _context())
+    loop = _loop(_l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD), share=0.25), _context())
     loop = replace(loop, reward=_Recorder(loop.reward))
     state = jax.jit(loop.init)(jax.random.key(0))
     shown = state.transient.environments.observation["teacher"]
@@ -75,7 +79,7 @@ def test_the_teachers_reward_learns_from_what_the_teacher_did_where_the_student_
 def test_a_teacher_may_learn_any_reward_while_its_student_drives(kind: Any) -> None:
     # AIRL asks the policy about the demonstrations, in which there is nothing for a student to see.
     config = _l2t(kind("x", optimizer=SPMDConfig(**STEPS), reward=REWARD), 0.25, 0.0)
-    loop = build(config, _context())
+    loop = _loop(config, _context())
     _, metrics = jax.jit(loop.iterate)(jax.jit(loop.init)(jax.random.key(0)))
     assert np.isfinite(metrics["loss/reward"])
 
@@ -93,7 +97,7 @@ def test_the_students_critic_charges_for_resets_and_looks_as_far_as_its_teacher(
 ) -> None:
     cost, scale = 3.0, 2.0
     teacher = IPMDConfig("x", optimizer=optimizer, reward=REWARD)
-    student = build(_l2t(teacher), _context(cost)).agent.student
+    student = _loop(_l2t(teacher), _context(cost)).agent.student
     state, batch = student.init(jax.random.key(0)), random_trajectory(1)
     # Not the first iteration, and a critic whose scale is known: ρ goes a tenth of the way from its estimate.
     state = with_values(state, reward_rate=0.5, value_scale=scale).replace(fresh=jnp.asarray(False))
