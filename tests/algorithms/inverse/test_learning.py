@@ -221,6 +221,45 @@ def test_a_reward_on_few_demonstrations_stays_bounded_rests_and_says_so() -> Non
     )
 
 
+def test_iq_learn_pays_what_is_held_out_beside_what_it_learns_from() -> None:
+    config = IQLearnConfig("x", replay=replace(REPLAY, warm_up=0, learning_rate=1e-7), held_out=5)
+    learner = build(config, _context()).agent.learner  # type: ignore[attr-defined]
+    state, loop = jax.jit(learner.init)(jax.random.key(0)), build(config, _context())
+
+    def ended(steps: Any) -> Any:
+        """With nothing after it a step's implied reward is its Q, without a draw."""
+        return steps.replace(terminated=jnp.ones_like(steps.terminated))
+
+    expert = state.expert.replace(learnt_from=ended(state.expert.learnt_from), held_out=ended(state.expert.held_out))
+    # Of one row each, so that nothing is left to chance.
+    expert = expert.replace(**{name: jax.tree.map(lambda x: x[:1], getattr(expert, name)) for name in _PARTS})
+    run = jax.jit(loop.init)(jax.random.key(0))
+    run = replace(run, learnt=run.learnt.replace(agent=state.replace(expert=expert)))
+    _, metrics = jax.jit(loop.iterate)(run)
+    worth = {}
+    for name in _PARTS:
+        steps = getattr(expert, name)
+        features = jnp.concatenate([state.actor.normaliser(steps.observation["teacher"]), steps.action], axis=-1)
+        worth[name] = float(learner.critic.apply(state.critic, features)[0])
+    assert abs(worth["learnt_from"] - worth["held_out"]) > 0.05
+    apart = float(metrics["reward/gap"] - metrics["reward/held_out_gap"])
+    assert apart == pytest.approx(worth["learnt_from"] - worth["held_out"], abs=1e-4)
+
+
+_PARTS = ("learnt_from", "held_out")
+
+
+def test_iq_learns_gap_stands_out_on_what_it_learns_from_where_there_is_nothing_but_noise_to_learn() -> None:
+    few = _context(lambda o: np.random.default_rng(3).uniform(-2, 2, len(o)), episodes=3)
+    config = IQLearnConfig("x", replay=replace(REPLAY, warm_up=128), actor_learning_rate=3e-3)
+    rows = _train(config, few, 150)[2]
+    assert all({"reward/gap", "reward/held_out_gap"} <= set(row) for row in rows)
+    known, unknown = (np.mean([row[name] for row in rows[-20:]]) for name in ("reward/gap", "reward/held_out_gap"))
+    assert known > unknown + 0.2
+    whole = _train(replace(config, held_out=0), few, 2)[2]
+    assert "reward/held_out_gap" not in whole[-1]
+
+
 @pytest.mark.parametrize(("schedule", "moves"), [("linear", False), ("constant", True)])
 def test_a_rewards_step_falls_to_zero_with_the_runs_end(schedule: str, moves: bool) -> None:
     reward = replace(REWARD, learning_rate_schedule=schedule)
