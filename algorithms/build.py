@@ -140,7 +140,7 @@ def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
     _check_task_reward(context)
     spec, regression = context.environment.spec, config.regression
     policy = _frozen(context, config.expert_run, "teacher")
-    agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, context.num_envs)
+    agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, config.exploration, context.num_envs)
     _check_memory(config.buffer_size, 4 * spec.observation_sizes["teacher"], context.num_seeds)
     experience = Replay(config.buffer_size, regression.updates, regression.batch_size, ("teacher",), following=False)
     prior = {"pretraining": policy.env_steps}

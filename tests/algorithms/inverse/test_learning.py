@@ -106,13 +106,34 @@ def test_f_irl_moves_the_distribution_of_what_its_reward_sees_to_the_experts() -
     assert rows[-1]["reward/accuracy"] < 0.95
 
 
-def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None:
+def _asked() -> BuildContext:
     def expert(observation: Any) -> DiagonalGaussian:
         s = observation["teacher"]
         return DiagonalGaussian(0.5 * (s[:, :1] + 0.5 * s[:, 1:]), jnp.full(1, -5.0))
 
     frozen = FrozenPolicy(lambda parameters: Memoryless(expert), lambda: jnp.zeros(1), "probe", 77)
-    context = replace(_context(), load_policy=lambda run, role: frozen)
+    return replace(_context(), load_policy=lambda run, role: frozen)
+
+
+@pytest.mark.parametrize("exploration", [0.0, 0.2])
+def test_dagger_drives_with_its_mode_and_with_the_exploration_that_it_is_given(exploration: float) -> None:
+    config = DAggerConfig("x", regression=RegressionConfig(NETWORK), decay=0.0, exploration=exploration)
+    agent: Any = build(config, _asked()).agent  # type: ignore[attr-defined]
+    # The first round is the expert's; with β = 0 all others are the learner's.
+    state = replace(agent.init(jax.random.split(jax.random.key(0), 1)), round=jnp.asarray(1))
+    observation = {"teacher": jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4000, 2)), jnp.float32)}
+    first = jnp.ones(4000, bool)
+    behaviour = agent.behaviour(state)
+    _, distribution = behaviour.step(behaviour.initial(4000), observation, first)
+    noise = np.asarray(distribution.sample(jax.random.key(1)) - agent.policy(state).distribution(observation).mode())
+    assert float(noise.std()) == pytest.approx(exploration, abs=0.01)
+    assert np.abs(noise).max() <= 5.0 * exploration + 1e-6
+    with pytest.raises(ConfigurationError, match="exploration"):
+        DAggerConfig("x", exploration=-0.1)
+
+
+def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None:
+    context = _asked()
     regression = RegressionConfig(NETWORK, learning_rate=3e-3, batch_size=64, updates=50)
     config = DAggerConfig("x", regression=regression, num_steps=4, decay=0.5, buffer_size=2048)
     algorithm, state, rows = _train(config, context, 25)
