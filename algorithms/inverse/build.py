@@ -27,6 +27,7 @@ from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import AIRL, GAIL, IPMD, Objective
 from algorithms.inverse.reward import Expert, RewardLearner
 from algorithms.inverse.student import InverseStudent
+from algorithms.replay.config import ReplayConfig
 from algorithms.student import Student
 from l2t.demonstrations.summary import at_bound
 from l2t.errors import ConfigurationError
@@ -61,6 +62,10 @@ class VariableHorizonWarning(UserWarning):
 
 class SaturatedExpertWarning(UserWarning):
     """Many recorded actions lie at the faces of the box, where the likelihood of a Gaussian is a spike."""
+
+
+class UnidentifiedScaleWarning(UserWarning):
+    """The price of entropy follows the reward, so that the policy says nothing about the reward's scale."""
 
 
 SHARED = ("trace_decay", "horizon")
@@ -108,7 +113,11 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
 
 
 def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearner:
-    """The reward that a configuration describes."""
+    """The reward that a configuration describes.
+
+    Raises:
+        ConfigurationError: it asks for what the demonstrations do not hold.
+    """
     spec = context.environment.spec
     if config.reward.observation != GROUP:
         raise ConfigurationError(
@@ -119,6 +128,14 @@ def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearne
         raise ConfigurationError(
             f"airl asks the policy about the demonstrations, which hold the {GROUP} group: use "
             f"algorithm.optimizer.observation={GROUP}."
+        )
+    if isinstance(config.optimizer, ReplayConfig) and config.optimizer.temperature is None:
+        warnings.warn(
+            "The temperature adapts to whatever the learned reward's scale is, so that demonstrations do not identify "
+            "that scale: fix it, as with algorithm.optimizer.temperature=0.1 (airl: 1; under l2t "
+            "algorithm.teacher.optimizer.temperature).",
+            UnidentifiedScaleWarning,
+            stacklevel=2,
         )
     stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0
     iterations = context.iterations(config.num_steps)

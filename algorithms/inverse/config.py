@@ -146,7 +146,11 @@ class GAILConfig(InverseConfig):
 
 @dataclass(frozen=True)
 class AIRLConfig(InverseConfig):
-    """Adversarial inverse reinforcement learning; its reward without the shaping."""
+    """Adversarial inverse reinforcement learning; its reward without the shaping.
+
+    The expert is where it comes to rest only with a price of entropy of 1 (`optimizer.entropy=1`, or
+    `optimizer.temperature=1` off-policy); with SPMD's default of 0 the policy imitates the expert's modes alone.
+    """
 
     name = "airl"
 

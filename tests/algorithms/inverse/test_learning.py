@@ -13,7 +13,7 @@ import pytest
 
 from algorithms.build import build
 from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
-from algorithms.inverse.build import SaturatedExpertWarning, VariableHorizonWarning, objective
+from algorithms.inverse.build import SaturatedExpertWarning, UnidentifiedScaleWarning, VariableHorizonWarning, objective
 from algorithms.inverse.config import (
     AIRLConfig,
     CloningConfig,
@@ -180,6 +180,27 @@ def test_a_constant_on_the_reward_moves_the_rate_by_it_and_no_weight_unless_it_i
             assert change < 2e-4
         else:
             assert change > 1e-2
+
+
+@pytest.mark.parametrize(("entropy", "low", "high"), [(1.0, 0.17, 0.23), (0.0, 0.0, 0.12)])
+def test_what_airl_pays_where_it_is_undecided_leads_to_the_expert_with_a_price_of_entropy_of_one(
+    entropy: float, low: float, high: float
+) -> None:
+    from l2t.rewards.frozen import FrozenReward
+
+    class Likelihood:
+        """log π_E(a|s) of a Gaussian expert with a standard deviation of 0.2, but for a constant."""
+
+        group = "teacher"
+
+        def __call__(self, state: Any, steps: Any) -> Any:
+            s = steps.observation["teacher"]
+            return -0.5 * ((jnp.clip(steps.action[..., 0], -1, 1) - 0.25 * s[..., 0]) / 0.2) ** 2
+
+    frozen = FrozenReward(Likelihood(), lambda: jnp.zeros(()), 1.0, 0.0)  # type: ignore[arg-type]
+    _, state, _ = _train(replace(SPMD, entropy=entropy), replace(_context(), reward=frozen), 120)
+    deviation = float(jnp.exp(state.learnt.agent.models.weights["actor"]["log_std"])[0])
+    assert low <= deviation <= high
 
 
 @pytest.mark.parametrize(
@@ -363,6 +384,19 @@ def _joined(one: Any, other: Any) -> Any:
     many = (0,) * 4
     facts = replace(one.facts, policy=many, seeds=many)
     return replace(one, transitions=steps, episode=episode, returns=np.zeros(4), facts=facts)
+
+
+def test_a_temperature_that_follows_the_reward_is_told_once() -> None:
+    fixed = replace(REPLAY, temperature=0.1)
+    for optimizer, told in ((REPLAY, 1), (fixed, 0), (SPMD, 0)):
+        ipmd = IPMDConfig("x", optimizer=optimizer, reward=REWARD)
+        for config in (ipmd, LearnToTeachConfig(teacher=ipmd, student=StudentConfig(minibatches=4))):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                build(config, _context())
+            said = [str(w.message) for w in caught if issubclass(w.category, UnidentifiedScaleWarning)]
+            assert len(said) == told
+            assert all("algorithm.optimizer.temperature=" in message for message in said)
 
 
 def test_an_expert_at_the_faces_of_the_box_is_told_to_those_who_ask_for_its_likelihood() -> None:
