@@ -21,7 +21,14 @@ from algorithms.config import (
     TeacherConfig,
 )
 from algorithms.distillation import FrozenTeacher
-from algorithms.inverse.build import WARNINGS, expert_of, inverse_student, learned_reward
+from algorithms.inverse.build import (
+    WARNINGS,
+    WARNINGS_OF_CLONING,
+    WARNINGS_OF_IQ_LEARN,
+    expert_of,
+    inverse_student,
+    learned_reward,
+)
 from algorithms.inverse.cloning import Cloning, DAgger, Regression
 from algorithms.inverse.config import CloningConfig, DAggerConfig, InverseConfig, IQLearnConfig
 from algorithms.inverse.iq_learn import IQLearn
@@ -111,8 +118,14 @@ def _(config: IQLearnConfig, context: BuildContext) -> Algorithm:
     _check_task_reward(context)
     learner = IQLearn(config, context.environment.spec, context.num_envs, expert_of(config, context))
     agent = Solo(learner, config.replay.observation, context.num_envs)
-    experience = _experience(config.replay, context)
-    return Loop(context.environment, agent, context.num_envs, config.num_steps, experience=experience)
+    return Loop(
+        context.environment,
+        agent,
+        context.num_envs,
+        config.num_steps,
+        experience=_experience(config.replay, context),
+        warnings=WARNINGS_OF_IQ_LEARN,
+    )
 
 
 @build.register
@@ -120,7 +133,7 @@ def _(config: CloningConfig, context: BuildContext) -> Algorithm:
     _check_task_reward(context)
     regression = Regression.of_task(config.regression, context.environment.spec)
     agent = Solo(Cloning(regression, expert_of(config, context)), "teacher", context.num_envs)
-    return Loop(context.environment, agent, context.num_envs, config.num_steps)
+    return Loop(context.environment, agent, context.num_envs, config.num_steps, warnings=WARNINGS_OF_CLONING)
 
 
 @build.register
@@ -128,7 +141,7 @@ def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
     _check_task_reward(context)
     spec, regression = context.environment.spec, config.regression
     policy = _frozen(context, config.expert_run, "teacher")
-    agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, context.num_envs)
+    agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, config.exploration, context.num_envs)
     _check_memory(config.buffer_size, 4 * spec.observation_sizes["teacher"], context.num_seeds)
     experience = Replay(config.buffer_size, regression.updates, regression.batch_size, ("teacher",), following=False)
     prior = {"pretraining": policy.env_steps}

@@ -96,6 +96,10 @@ class LearnToTeach:
             return teacher
         return SharedDriving(teacher, self.student.behaviour(state.student), self.student_envs)
 
+    def paid(self, state: LearnToTeachState, trajectory: Trajectory) -> tuple[Trajectory, Policy]:
+        """The teacher's environments alone: a reward that is learnt compares it with experts, and not a mixture."""
+        return trajectory.of_environments(slice(self.student_envs, None)), self.teacher.policy(state.teacher)
+
     def policy(self, state: LearnToTeachState, role: str) -> Policy:
         """The teacher's or the student's."""
         return self.student.policy(state.student) if role == "student" else self.teacher.policy(state.teacher)

@@ -26,7 +26,8 @@ from algorithms.inverse.config import (
 from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import AIRL, GAIL, IPMD, Objective
 from algorithms.inverse.reward import Expert, RewardLearner
-from algorithms.inverse.student import InverseStudent, with_blank_view
+from algorithms.inverse.student import InverseStudent
+from algorithms.replay.config import ReplayConfig
 from algorithms.student import Student
 from l2t.demonstrations.summary import at_bound
 from l2t.errors import ConfigurationError
@@ -40,8 +41,19 @@ WARNINGS = {
     "begun to memorise them, and rests. Record more episodes, or raise algorithm.reward.gradient_penalty.",
     "warning/poor_expert": "the policy earns as much as the expert before it has learnt anything: the demonstrations "
     "are no better than chance, or of another task. Look at what l2t-collect says of them.",
+    "train/terminations": "episodes of the policy end early: where they end tells it what was good, whatever reward is "
+    "learnt. Compare with env.reset_cost=0, for every method alike.",
 }
-"""What a run from demonstrations may have to say; see `Algorithm.warnings`."""
+"""What a run that learns a reward from demonstrations may have to say; see `Algorithm.warnings`.
+
+The experts may never have fallen: that episodes can end early shows in the learner's own.
+"""
+
+WARNINGS_OF_IQ_LEARN = {name: WARNINGS[name] for name in ("warning/poor_expert", "train/terminations")}
+"""IQ-Learn's reward never rests; its Q is worth 0 after an end, which tells as much."""
+
+WARNINGS_OF_CLONING = {name: WARNINGS[name] for name in ("warning/poor_expert",)}
+"""A clone learns actions alone: ends tell it nothing. DAgger knows no more of its expert than what it answers."""
 
 
 class VariableHorizonWarning(UserWarning):
@@ -51,6 +63,13 @@ class VariableHorizonWarning(UserWarning):
 class SaturatedExpertWarning(UserWarning):
     """Many recorded actions lie at the faces of the box, where the likelihood of a Gaussian is a spike."""
 
+
+class UnidentifiedScaleWarning(UserWarning):
+    """The price of entropy follows the reward, so that the policy says nothing about the reward's scale."""
+
+
+SHARED = ("trace_decay", "horizon")
+"""Settings of a teacher's critic that its student's has too."""
 
 MUCH_AT_BOUND = 0.2
 """Share of the recorded actions from which on methods that ask for their likelihood are warned."""
@@ -67,7 +86,8 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
     if config.episodes is not None:
         demonstrations = demonstrations.subset(config.episodes, config.split_seed)
     lengths = demonstrations.lengths
-    if lengths.min() != lengths.max() or bool(np.asarray(demonstrations.transitions.terminated).any()):
+    early = lengths.min() != lengths.max() or bool(np.asarray(demonstrations.transitions.terminated).any())
+    if early and not isinstance(config, CloningConfig):
         warnings.warn(
             f"Episodes of {context.environment.spec.name} end early ({lengths.min():,} to {lengths.max():,} steps in "
             "the demonstrations): where they end tells learners what was good, whatever the reward. Compare with "
@@ -93,7 +113,11 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
 
 
 def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearner:
-    """The reward that a configuration describes."""
+    """The reward that a configuration describes.
+
+    Raises:
+        ConfigurationError: it asks for what the demonstrations do not hold.
+    """
     spec = context.environment.spec
     if config.reward.observation != GROUP:
         raise ConfigurationError(
@@ -104,6 +128,14 @@ def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearne
         raise ConfigurationError(
             f"airl asks the policy about the demonstrations, which hold the {GROUP} group: use "
             f"algorithm.optimizer.observation={GROUP}."
+        )
+    if isinstance(config.optimizer, ReplayConfig) and config.optimizer.temperature is None:
+        warnings.warn(
+            "The temperature adapts to whatever the learned reward's scale is, so that demonstrations do not identify "
+            "that scale: fix it, as with algorithm.optimizer.temperature=0.1 (airl: 1; under l2t "
+            "algorithm.teacher.optimizer.temperature).",
+            UnidentifiedScaleWarning,
+            stacklevel=2,
         )
     stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0
     iterations = context.iterations(config.num_steps)
@@ -131,11 +163,11 @@ def inverse_student(
         )
     # Named features are the teacher's; a student's reward looks at all that a student sees.
     settings = replace(config.reward, observation=group, features=(), network=student.config.network)
-    size = spec.observation_sizes[group]
-    expert = with_blank_view(teacher.demonstrations, size)
-    objective_of_own = objective(replace(config, reward=settings), spec)
-    own = RewardLearner(objective_of_own, settings, expert, teacher.iterations, teacher.stretch_rate)
-    return InverseStudent(student, own, Critic(group, size, student.config.network), environment.as_student)
+    own = replace(teacher, objective=objective(replace(config, reward=settings), spec), config=settings)
+    critic = Critic(group, spec.observation_sizes[group], student.config.network)
+    # What values stand for is the teacher's choice, where it has made one.
+    shared = {name: getattr(config.optimizer, name) for name in SHARED if hasattr(config.optimizer, name)}
+    return InverseStudent(student, own, critic, environment.as_student, spec.reset_cost, **shared)
 
 
 @singledispatch

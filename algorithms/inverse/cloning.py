@@ -4,13 +4,15 @@ Behaviour cloning maximises E_E log π(a|s), with the normaliser of the demonstr
 policy that is played is the one that was likeliest there.
 
 DAgger minimises E |mean π(s) - a_E(s)|² over all states visited so far, by whoever drove; the expert drives a share β^k
-of the environments in round k, and is asked about every state.
+of the environments in round k, and is asked about every state. The loss has no standard deviation, so that the policy's
+learns nothing: whoever drives plays its mode, the learner with `exploration` around it.
 
 Sources: Pomerleau, 1991; Ross, Gordon and Bagnell, arXiv 1011.0686.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,13 +121,8 @@ class Cloning:
             held = surprise(weights, self._labelled(state, expert.held_out))
         better = held < state.best_loss
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), weights, state.best)
-        score, rate = expert.score
-        metrics = {
-            "loss/clone": loss,
-            "loss/held_out": held,
-            "expert/return": score,
-            "expert/reward_ratio": trajectory.reward.mean() / rate,
-        }
+        metrics = {"loss/clone": loss, "loss/held_out": held}
+        metrics |= expert.compared(trajectory, new=jnp.isinf(state.best_loss))
         actor_state = ModelState(weights, state.actor.normaliser)
         return CloneState(actor_state, optimiser, best, jnp.minimum(held, state.best_loss), expert), metrics
 
@@ -154,12 +151,14 @@ class DAgger:
         regression: how the policy is fitted.
         expert: who is asked; its parameters become part of the state, so that checkpoints stand alone.
         decay: β.
+        exploration: standard deviation of the learner's actions around its mode, in policy units.
         num_envs: environments of a batch.
     """
 
     regression: Regression
     expert: FrozenPolicy
     decay: float
+    exploration: float
     num_envs: int
     learners = 1
 
@@ -185,7 +184,12 @@ class DAgger:
 
     def behaviour(self, state: DAggerState) -> Policy:
         """The expert in a share of the environments, the learner in the rest."""
-        return _Driving(self.expert.policy(state.expert), self.policy(state), self.decay**state.round)
+        share = self.decay**state.round
+        return _Driving(self.expert.policy(state.expert), self.policy(state), share, self.exploration)
+
+    def paid(self, state: DAggerState, trajectory: Trajectory) -> tuple[Trajectory, Policy]:
+        """All of it; no reward is learnt."""
+        return trajectory, self.behaviour(state)
 
     def learn(
         self, state: DAggerState, trajectory: Trajectory, keys: Sequence[Key[Array, ""]]
@@ -236,11 +240,12 @@ def _answers(expert: Policy, observation: Observation) -> Float[Array, "*batch a
 
 @dataclass(frozen=True)
 class _Driving:
-    """The expert's mode in the first `share` of the environments, samples of the learner in the rest."""
+    """The expert's mode in the first `share` of the environments, the learner's with `deviation` in the rest."""
 
     expert: Policy
     learner: Policy
     share: Float[Array, ""]
+    deviation: float
 
     def initial(self, instances: int) -> Memory:
         """Both memories."""
@@ -250,7 +255,14 @@ class _Driving:
         """See `Policy.step`."""
         theirs, expert = self.expert.step(memory[0], observation, first)
         ours, learner = self.learner.step(memory[1], observation, first)
-        mode = expert.mode()
-        certain = DiagonalGaussian(mode, jnp.full(mode.shape[-1:], -20.0))
         drives = jnp.arange(first.shape[0]) < jnp.round(self.share * first.shape[0])
-        return (theirs, ours), choose(drives, certain, learner)
+        return (theirs, ours), choose(drives, _around(expert.mode(), 0.0), _around(learner.mode(), self.deviation))
+
+
+def _around(mode: Float[Array, "env action"], deviation: float) -> DiagonalGaussian:
+    log_std = math.log(max(deviation, _CERTAIN))
+    return DiagonalGaussian(mode, jnp.full(mode.shape[-1:], log_std))
+
+
+_CERTAIN = 1e-9
+"""As good as no standard deviation, and still a density."""

@@ -146,7 +146,11 @@ class GAILConfig(InverseConfig):
 
 @dataclass(frozen=True)
 class AIRLConfig(InverseConfig):
-    """Adversarial inverse reinforcement learning; its reward without the shaping."""
+    """Adversarial inverse reinforcement learning; its reward without the shaping.
+
+    The expert is where it comes to rest only with a price of entropy of 1 (`optimizer.entropy=1`, or
+    `optimizer.temperature=1` off-policy); with SPMD's default of 0 the policy imitates the expert's modes alone.
+    """
 
     name = "airl"
 
@@ -260,6 +264,7 @@ class DAggerConfig:
     Attributes:
         expert_run: run directory of the expert, whose teacher is asked; read when the run starts.
         decay: β, the share of the environments that the expert drives, is decay^round; an iteration is a round.
+        exploration: standard deviation of the learner's actions around its mode as it drives, in policy units.
         regression: how the policy is fitted.
         num_steps: steps of each environment in a round.
         buffer_size: states that are kept; by default more than a run visits.
@@ -267,6 +272,7 @@ class DAggerConfig:
 
     expert_run: str = field(metadata=PATH)
     decay: float = 0.9
+    exploration: float = 0.0
     regression: RegressionConfig = field(default_factory=RegressionConfig)
     num_steps: int = field(default=64, metadata=FIXED)
     buffer_size: int = field(default=1_000_000, metadata=FIXED)
@@ -280,5 +286,6 @@ class DAggerConfig:
                 "demonstrations alone cannot be asked (use algorithm=bc)."
             )
         check_range("algorithm.decay", self.decay, 0.0, 1.0, open_high=True)
+        check_range("algorithm.exploration", self.exploration, 0.0)
         for name in ("num_steps", "buffer_size"):
             check_count(f"algorithm.{name}", getattr(self, name))

@@ -4,7 +4,7 @@
 
 with a_π ~ π(·|s), nothing after a termination, and half of the mixture from the expert. The χ² term is over the
 mixture: over the expert alone it diverges. It is discounted: at γ = 1 the term of V telescopes away. One critic, a
-fixed temperature, and an actor ten times slower than the critic.
+fixed temperature, and an actor ten times slower than the critic. Held-out demonstrations are paid and teach nothing.
 
 Source: Garg et al., "IQ-Learn: inverse soft-Q learning for imitation", arXiv 2106.12142.
 """
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from algorithms.inverse.config import IQLearnConfig
 from algorithms.inverse.reward import Expert
@@ -87,29 +87,35 @@ class IQLearn:
             raise TypeError("IQ-Learn needs a Loop whose experience is a Replay.")
         ours = jax.tree.map(lambda x: x[:, :, 0], replayed)
         updates, rows = ours.reward.shape
-        expert, draw_key, update_key = state.expert.learnt_from, *jax.random.split(key)
-        chosen = jax.random.randint(draw_key, (updates, rows), 0, expert.terminated.shape[0])
-        theirs = jax.tree.map(lambda x: x[chosen], expert)
+        draw_key, update_key = jax.random.split(key)
+        theirs = _drawn(state.expert.learnt_from, (updates, rows), draw_key)
+        holds = state.expert.held_out.terminated.shape[0] > 0
+        held = _drawn(state.expert.held_out, (updates, rows), jax.random.fold_in(draw_key, 1)) if holds else None
 
         def update(state: IQLearnState, xs: Any) -> tuple[IQLearnState, Metrics]:
-            ours, theirs, key = xs
-            return self._update(state, ours, theirs, key)
+            ours, theirs, held, key = xs
+            after, metrics = self._update(state, ours, theirs, key)
+            if holds:
+                reward = self._reward(state, held, jax.random.fold_in(key, 1))
+                metrics["reward/held_out_gap"] = reward.mean() - metrics["reward/policy"]
+            return after, metrics
 
         def block() -> tuple[IQLearnState, Metrics]:
-            after, metrics = jax.lax.scan(update, state, (ours, theirs, jax.random.split(update_key, updates)))
+            after, metrics = jax.lax.scan(update, state, (ours, theirs, held, jax.random.split(update_key, updates)))
             return after, jax.tree.map(jnp.mean, metrics)
 
-        names = ("loss/critic", "loss/actor", "train/entropy", "reward/gap", "reward/rms")
+        names = ["loss/critic", "loss/actor", "train/entropy", "reward/gap", "reward/policy", "reward/rms"]
+        names += ["reward/held_out_gap"] if holds else []
         state, metrics = jax.lax.cond(
             state.iteration >= self.warm_iterations,
             block,
             lambda: (state, {name: jnp.zeros(()) for name in names}),
         )
-        score, rate = state.expert.score
+        metrics |= state.expert.compared(trajectory, new=state.iteration == 0)
         state = replace(
             state, actor=state.actor.seen(trajectory.observation[self.actor.group]), iteration=state.iteration + 1
         )
-        return state, metrics | {"expert/return": score, "expert/reward_ratio": trajectory.reward.mean() / rate}
+        return state, metrics
 
     def _update(
         self, state: IQLearnState, ours: Transitions, theirs: Transitions, key: Key[Array, ""]
@@ -120,9 +126,7 @@ class IQLearn:
         now, later = (state.actor.normaliser(steps[name]) for name in ("observation", "following"))
         now_key, later_key, actor_key = jax.random.split(key, 3)
         action, log_prob = reparametrised(self.actor.apply(state.actor.weights, now), now_key)
-        next_action, next_log_prob = reparametrised(self.actor.apply(state.actor.weights, later), later_key)
-        next_value = self._q(state.target, later, next_action) - config.temperature * next_log_prob
-        next_value = config.discount * jnp.where(steps["terminated"], 0.0, next_value)
+        next_value = self._next_value(state, later, steps["terminated"], later_key)
 
         def loss(critic: PyTree) -> tuple[Float[Array, ""], Metrics]:
             q = self._q(critic, now, steps["action"])
@@ -144,6 +148,20 @@ class IQLearn:
             state, actor=replace(state.actor, weights=weights), critic=critic, target=target, optimisers=optimisers
         )
         return state, metrics | {"loss/actor": value, "train/entropy": entropy}
+
+    def _reward(self, state: IQLearnState, steps: Transitions, key: Key[Array, ""]) -> Float[Array, " batch"]:
+        """r = Q - γ V' of single steps."""
+        bare = _bare(steps, self.actor.group)
+        now, later = (state.actor.normaliser(bare[name]) for name in ("observation", "following"))
+        return self._q(state.critic, now, bare["action"]) - self._next_value(state, later, bare["terminated"], key)
+
+    def _next_value(
+        self, state: IQLearnState, later: Float[Array, "batch n"], ended: Bool[Array, " batch"], key: Key[Array, ""]
+    ) -> Float[Array, " batch"]:
+        """γ V', by the critic's slow copy; zero after a termination."""
+        action, log_prob = reparametrised(self.actor.apply(state.actor.weights, later), key)
+        value = self._q(state.target, later, action) - self.config.temperature * log_prob
+        return self.config.discount * jnp.where(ended, 0.0, value)
 
     def _q(
         self, weights: PyTree, features: Float[Array, "batch n"], action: Float[Array, "batch action"]
@@ -175,8 +193,15 @@ def iq_loss(
     reward = q - next_value
     size = (reward**2).mean()
     total = -reward[ours:].mean() + (value - next_value).mean() + size / (4.0 * chi2)
-    gap = reward[ours:].mean() - reward[:ours].mean()
-    return total, {"loss/critic": total, "reward/gap": gap, "reward/rms": jnp.sqrt(size)}
+    paid = reward[:ours].mean()
+    metrics = {"reward/gap": reward[ours:].mean() - paid, "reward/policy": paid, "reward/rms": jnp.sqrt(size)}
+    return total, {"loss/critic": total} | metrics
+
+
+def _drawn(steps: Transitions, shape: tuple[int, int], key: Key[Array, ""]) -> Transitions:
+    """Single steps, with replacement."""
+    chosen = jax.random.randint(key, shape, 0, steps.terminated.shape[0])
+    return jax.tree.map(lambda x: x[chosen], steps)
 
 
 def _bare(steps: Transitions, group: str) -> dict[str, Array]:

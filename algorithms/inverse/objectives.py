@@ -10,8 +10,15 @@ GAIL, D the logistic function of y, paid r = softplus(y) = -log(1 - D), positive
 
     L = -E_E log D - E_π log(1 - D) + λ G.
 
-AIRL, the same with y = g(x) + h(s') - h(s) - log π(a|s), paid g + h' - h: the policy's own entropy price stands for the
-rest. The shaping is not discounted, as nothing is here; g alone is the reward that is kept.
+AIRL, the same with y = g(x) + h(s') - h(s) - log π(a|s), paid g + h' - h; -log π is paid by the price of entropy μ of
+what learns the policy, and by nothing else. The shaping is not discounted, as nothing is here; g alone is kept. Where D
+is undecided, y = 0, g + h' - h is log π_E, and the policy seeks
+
+    max_π E_π[log π_E - μ log π].
+
+For μ = 1 alone that is greatest at the expert, being -KL(π || π_E). For μ = 0, SPMD's and PPO's default, it is greatest
+at the expert's modes: means are imitated, the spread is not, and no policy is at rest before it has none. Paying -log π
+itself is no way out: beyond the box it grows for ever, and g, which sees clipped actions, cannot answer.
 
 G = E (|∇| - 1)₊² between the two, of r or of y, in normalised inputs.
 

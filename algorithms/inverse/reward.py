@@ -41,6 +41,22 @@ class Expert:
     held_out: Transitions
     score: Float[Array, " 2"]
 
+    def compared(self, trajectory: Trajectory, new: Bool[Array, ""]) -> Metrics:
+        """How the batch's true reward stands beside the expert's; for the log and its warnings alone.
+
+        Args:
+            trajectory: before it is relabelled.
+            new: whether the policy has learnt nothing yet.
+        """
+        score, rate = self.score
+        earned = trajectory.reward.mean()
+        return {
+            "expert/return": score,
+            "expert/mean_reward": rate,
+            "expert/reward_ratio": earned / rate,
+            "warning/poor_expert": (new & (earned >= rate)).astype(jnp.float32),
+        }
+
 
 @struct.dataclass
 class RewardLearnerState:
@@ -84,7 +100,10 @@ class RewardLearner:
 
     def init(self, key: Key[Array, ""]) -> RewardLearnerState:
         """Fresh networks; the normalisers have seen the demonstrations."""
-        expert = self.demonstrations()
+        return self.start(self.demonstrations(), key)
+
+    def start(self, expert: Expert, key: Key[Array, ""]) -> RewardLearnerState:
+        """The same on demonstrations that are given: as somebody would have seen them."""
         models = self.objective.models
         keys = jax.random.split(key, len(models))
         states = {name: model.init(k) for (name, model), k in zip(models.items(), keys, strict=True)}
@@ -110,15 +129,7 @@ class RewardLearner:
             (weights, optimisers),
         )
         gaps, excess = self._gaps(state, weights, ours, theirs, policy)
-        score, rate = state.expert.score
-        earned = trajectory.reward.mean()
-        told = {
-            "reward/resting": resting.astype(jnp.float32),
-            "expert/return": score,
-            "expert/mean_reward": rate,
-            "expert/reward_ratio": earned / rate,
-            "warning/poor_expert": (state.new & (earned >= rate)).astype(jnp.float32),
-        }
+        told = {"reward/resting": resting.astype(jnp.float32)} | state.expert.compared(trajectory, state.new)
         state = replace(
             state,
             weights=weights,

@@ -4,14 +4,16 @@ r_ψ(o, a) is learnt as the teacher's reward is, between the student's actions a
 and the expert's. The expert's observations pass through the student's own observation model first, with fresh noise in
 each iteration: between clean and noisy observations a reward would tell nothing but the noise.
 
-The critic holds differential values of r_ψ along the teacher's steps; its advantages stand in the student's
-policy-gradient term, whose ratio π_S/π_behaviour corrects for who acted. No step is the student's.
+The critic holds differential values of r_ψ - c [terminated] along the teacher's steps, c being the task's cost of a
+reset (one that adapts is the teacher's alone), with the teacher's λ and horizon where it has them. Its advantages stand
+in the student's policy-gradient term, whose ratio π_S/π_behaviour corrects for who acted.
 
 Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783; that the expert is noised is this project's correction.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -30,8 +32,8 @@ from l2t.rl.policy import along
 from l2t.rl.returns import differential_advantage, differential_target, explained_variance
 from l2t.rl.types import Metrics, Trajectory, Transitions
 
-RATE_STEP, SCALE_STEP, TRACE_DECAY = 0.1, 0.01, 0.95
-"""As SPMD's defaults: steps of the estimates of ρ and of the critic's scale, and λ."""
+RATE_STEP, SCALE_STEP = 0.1, 0.01
+"""As SPMD's defaults: steps of the estimates of ρ and of the critic's scale."""
 
 
 StudentEyes = Callable[[Array, Array, Array, Array], Array]
@@ -43,7 +45,7 @@ class InverseStudentState:
     """The student, its reward, its critic, and the critic's estimates.
 
     Attributes:
-        reward_rate: ρ of r_ψ under the teacher's steps.
+        reward_rate: ρ of what the critic values, under the teacher's steps.
         value_scale: the critic predicts differential values divided by this.
         fresh: before the first iteration.
     """
@@ -66,20 +68,27 @@ class InverseStudent:
         reward: r_ψ, on the `student` group.
         critic: of r_ψ, on the same group.
         eyes: the student's observation model.
+        reset_cost: c, in units of r_ψ.
+        trace_decay: λ.
+        horizon: H, in steps.
     """
 
     student: Student
     reward: RewardLearner
     critic: Critic
     eyes: StudentEyes
+    reset_cost: float = 0.0
+    trace_decay: float = 0.95
+    horizon: float = math.inf
 
     def init(self, key: Key[Array, ""]) -> InverseStudentState:
-        """Fresh networks."""
-        student_key, reward_key, critic_key = jax.random.split(key, 3)
+        """Fresh networks; the reward's normaliser has seen the demonstrations once as the student would have."""
+        student_key, reward_key, critic_key, view_key = jax.random.split(key, 4)
         critic = self.critic.init(critic_key)
+        expert = seen_by_student(self.reward.demonstrations(), self.eyes, view_key)
         return InverseStudentState(
             student=self.student.init(student_key),
-            reward=self.reward.init(reward_key),
+            reward=self.reward.start(expert, reward_key),
             critic=critic,
             optimiser=self._optimiser.init(critic.weights),
             reward_rate=jnp.zeros(()),
@@ -118,14 +127,15 @@ class InverseStudent:
     def _evaluate(
         self, state: InverseStudentState, paid: Trajectory, key: Key[Array, ""]
     ) -> tuple[InverseStudentState, Float[Array, "time env"], Metrics]:
-        """Differential advantages of r_ψ, and the critic one step on."""
+        """Differential advantages of r_ψ - c [terminated], and the critic one step on."""
         rate_step, scale_step = (jnp.where(state.fresh, 1.0, step) for step in (RATE_STEP, SCALE_STEP))
-        rate = state.reward_rate + rate_step * (paid.reward.mean() - state.reward_rate)
+        earned = paid.reward - self.reset_cost * paid.terminated
+        rate = state.reward_rate + rate_step * (earned.mean() - state.reward_rate)
         value, after = (
             state.value_scale * self.critic.value(state.critic, observation)
             for observation in (paid.observation, paid.following())
         )
-        advantage = differential_advantage(paid.reward, value, after, paid.truncated, rate, TRACE_DECAY)
+        advantage = differential_advantage(earned, value, after, paid.truncated, rate, self.trace_decay, self.horizon)
         target, scale = differential_target(advantage, value, state.value_scale, scale_step)
         features = self.critic.features(state.critic, paid.observation)
         batch = flatten_time({"features": features, "target": target / scale})
@@ -183,17 +193,3 @@ def _shown(steps: Transitions, eyes: StudentEyes, key: Key[Array, ""]) -> Transi
     return replace(
         steps, observation=steps.observation | {"student": seen}, following=steps.following | {"student": seen}
     )
-
-
-def with_blank_view(demonstrations: Callable[[], Expert], size: int) -> Callable[[], Expert]:
-    """Demonstrations with an empty `student` group: it is drawn anew in each iteration."""
-
-    def blank(steps: Transitions) -> Transitions:
-        nothing = {"student": jnp.zeros((steps.terminated.shape[0], size))}
-        return replace(steps, observation=steps.observation | nothing, following=steps.following | nothing)
-
-    def read() -> Expert:
-        expert = demonstrations()
-        return replace(expert, learnt_from=blank(expert.learnt_from), held_out=blank(expert.held_out))
-
-    return read

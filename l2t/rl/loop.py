@@ -46,6 +46,10 @@ class Agent(Protocol):
         """Who acts while a batch is collected; its initial memory goes on from the last batch."""
         ...
 
+    def paid(self, state: PyTree, trajectory: Trajectory) -> tuple[Trajectory, Policy]:
+        """The part of a batch that the reward is learnt on, and the policy that acted there: whose pay it is."""
+        ...
+
     def policy(self, state: PyTree, role: str) -> Policy:
         """The policy of a role, on episodes of its own."""
         ...
@@ -84,6 +88,10 @@ class Solo:
     def behaviour(self, state: PyTree) -> Policy:
         """The learner's policy."""
         return self.learner.policy(state)
+
+    def paid(self, state: PyTree, trajectory: Trajectory) -> tuple[Trajectory, Policy]:
+        """All of it is the learner's."""
+        return trajectory, self.behaviour(state)
 
     def policy(self, state: PyTree, role: str) -> Policy:
         """The learner's policy, whatever the role is called."""
@@ -175,8 +183,8 @@ class Loop:
         learnt, transient = state.learnt, state.transient
         environments, collected, metrics = self._collect(learnt, transient.environments, collect_key)
         store, batch = self.experience.exchange(transient.store, collected, store_key)
-        behaviour = self.agent.behaviour(learnt.agent)
-        reward, reward_metrics = self.reward.learn(learnt.reward, batch, behaviour, reward_key)
+        paid, earner = self.agent.paid(learnt.agent, batch)
+        reward, reward_metrics = self.reward.learn(learnt.reward, paid, earner, reward_key)
         agent, agent_metrics = self.agent.learn(learnt.agent, self.reward.relabel(reward, batch), agent_keys)
         steps = {f"env_steps/{role}": jnp.asarray(self.num_steps * n) for role, n in self.agent.drivers.items()}
         state = RunState(Learnt(agent, reward), Transient(environments, store), state.iteration + 1, key)

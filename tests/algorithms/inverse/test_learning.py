@@ -13,7 +13,7 @@ import pytest
 
 from algorithms.build import build
 from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
-from algorithms.inverse.build import SaturatedExpertWarning, VariableHorizonWarning, objective
+from algorithms.inverse.build import SaturatedExpertWarning, UnidentifiedScaleWarning, VariableHorizonWarning, objective
 from algorithms.inverse.config import (
     AIRLConfig,
     CloningConfig,
@@ -33,7 +33,7 @@ from l2t.rl.algorithm import BuildContext, FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.policy import Memoryless
 from tests.support.demonstrated import demonstrate
-from tests.support.probes import signal_following
+from tests.support.probes import signal_following, tempting_end
 
 NETWORK = NetworkConfig((16,), "tanh")
 SPMD = SPMDConfig(
@@ -106,13 +106,34 @@ def test_f_irl_moves_the_distribution_of_what_its_reward_sees_to_the_experts() -
     assert rows[-1]["reward/accuracy"] < 0.95
 
 
-def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None:
+def _asked() -> BuildContext:
     def expert(observation: Any) -> DiagonalGaussian:
         s = observation["teacher"]
         return DiagonalGaussian(0.5 * (s[:, :1] + 0.5 * s[:, 1:]), jnp.full(1, -5.0))
 
     frozen = FrozenPolicy(lambda parameters: Memoryless(expert), lambda: jnp.zeros(1), "probe", 77)
-    context = replace(_context(), load_policy=lambda run, role: frozen)
+    return replace(_context(), load_policy=lambda run, role: frozen)
+
+
+@pytest.mark.parametrize("exploration", [0.0, 0.2])
+def test_dagger_drives_with_its_mode_and_with_the_exploration_that_it_is_given(exploration: float) -> None:
+    config = DAggerConfig("x", regression=RegressionConfig(NETWORK), decay=0.0, exploration=exploration)
+    agent: Any = build(config, _asked()).agent  # type: ignore[attr-defined]
+    # The first round is the expert's; with β = 0 all others are the learner's.
+    state = replace(agent.init(jax.random.split(jax.random.key(0), 1)), round=jnp.asarray(1))
+    observation = {"teacher": jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4000, 2)), jnp.float32)}
+    first = jnp.ones(4000, bool)
+    behaviour = agent.behaviour(state)
+    _, distribution = behaviour.step(behaviour.initial(4000), observation, first)
+    noise = np.asarray(distribution.sample(jax.random.key(1)) - agent.policy(state).distribution(observation).mode())
+    assert float(noise.std()) == pytest.approx(exploration, abs=0.01)
+    assert np.abs(noise).max() <= 5.0 * exploration + 1e-6
+    with pytest.raises(ConfigurationError, match="exploration"):
+        DAggerConfig("x", exploration=-0.1)
+
+
+def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None:
+    context = _asked()
     regression = RegressionConfig(NETWORK, learning_rate=3e-3, batch_size=64, updates=50)
     config = DAggerConfig("x", regression=regression, num_steps=4, decay=0.5, buffer_size=2048)
     algorithm, state, rows = _train(config, context, 25)
@@ -134,8 +155,6 @@ class _More(RewardLearner):
 
 
 def test_a_constant_on_the_reward_moves_the_rate_by_it_and_no_weight_unless_it_is_discounted() -> None:
-    from tests.support.probes import tempting_end
-
     probe = tempting_end(0.0)  # it ends at once, again and again
     found = demonstrate(probe, lambda o: -o[:, 0], 4)
     context = BuildContext(probe, 16, 10_000, NETWORK, load_demonstrations=lambda path: found)
@@ -161,6 +180,27 @@ def test_a_constant_on_the_reward_moves_the_rate_by_it_and_no_weight_unless_it_i
             assert change < 2e-4
         else:
             assert change > 1e-2
+
+
+@pytest.mark.parametrize(("entropy", "low", "high"), [(1.0, 0.17, 0.23), (0.0, 0.0, 0.12)])
+def test_what_airl_pays_where_it_is_undecided_leads_to_the_expert_with_a_price_of_entropy_of_one(
+    entropy: float, low: float, high: float
+) -> None:
+    from l2t.rewards.frozen import FrozenReward
+
+    class Likelihood:
+        """log π_E(a|s) of a Gaussian expert with a standard deviation of 0.2, but for a constant."""
+
+        group = "teacher"
+
+        def __call__(self, state: Any, steps: Any) -> Any:
+            s = steps.observation["teacher"]
+            return -0.5 * ((jnp.clip(steps.action[..., 0], -1, 1) - 0.25 * s[..., 0]) / 0.2) ** 2
+
+    frozen = FrozenReward(Likelihood(), lambda: jnp.zeros(()), 1.0, 0.0)  # type: ignore[arg-type]
+    _, state, _ = _train(replace(SPMD, entropy=entropy), replace(_context(), reward=frozen), 120)
+    deviation = float(jnp.exp(state.learnt.agent.models.weights["actor"]["log_std"])[0])
+    assert low <= deviation <= high
 
 
 @pytest.mark.parametrize(
@@ -223,6 +263,45 @@ def test_a_reward_on_few_demonstrations_stays_bounded_rests_and_says_so() -> Non
     )
 
 
+def test_iq_learn_pays_what_is_held_out_beside_what_it_learns_from() -> None:
+    config = IQLearnConfig("x", replay=replace(REPLAY, warm_up=0, learning_rate=1e-7), held_out=5)
+    learner = build(config, _context()).agent.learner  # type: ignore[attr-defined]
+    state, loop = jax.jit(learner.init)(jax.random.key(0)), build(config, _context())
+
+    def ended(steps: Any) -> Any:
+        """With nothing after it a step's implied reward is its Q, without a draw."""
+        return steps.replace(terminated=jnp.ones_like(steps.terminated))
+
+    expert = state.expert.replace(learnt_from=ended(state.expert.learnt_from), held_out=ended(state.expert.held_out))
+    # Of one row each, so that nothing is left to chance.
+    expert = expert.replace(**{name: jax.tree.map(lambda x: x[:1], getattr(expert, name)) for name in _PARTS})
+    run = jax.jit(loop.init)(jax.random.key(0))
+    run = replace(run, learnt=run.learnt.replace(agent=state.replace(expert=expert)))
+    _, metrics = jax.jit(loop.iterate)(run)
+    worth = {}
+    for name in _PARTS:
+        steps = getattr(expert, name)
+        features = jnp.concatenate([state.actor.normaliser(steps.observation["teacher"]), steps.action], axis=-1)
+        worth[name] = float(learner.critic.apply(state.critic, features)[0])
+    assert abs(worth["learnt_from"] - worth["held_out"]) > 0.05
+    apart = float(metrics["reward/gap"] - metrics["reward/held_out_gap"])
+    assert apart == pytest.approx(worth["learnt_from"] - worth["held_out"], abs=1e-4)
+
+
+_PARTS = ("learnt_from", "held_out")
+
+
+def test_iq_learns_gap_stands_out_on_what_it_learns_from_where_there_is_nothing_but_noise_to_learn() -> None:
+    few = _context(lambda o: np.random.default_rng(3).uniform(-2, 2, len(o)), episodes=3)
+    config = IQLearnConfig("x", replay=replace(REPLAY, warm_up=128), actor_learning_rate=3e-3)
+    rows = _train(config, few, 150)[2]
+    assert all({"reward/gap", "reward/held_out_gap"} <= set(row) for row in rows)
+    known, unknown = (np.mean([row[name] for row in rows[-20:]]) for name in ("reward/gap", "reward/held_out_gap"))
+    assert known > unknown + 0.2
+    whole = _train(replace(config, held_out=0), few, 2)[2]
+    assert "reward/held_out_gap" not in whole[-1]
+
+
 @pytest.mark.parametrize(("schedule", "moves"), [("linear", False), ("constant", True)])
 def test_a_rewards_step_falls_to_zero_with_the_runs_end(schedule: str, moves: bool) -> None:
     reward = replace(REWARD, learning_rate_schedule=schedule)
@@ -235,11 +314,57 @@ def test_a_rewards_step_falls_to_zero_with_the_runs_end(schedule: str, moves: bo
     assert bool(np.abs(weights[2] - weights[1]).max() > 0.0) is moves
 
 
-def test_an_expert_that_is_no_better_than_chance_is_told() -> None:
-    poor = _train(IPMDConfig("x", optimizer=SPMD, reward=REWARD), _context(reward=-3.0), 2)[2]
-    good = _train(IPMDConfig("x", optimizer=SPMD, reward=REWARD), _context(reward=-0.1), 2)[2]
+@pytest.mark.parametrize(
+    "config",
+    [
+        IPMDConfig("x", optimizer=SPMD, reward=REWARD),
+        IQLearnConfig("x", replay=replace(REPLAY, warm_up=10_000)),
+        CloningConfig("x", regression=RegressionConfig(NETWORK, updates=1)),
+    ],
+    ids=["ipmd", "iq_learn", "bc"],
+)
+def test_an_expert_that_is_no_better_than_chance_is_told(config: Any) -> None:
+    algorithm, _, poor = _train(config, _context(reward=-3.0), 2)
+    good = _train(config, _context(reward=-0.1), 2)[2]
+    assert "warning/poor_expert" in _told(algorithm, poor)
     assert [row["warning/poor_expert"] for row in poor] == [1.0, 0.0]
     assert [row["warning/poor_expert"] for row in good] == [0.0, 0.0]
+
+
+def _told(algorithm: Any, rows: list[dict[str, float]]) -> set[str]:
+    """What a run would have said: see `Algorithm.warnings`."""
+    return {name for name in algorithm.warnings if any(row.get(name, 0.0) > 0.0 for row in rows)}
+
+
+@pytest.mark.parametrize(
+    ("config", "tells"),
+    [
+        (IPMDConfig("x", optimizer=SPMD, reward=REWARD), True),
+        (IQLearnConfig("x", replay=replace(REPLAY, warm_up=10_000)), True),
+        (CloningConfig("x", regression=RegressionConfig(NETWORK, updates=1)), False),
+    ],
+    ids=["ipmd", "iq_learn", "bc"],
+)
+def test_a_learner_that_falls_is_told_that_ends_tell_though_its_expert_never_fell(config: Any, tells: bool) -> None:
+    probe = tempting_end(0.0)
+    found = demonstrate(probe, lambda o: 0.0 * o[:, 0] - 1.0, 4)
+    context = BuildContext(probe, 16, 10_000, NETWORK, load_demonstrations=lambda path: found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", VariableHorizonWarning)
+        algorithm, _, rows = _train(config, context, 1)
+    assert rows[0]["train/terminations"] > 0
+    assert ("train/terminations" in _told(algorithm, rows)) is tells
+    unending = _train(config, _context(), 1)
+    assert "train/terminations" not in _told(unending[0], unending[2])
+
+
+def test_a_clone_is_not_told_that_ends_tell() -> None:
+    probe = signal_following()
+    ended = _joined(demonstrate(probe, _best, 2), demonstrate(replace(probe, episode_length=7), _best, 2))
+    context = BuildContext(probe, 16, 1000, NETWORK, load_demonstrations=lambda path: ended)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", VariableHorizonWarning)
+        build(CloningConfig("x"), context)
 
 
 def test_episodes_that_end_early_are_told() -> None:
@@ -259,6 +384,19 @@ def _joined(one: Any, other: Any) -> Any:
     many = (0,) * 4
     facts = replace(one.facts, policy=many, seeds=many)
     return replace(one, transitions=steps, episode=episode, returns=np.zeros(4), facts=facts)
+
+
+def test_a_temperature_that_follows_the_reward_is_told_once() -> None:
+    fixed = replace(REPLAY, temperature=0.1)
+    for optimizer, told in ((REPLAY, 1), (fixed, 0), (SPMD, 0)):
+        ipmd = IPMDConfig("x", optimizer=optimizer, reward=REWARD)
+        for config in (ipmd, LearnToTeachConfig(teacher=ipmd, student=StudentConfig(minibatches=4))):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                build(config, _context())
+            said = [str(w.message) for w in caught if issubclass(w.category, UnidentifiedScaleWarning)]
+            assert len(said) == told
+            assert all("algorithm.optimizer.temperature=" in message for message in said)
 
 
 def test_an_expert_at_the_faces_of_the_box_is_told_to_those_who_ask_for_its_likelihood() -> None:
