@@ -12,6 +12,7 @@ from envs.config import check_parameter, check_reward
 from envs.physics.config import PhysicsConfig
 from envs.push import PushConfig
 from l2t.config import PATH, check_choice, check_count, check_flag, check_range
+from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from envs.mujoco.environment import MujocoEnvironment
@@ -67,6 +68,11 @@ class CassieConfig:
         check_choice("env.prior", self.prior, PRIORS)
         for name in ("curriculum", "mirrored"):
             check_flag(f"env.{name}", getattr(self, name))
+        if self.curriculum and self.terrain.kind == "flat":
+            raise ConfigurationError(
+                "env.curriculum=true would change nothing: flat ground has no difficulty. Give env.curriculum=false "
+                "or another env.terrain."
+            )
         check_range("env.start_speed", self.start_speed, 0.0, 1.0)
         check_count("env.student_stack", self.student_stack)
         check_range("env.reset_cost", self.reset_cost, 0.0)

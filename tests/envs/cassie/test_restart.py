@@ -10,6 +10,7 @@ import pytest
 from envs.cassie import dynamics
 from envs.cassie.settings import RandomisationConfig
 from envs.cassie.terrain.config import CurriculumConfig, TerrainConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.vector import VectorEnvironment
 from tests.envs.cassie.robots import build
 
@@ -85,3 +86,8 @@ def test_a_fall_is_met_again_with_the_whole_body_that_fell():
         for name, field in state.extras["overrides"].items():
             assert np.array_equal(field, fresh.extras["overrides"][name]) == fell, name
         assert not np.array_equal(fresh.extras["memory"].phase, state.extras["memory"].phase)
+
+
+def test_a_curriculum_on_flat_ground_is_refused():
+    with pytest.raises(ConfigurationError, match=r"env\.curriculum=true would change nothing"):
+        build(curriculum=True)
