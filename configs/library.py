@@ -153,7 +153,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     print(f"{config.algorithm.name} on {config.env.name}, seed {config.seed}, in {path}", flush=True)
     algorithm, inherit = built.algorithm, lambda state: state
     if config.start_from and not config.resume:
-        algorithm, inherit, told = warm_start(algorithm, config.start_from, config.physics, config.start_roles)
+        algorithm, inherit, told = warm_start(algorithm, config)
         print(told, flush=True)
     console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
     wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
