@@ -109,10 +109,11 @@ def _at(error: InstantiationException, name: str, cause: L2TError) -> L2TError:
     """The cause with the full key: a dataclass does not know that it stands inside another one."""
     found = re.search(r"full_key: (\S+)", str(error))
     path = found[1] if found else name
-    told = next((part for part in (name, path.rpartition(".")[2]) if str(cause).startswith(f"{part}.")), None)
+    last = path.rpartition(".")[2]
+    told = next((part for part in (f"{name}.{last}", name, last) if str(cause).startswith(f"{part}.")), None)
     if told is None or str(cause).startswith(f"{path}."):
         return cause
-    return type(cause)(str(cause).replace(f"{told}.", f"{path}.", 1))
+    return type(cause)(re.sub(rf"(?<![\w./]){re.escape(told)}\.(?=\w)", f"{path}.", str(cause)))
 
 
 def _root_cause(error: BaseException) -> BaseException:
