@@ -37,6 +37,7 @@ from configs.overrides import (
 from configs.places import check_place
 from configs.schema import KEYS, ExperimentConfig, check_directory
 from configs.source import group_options, list_groups_quickly, location
+from configs.together import check_together
 from l2t.errors import ConfigurationError, RunDirectoryError
 from l2t.run.directory import check_resumable, read_overrides
 
@@ -114,6 +115,7 @@ def _checked(overrides: Sequence[str], values: Mapping[str, object], config_name
     _check_names(config, candidate, config_name)
     if config.study is not None:
         _check_study(values)
+    check_together(config)
     return path_fields(composed, ExperimentConfig)
 
 

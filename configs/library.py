@@ -22,6 +22,7 @@ from configs.fields import path_fields
 from configs.overrides import expand_home, make_absolute, quoted_path, shorthand
 from configs.record import plain
 from configs.schema import ExperimentConfig
+from configs.together import check_together
 from l2t.config import check_choice
 from l2t.errors import ConfigurationError
 from l2t.run.directory import RunDirectory, claimed, write_atomically, writing
@@ -83,6 +84,7 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
         L2TError: something is wrong with the configuration, the directory or the training, in one line.
     """
     composed = config if isinstance(config, ExperimentConfig) else compose(config)
+    check_together(composed)
     if composed.resume is not None:
         with claimed(Path(composed.resume), resume=True) as path:
             return TrainedRun(path, run(composed, path))
