@@ -15,7 +15,7 @@ from yaml import YAMLError
 
 from configs.fields import check_fields, check_keys
 from configs.messages import first_line
-from configs.overrides import parse
+from configs.overrides import parse, plain_infinities
 from configs.schema import KEYS, ExperimentConfig
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
@@ -84,7 +84,7 @@ def _value(name: str, node: Any) -> Any:
 
 def _change(config: DictConfig, text: str) -> None:
     """Apply an override to a stored configuration: Hydra would, but only to one that it has just composed."""
-    override = parse(text)
+    override = parse(plain_infinities(text))
     if override.is_delete() or override.is_sweep_override() or override.package:
         raise ConfigurationError(f"{text} cannot be applied to a run: give one value, as key=value.")
     try:

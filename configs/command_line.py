@@ -29,6 +29,7 @@ from configs.overrides import (
     make_absolute,
     parse,
     place,
+    plain_infinities,
     plain_values,
     quote,
     quoted_path,
@@ -82,7 +83,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
 
 def _expanded(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     """The overrides as they were typed, in Hydra's grammar: no shorthand, no `~`, no glob, one search path."""
-    given = _with_search_path([expand_home(quoted_path(text)) for text in overrides], config_dir)
+    given = _with_search_path([plain_infinities(expand_home(quoted_path(text))) for text in overrides], config_dir)
     return [expand_glob(shorthand(override, given), given) for override in given]
 
 
@@ -125,6 +126,7 @@ def compose_config(overrides: Sequence[str], config_name: str = "train") -> Dict
     Raises:
         ConfigurationError: Hydra refuses; the message lists what is possible.
     """
+    overrides = [plain_infinities(override) for override in overrides]
     for override in overrides:
         check_group_value(parse(override), overrides)
     try:

@@ -19,7 +19,7 @@ from algorithms.inverse.config import InverseConfig
 from configs.build import experiment_config, read_config
 from configs.command_line import compose_config
 from configs.fields import path_fields
-from configs.overrides import expand_home, make_absolute, quoted_path, shorthand
+from configs.overrides import expand_home, make_absolute, plain_infinities, quoted_path, shorthand
 from configs.record import plain
 from configs.schema import ExperimentConfig
 from configs.together import check_together
@@ -193,7 +193,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
 
 def _typed(overrides: Sequence[str]) -> list[str]:
     """Overrides as Hydra wants them; paths are meant from the working directory of now."""
-    given = [shorthand(expand_home(quoted_path(override))) for override in overrides]
+    given = [shorthand(plain_infinities(expand_home(quoted_path(override)))) for override in overrides]
     paths = path_fields(compose_config(given), ExperimentConfig)
     return [make_absolute(override, paths) for override in given]
 
