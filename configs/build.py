@@ -36,9 +36,7 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
             raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
         values = {name: _value(name, own[name]) for name in map(str, own)}
     except OmegaConfBaseException as error:
-        raise ConfigurationError(
-            f"{error.full_key or 'The configuration'} cannot be read: {first_line(error)}."
-        ) from error
+        raise _unreadable(str(error.full_key or "The configuration"), error) from error
     for name in ("algorithm", "env", "physics"):
         if name not in values:
             raise ConfigurationError(f"The configuration has no {name}: give {name}=... on the command line.")
@@ -102,7 +100,17 @@ def _instantiate(name: str, node: DictConfig) -> Any:
             raise _at(error, name, cause) from None
         raise ConfigurationError(f"{name} cannot be built: {first_line(cause)}") from error
     except OmegaConfBaseException as error:
-        raise ConfigurationError(f"{name} cannot be read: {first_line(error)}") from error
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(key: str, error: OmegaConfBaseException) -> ConfigurationError:
+    missing = re.match(r"Interpolation key '(.+)' not found", str(error))
+    if missing and error.full_key:
+        return ConfigurationError(
+            f"{error.full_key} cannot be read: it is made of {missing[1]}, which is not there; give "
+            f"{error.full_key}=... on the command line."
+        )
+    return ConfigurationError(f"{key} cannot be read: {first_line(error)}.")
 
 
 def _at(error: InstantiationException, name: str, cause: L2TError) -> L2TError:

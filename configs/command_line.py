@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.build import experiment_config
+from configs.experiments import blame_experiment
 from configs.fields import check_deleted, path_fields
 from configs.messages import check_group_value, explain
 from configs.overrides import (
@@ -112,7 +113,10 @@ def _checked(overrides: Sequence[str], values: Mapping[str, object], config_name
     candidate = [text for text in overrides if not text.startswith("run_dir=")]
     composed = compose_config(candidate, config_name)
     _check_deleted(candidate, composed)
-    config = experiment_config(composed)
+    try:
+        config = experiment_config(composed)
+    except ConfigurationError as error:
+        raise blame_experiment(error, candidate) from error
     _check_names(config, candidate, config_name)
     if config.study is not None:
         _check_study(values)
@@ -132,7 +136,8 @@ def compose_config(overrides: Sequence[str], config_name: str = "train") -> Dict
     try:
         return _compose(overrides, config_name)
     except (HydraException, OmegaConfBaseException, OSError, ValueError, YAMLError) as error:
-        raise explain(error, overrides, lambda tried: _compose(tried, config_name)) from error
+        told = explain(error, overrides, lambda tried: _compose(tried, config_name))
+        raise blame_experiment(told, overrides) from error
 
 
 def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:

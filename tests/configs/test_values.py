@@ -69,7 +69,7 @@ BAD = {
     "env.parameters=null": "must be a mapping",
     "env.randomise=[1]": "does not fit what stands there",
     "physics.threads=1.5": "whole number",
-    "seed=${foo}": "Interpolation key 'foo' not found",
+    "seed=${foo}": "seed cannot be read: it is made of foo, which is not there",
     "num_envs=${seed}": "at least 1",
     "env=hopper env=ant": "chosen twice",
     "algorithm.teacher=ppo algorithm/teacher=spmd": "chosen twice",
