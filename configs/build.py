@@ -14,9 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.fields import check_fields, check_keys
-from configs.messages import first_line
+from configs.messages import first_line, unknown
 from configs.overrides import parse, plain_infinities
 from configs.schema import KEYS, ExperimentConfig
+from configs.source import group_choice, group_options
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
 
@@ -48,7 +49,7 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
 
     Args:
         run_dir: a run directory.
-        overrides: `key=value` changes, in Hydra's grammar.
+        overrides: `key=value` changes, in Hydra's grammar; also choices of groups, such as `env.terrain=slope`.
         engine: another physics engine than the run's, where the run's may not be installed.
 
     Raises:
@@ -85,10 +86,24 @@ def _change(config: DictConfig, text: str) -> None:
     override = parse(plain_infinities(text))
     if override.is_delete() or override.is_sweep_override() or override.package:
         raise ConfigurationError(f"{text} cannot be applied to a run: give one value, as key=value.")
+    key, value = override.key_or_group.replace("/", "."), override.value()
+    chosen = _choice(key, value)
     try:
-        OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+        # A choice of a group takes the place of another one: what belongs to that would be left beside it.
+        OmegaConf.update(config, key, value if chosen is None else chosen, merge=chosen is None, force_add=True)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise ConfigurationError(f"{text} cannot be set: {first_line(error)}") from error
+
+
+def _choice(key: str, value: Any) -> Any:
+    """What `env.terrain=slope` stands for, a configuration of the group `env/terrain`; None where it names none."""
+    group = key.replace(".", "/")
+    options = group_options(group) if "." in key and isinstance(value, str) else []
+    if not options:
+        return None
+    if value not in options:
+        raise unknown(f"{key}={value}", value, options, key)
+    return group_choice(group, value)
 
 
 def _instantiate(name: str, node: DictConfig) -> Any:
