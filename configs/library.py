@@ -87,7 +87,7 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
     check_together(composed)
     if composed.resume is not None:
         with claimed(Path(composed.resume), resume=True) as path:
-            return TrainedRun(path, run(composed, path))
+            return TrainedRun(path, nothing_to_do(composed, path) or run(composed, path))
     chosen = run_dir or composed.run_dir
     with claimed(Path(chosen or _dated(composed)), numbered=chosen is None) as path:
         overrides = [] if isinstance(config, ExperimentConfig) else _typed(config)
@@ -122,6 +122,30 @@ def load_policy(run: str | Path, role: str | None = None, *, seed_index: int = 0
     role = role or ("student" if "student" in roles else roles[0])
     check_choice("role", role, roles)
     return LoadedPolicy(loaded.environment, loaded.algorithm.policy(loaded.state.learnt, role), role)
+
+
+def nothing_to_do(config: ExperimentConfig, path: Path) -> dict[str, Any] | None:
+    """What `result.json` holds, where a resume asks for no more steps than are done, after saying so; or else None.
+
+    Such a run is left as it is. One that was stopped, and whose `total_steps` were not lowered, has yet to be finished.
+    """
+    result = RunDirectory(path).read_result()
+    if config.resume is None or result.get("env_steps", 0) < config.total_steps:
+        return None
+    if result["status"] != "finished" and config.total_steps >= read_config(path).total_steps:
+        return None
+    if isinstance(config.algorithm, InverseConfig) and not (path / "reward").is_dir():
+        return None
+    from l2t.run.checkpoint import Checkpoints
+
+    done = Checkpoints(RunDirectory(path).checkpoints).host(config.identity)["env_steps"]
+    if done < config.total_steps:
+        return None
+    print(
+        f"Resuming at step {done:,}, and total_steps={config.total_steps:,} asks for no more: a larger one trains on.",
+        flush=True,
+    )
+    return result
 
 
 def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lambda: None) -> dict[str, Any]:
