@@ -19,7 +19,7 @@ from yaml import YAMLError
 
 from configs.build import experiment_config
 from configs.experiments import blame_experiment
-from configs.fields import check_deleted, path_fields
+from configs.fields import check_deleted, check_read, path_fields
 from configs.messages import check_group_value, explain
 from configs.overrides import (
     absolute,
@@ -73,7 +73,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     overrides = _with_place(typed, values, parsed.multirun)
     paths: dict[str, str] = {}
     for candidate in combinations(overrides) if parsed.multirun else [overrides]:
-        paths |= _checked(candidate, values, name)
+        paths |= _checked(candidate, values, name, parsed.multirun)
     # What a resumed run has stored stays as it is: its checkpoint knows it by that.
     overrides = [make_absolute(text, paths) if text in typed else text for text in overrides]
     if values.get("resume") is None:
@@ -107,7 +107,9 @@ def _with_place(overrides: Sequence[str], values: Mapping[str, object], multirun
     return _with_search_path(resume_overrides(Path(str(resume)), overrides), None)
 
 
-def _checked(overrides: Sequence[str], values: Mapping[str, object], config_name: str) -> dict[str, str]:
+def _checked(
+    overrides: Sequence[str], values: Mapping[str, object], config_name: str, multirun: bool
+) -> dict[str, str]:
     """Raise unless a job of these overrides can run; give its keys that hold paths, with their values."""
     # A name for the directory may be made of what only a starting job knows, such as ${now:%H} or ${hydra:job.num}.
     candidate = [text for text in overrides if not text.startswith("run_dir=")]
@@ -121,6 +123,9 @@ def _checked(overrides: Sequence[str], values: Mapping[str, object], config_name
     if config.study is not None:
         _check_study(values)
     check_together(config)
+    if values.get("resume") is None:  # what a run has swallowed need not be where it was
+        sweep = values.get("run_dir") or values.get("hydra.sweep.dir")
+        check_read(composed, ExperimentConfig, Path(str(sweep)) if multirun and sweep else None)
     return path_fields(composed, ExperimentConfig)
 
 

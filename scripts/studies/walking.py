@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from configs.build import read_config
-from l2t.config import check_count
+from l2t.config import check_count, read_from
 from l2t.errors import ConfigurationError
 from l2t.report.study import StudyContext, StudyResult, Table
 from scripts.studies.gait import Walk, measure, played
@@ -29,7 +29,7 @@ class Walking:
         episodes: of each case, each with a seed of its own.
     """
 
-    policy_run: str = field(metadata={"path": True})
+    policy_run: str = field(metadata=read_from("the run directory of a policy"))
     cases: Mapping[str, Sequence[str]]
     name: str = "cassie_walking"
     roles: Sequence[str] = ("teacher", "student")

@@ -338,6 +338,7 @@ def test_a_path_is_meant_from_where_it_was_typed(typed, key, stored, tmp_path, m
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("configs.command_line.check_read", lambda *given: None)  # nothing is there
     arguments = prepare(typed.split(" "))
     if "-m" in arguments:
         assert f"{key}='{tmp_path}/a','/b','{home}/c'" in arguments
@@ -351,6 +352,7 @@ def test_a_path_in_a_yaml_is_meant_from_where_the_command_was_typed(tmp_path, mo
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     text = "# @package _global_\ndefaults: [mujoco_evaluation, _self_]\nstudy: {policy_run: runs/a}\n"
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(text)
+    (tmp_path / "runs" / "a").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     arguments = prepare(["--config-dir", "conf", "experiment=mine"])
     assert f"study.policy_run='{tmp_path}/runs/a'" in arguments
