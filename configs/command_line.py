@@ -122,7 +122,7 @@ def _checked(
     _check_names(config, candidate, config_name)
     if config.study is not None:
         _check_study(values)
-    check_together(config)
+    check_together(config, candidate)
     if values.get("resume") is None:  # what a run has swallowed need not be where it was
         sweep = values.get("run_dir") or values.get("hydra.sweep.dir")
         check_read(composed, ExperimentConfig, Path(str(sweep)) if multirun and sweep else None)

@@ -84,7 +84,7 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
         L2TError: something is wrong with the configuration, the directory or the training, in one line.
     """
     composed = config if isinstance(config, ExperimentConfig) else compose(config)
-    check_together(composed)
+    check_together(composed, () if isinstance(config, ExperimentConfig) else config)
     if composed.resume is not None:
         with claimed(Path(composed.resume), resume=True) as path:
             return TrainedRun(path, nothing_to_do(composed, path) or run(composed, path))

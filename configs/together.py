@@ -7,25 +7,59 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from algorithms.config import ActorCriticConfig, LearnToTeachConfig, SPMDVRTDConfig, StudentConfig
 from algorithms.replay.config import ReplayConfig
 from configs.schema import ExperimentConfig
+from l2t.config import NetworkConfig, check_idle
 from l2t.errors import ConfigurationError
 
 
-def check_together(config: ExperimentConfig) -> None:
+def check_together(config: ExperimentConfig, typed: Sequence[str] = ()) -> None:
     """Raise where a run would do nothing of what it is asked for.
 
+    Args:
+        config: of the run; one that is resumed is not asked either, nor is a study.
+        typed: the overrides that it was composed from: an experiment may set more than a choice beside it has use for.
+
     Raises:
-        ConfigurationError: it would end before a learner's warm-up does.
+        ConfigurationError: it would end before a learner's warm-up does, or what was asked for would change nothing.
     """
-    if config.study is not None:
+    if config.study is not None or config.resume is not None:
         return
-    for path, part in _parts("algorithm", config.algorithm):
+    parts = dict(_parts("algorithm", config.algorithm))
+    for path, part in parts.items():
         if isinstance(part, ReplayConfig):
             _check_warm_up(path, part, config)
+        if isinstance(part, StudentConfig) and part.memory == "none":
+            check_idle(path, part, ("memory_size", "memory_chunk"), f"{path}.memory=none")
+        if isinstance(part, LearnToTeachConfig):
+            _check_share(path, part, config.num_envs)
+    _check_network(config, parts, typed)
+
+
+def _check_share(path: str, part: LearnToTeachConfig, num_envs: int) -> None:
+    if part.student_share > 0.0 and round(part.student_share * num_envs) == 0:
+        raise ConfigurationError(
+            f"{path}.student_share={part.student_share:g} would change nothing: of num_envs={num_envs} it is less than "
+            f"one environment; {1.0 / num_envs:.3g} is one."
+        )
+
+
+def _check_network(config: ExperimentConfig, parts: Mapping[str, Any], typed: Sequence[str]) -> None:
+    """The group `network` is for learners that have no networks of their own."""
+    known = all(type(part).__module__.startswith(("algorithms.", "l2t.")) for part in parts.values())
+    if not known or any(isinstance(part, ActorCriticConfig | SPMDVRTDConfig) for part in parts.values()):
+        return
+    asked = [text for text in typed if re.match(r"\+{0,2}network[.=]", text)]
+    if asked and config.network != NetworkConfig():
+        own = [path for path, part in parts.items() if isinstance(part, NetworkConfig)]
+        raise ConfigurationError(
+            f"{asked[0]} would change nothing: {config.algorithm.name} has networks of its own, {' and '.join(own)}."
+        )
 
 
 def _check_warm_up(path: str, part: ReplayConfig, config: ExperimentConfig) -> None:

@@ -70,3 +70,51 @@ def test_from_python_it_is_refused_before_a_directory_is_made(tmp_path):
 
 def test_a_run_that_is_read_back_is_not_asked():
     assert experiment_config(compose_config(["algorithm=sac", "total_steps=100"])).total_steps == 100
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            ["algorithm=sac", "network.hidden=[8]"],
+            "network.hidden=[8] would change nothing: sac has networks of its own",
+        ),
+        (["algorithm=sac", "network=medium"], "network=medium would change nothing"),
+        (["algorithm=iq_learn", "algorithm.demonstrations=.", "network.hidden=[8]"], "algorithm.replay.network."),
+        (["algorithm=bc", "algorithm.demonstrations=.", "network.activation=elu"], "algorithm.regression.network."),
+        (["algorithm=distillation", "algorithm.teacher_run=.", "network.hidden=[8]"], "algorithm.student.network."),
+        (
+            ["algorithm=l2t", "algorithm.teacher=sac", "network.hidden=[8]"],
+            "algorithm.teacher.network and algorithm.student.network.",
+        ),
+        (["algorithm.student.memory_size=8"], "algorithm.student.memory_size=8 would change nothing"),
+        (["algorithm.student.memory_chunk=8"], "algorithm.student.memory_chunk=8 would change nothing"),
+        (["algorithm.student_share=0.005"], "student_share=0.005 would change nothing: of num_envs=64"),
+    ],
+)
+def test_what_nobody_would_look_at_is_refused(given, told, monkeypatch):
+    assert told in _refused(monkeypatch, *given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["algorithm=spmd", "network.hidden=[8]"],
+        ["algorithm=l2t", "algorithm.teacher=sac", "algorithm.student.network=small"],
+        ["algorithm=ipmd", "algorithm.demonstrations=.", "network.hidden=[8]"],
+        ["algorithm=spmd_vrtd", "network=medium"],
+        ["algorithm=sac", "algorithm.network.hidden=[8]"],
+        ["algorithm.student.memory=gru", "algorithm.student.memory_size=8"],
+        ["algorithm.student_share=0.016"],
+        ["algorithm.student_share=0.005", "num_envs=256"],
+    ],
+)
+def test_what_somebody_looks_at_is_taken(given, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    prepare(given)
+
+
+def test_from_python_too(tmp_path):
+    with pytest.raises(ConfigurationError, match="would change nothing"):
+        train(["algorithm=sac", "env=inverted_pendulum", "network.hidden=[8]"], tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
