@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_flag, check_idle, check_range
+from l2t.config import FIXED, NetworkConfig, check_choice, check_count, check_flag, check_idle, check_range, read_from
 from l2t.errors import ConfigurationError
 
 GROUPS = ("teacher", "student")
@@ -321,7 +321,7 @@ class DistillationConfig:
         student: the student's losses and optimiser.
     """
 
-    teacher_run: str = field(metadata=PATH)
+    teacher_run: str = field(metadata=read_from("the run directory of a trained teacher"))
     method: str = "dagger"
     exploration: float = 0.2
     num_steps: int = field(default=64, metadata=FIXED)

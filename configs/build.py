@@ -14,9 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.fields import check_fields, check_keys
-from configs.messages import first_line
-from configs.overrides import parse
+from configs.messages import first_line, unknown
+from configs.overrides import parse, plain_infinities
 from configs.schema import KEYS, ExperimentConfig
+from configs.source import group_choice, group_options
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
 
@@ -36,9 +37,7 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
             raise ConfigurationError(f"A value is missing: give {missing[0]}=... on the command line.")
         values = {name: _value(name, own[name]) for name in map(str, own)}
     except OmegaConfBaseException as error:
-        raise ConfigurationError(
-            f"{error.full_key or 'The configuration'} cannot be read: {first_line(error)}."
-        ) from error
+        raise _unreadable(str(error.full_key or "The configuration"), error) from error
     for name in ("algorithm", "env", "physics"):
         if name not in values:
             raise ConfigurationError(f"The configuration has no {name}: give {name}=... on the command line.")
@@ -50,7 +49,7 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
 
     Args:
         run_dir: a run directory.
-        overrides: `key=value` changes, in Hydra's grammar.
+        overrides: `key=value` changes, in Hydra's grammar; also choices of groups, such as `env.terrain=slope`.
         engine: another physics engine than the run's, where the run's may not be installed.
 
     Raises:
@@ -84,13 +83,27 @@ def _value(name: str, node: Any) -> Any:
 
 def _change(config: DictConfig, text: str) -> None:
     """Apply an override to a stored configuration: Hydra would, but only to one that it has just composed."""
-    override = parse(text)
+    override = parse(plain_infinities(text))
     if override.is_delete() or override.is_sweep_override() or override.package:
         raise ConfigurationError(f"{text} cannot be applied to a run: give one value, as key=value.")
+    key, value = override.key_or_group.replace("/", "."), override.value()
+    chosen = _choice(key, value)
     try:
-        OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+        # A choice of a group takes the place of another one: what belongs to that would be left beside it.
+        OmegaConf.update(config, key, value if chosen is None else chosen, merge=chosen is None, force_add=True)
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise ConfigurationError(f"{text} cannot be set: {first_line(error)}") from error
+
+
+def _choice(key: str, value: Any) -> Any:
+    """What `env.terrain=slope` stands for, a configuration of the group `env/terrain`; None where it names none."""
+    group = key.replace(".", "/")
+    options = group_options(group) if "." in key and isinstance(value, str) else []
+    if not options:
+        return None
+    if value not in options:
+        raise unknown(f"{key}={value}", value, options, key)
+    return group_choice(group, value)
 
 
 def _instantiate(name: str, node: DictConfig) -> Any:
@@ -102,17 +115,28 @@ def _instantiate(name: str, node: DictConfig) -> Any:
             raise _at(error, name, cause) from None
         raise ConfigurationError(f"{name} cannot be built: {first_line(cause)}") from error
     except OmegaConfBaseException as error:
-        raise ConfigurationError(f"{name} cannot be read: {first_line(error)}") from error
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(key: str, error: OmegaConfBaseException) -> ConfigurationError:
+    missing = re.match(r"Interpolation key '(.+)' not found", str(error))
+    if missing and error.full_key:
+        return ConfigurationError(
+            f"{error.full_key} cannot be read: it is made of {missing[1]}, which is not there; give "
+            f"{error.full_key}=... on the command line."
+        )
+    return ConfigurationError(f"{key} cannot be read: {first_line(error)}.")
 
 
 def _at(error: InstantiationException, name: str, cause: L2TError) -> L2TError:
     """The cause with the full key: a dataclass does not know that it stands inside another one."""
     found = re.search(r"full_key: (\S+)", str(error))
     path = found[1] if found else name
-    told = next((part for part in (name, path.rpartition(".")[2]) if str(cause).startswith(f"{part}.")), None)
+    last = path.rpartition(".")[2]
+    told = next((part for part in (f"{name}.{last}", name, last) if str(cause).startswith(f"{part}.")), None)
     if told is None or str(cause).startswith(f"{path}."):
         return cause
-    return type(cause)(str(cause).replace(f"{told}.", f"{path}.", 1))
+    return type(cause)(re.sub(rf"(?<![\w./]){re.escape(told)}\.(?=\w)", f"{path}.", str(cause)))
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from configs.build import experiment_config
-from configs.fields import check_deleted, path_fields
+from configs.experiments import blame_experiment
+from configs.fields import check_deleted, check_read, path_fields
 from configs.messages import check_group_value, explain
 from configs.overrides import (
     absolute,
@@ -30,6 +31,7 @@ from configs.overrides import (
     make_absolute,
     parse,
     place,
+    plain_infinities,
     plain_values,
     quote,
     quoted_path,
@@ -39,6 +41,7 @@ from configs.places import check_place
 from configs.presets import redirect_presets
 from configs.schema import KEYS, ExperimentConfig, check_directory
 from configs.source import group_options, list_groups_quickly, location
+from configs.together import check_together
 from l2t.errors import ConfigurationError, RunDirectoryError
 from l2t.run.directory import check_resumable, read_overrides
 
@@ -75,7 +78,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     overrides = _with_place(typed, values, parsed.multirun)
     paths: dict[str, str] = {}
     for candidate in combinations(overrides) if parsed.multirun else [overrides]:
-        paths |= _checked(candidate, values, name)
+        paths |= _checked(candidate, values, name, parsed.multirun)
     # What a resumed run has stored stays as it is: its checkpoint knows it by that.
     overrides = [make_absolute(text, paths) if text in typed else text for text in overrides]
     if values.get("resume") is None:
@@ -86,7 +89,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
 
 def _expanded(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     """The overrides as they were typed, in Hydra's grammar: no shorthand, no `~`, no glob, one search path."""
-    given = _with_search_path([expand_home(quoted_path(text)) for text in overrides], config_dir)
+    given = _with_search_path([plain_infinities(expand_home(quoted_path(text))) for text in overrides], config_dir)
     return [expand_glob(shorthand(override, given), given) for override in given]
 
 
@@ -109,16 +112,25 @@ def _with_place(overrides: Sequence[str], values: Mapping[str, object], multirun
     return _with_search_path(resume_overrides(Path(str(resume)), overrides), None)
 
 
-def _checked(overrides: Sequence[str], values: Mapping[str, object], config_name: str) -> dict[str, str]:
+def _checked(
+    overrides: Sequence[str], values: Mapping[str, object], config_name: str, multirun: bool
+) -> dict[str, str]:
     """Raise unless a job of these overrides can run; give its keys that hold paths, with their values."""
     # A name for the directory may be made of what only a starting job knows, such as ${now:%H} or ${hydra:job.num}.
     candidate = [text for text in overrides if not text.startswith("run_dir=")]
     composed = compose_config(candidate, config_name)
     _check_deleted(candidate, composed)
-    config = experiment_config(composed)
+    try:
+        config = experiment_config(composed)
+    except ConfigurationError as error:
+        raise blame_experiment(error, candidate) from error
     _check_names(config, candidate, config_name)
     if config.study is not None:
         _check_study(values)
+    check_together(config, candidate)
+    if values.get("resume") is None:  # what a run has swallowed need not be where it was
+        sweep = values.get("run_dir") or values.get("hydra.sweep.dir")
+        check_read(composed, ExperimentConfig, Path(str(sweep)) if multirun and sweep else None)
     return path_fields(composed, ExperimentConfig)
 
 
@@ -128,12 +140,14 @@ def compose_config(overrides: Sequence[str], config_name: str = "train") -> Dict
     Raises:
         ConfigurationError: Hydra refuses; the message lists what is possible.
     """
+    overrides = [plain_infinities(override) for override in overrides]
     for override in overrides:
         check_group_value(parse(override), overrides)
     try:
         return _compose(overrides, config_name)
     except (HydraException, OmegaConfBaseException, OSError, ValueError, YAMLError) as error:
-        raise explain(error, overrides, lambda tried: _compose(tried, config_name)) from error
+        told = explain(error, overrides, lambda tried: _compose(tried, config_name))
+        raise blame_experiment(told, overrides) from error
 
 
 def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:

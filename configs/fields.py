@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union
 
@@ -71,15 +72,36 @@ def path_fields(node: DictConfig, cls: type | None = None, prefix: str = "") -> 
         cls: the dataclass that it is to become; by default the one that its `_target_` names.
         prefix: of its keys.
     """
+    return {key: value for key, value, _ in _paths(node, cls, prefix)}
+
+
+def check_read(node: DictConfig, cls: type, made: Path | None = None) -> None:
+    """Raise where nothing is at a path that a run is to read (`l2t.config.read_from`).
+
+    Args:
+        node, cls: as in `path_fields`.
+        made: a directory in which an earlier job of a sweep may yet make it.
+
+    Raises:
+        ConfigurationError: nothing is there.
+    """
+    for key, value, metadata in _paths(node, cls):
+        path = Path(value).expanduser().absolute()
+        later = made is not None and path.is_relative_to(made.expanduser().absolute())
+        if "read" in metadata and not later and not path.exists():
+            raise ConfigurationError(f"{key}={value} does not exist: name {metadata['read']}.")
+
+
+def _paths(node: DictConfig, cls: type | None = None, prefix: str = "") -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Paths by key, with the metadata of their fields."""
     cls = cls or _dataclass(prefix.rstrip("."), node)
-    named = {f.name for f in dataclasses.fields(cls) if f.metadata.get("path")} if cls is not None else set()
-    found: dict[str, str] = {}
+    fields = dataclasses.fields(cls) if cls is not None else ()
+    named = {field.name: field.metadata for field in fields if field.metadata.get("path")}
     for key, value in _known(node):
         if isinstance(value, DictConfig):
-            found |= path_fields(value, prefix=f"{prefix}{key}.")
+            yield from _paths(value, prefix=f"{prefix}{key}.")
         elif key in named and isinstance(value, str) and value:
-            found[f"{prefix}{key}"] = value
-    return found
+            yield f"{prefix}{key}", value, named[key]
 
 
 def _known(node: DictConfig) -> Iterator[tuple[str, Any]]:

@@ -19,10 +19,11 @@ from algorithms.inverse.config import InverseConfig
 from configs.build import experiment_config, read_config
 from configs.command_line import compose_config
 from configs.fields import path_fields
-from configs.overrides import expand_home, make_absolute, quoted_path, shorthand
+from configs.overrides import expand_home, make_absolute, plain_infinities, quoted_path, shorthand
 from configs.presets import redirect_presets
 from configs.record import plain
 from configs.schema import ExperimentConfig
+from configs.together import check_together
 from l2t.config import check_choice
 from l2t.errors import ConfigurationError
 from l2t.run.directory import RunDirectory, claimed, write_atomically, writing
@@ -84,9 +85,10 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
         L2TError: something is wrong with the configuration, the directory or the training, in one line.
     """
     composed = config if isinstance(config, ExperimentConfig) else compose(config)
+    check_together(composed, () if isinstance(config, ExperimentConfig) else config)
     if composed.resume is not None:
         with claimed(Path(composed.resume), resume=True) as path:
-            return TrainedRun(path, run(composed, path))
+            return TrainedRun(path, nothing_to_do(composed, path) or run(composed, path))
     chosen = run_dir or composed.run_dir
     with claimed(Path(chosen or _dated(composed)), numbered=chosen is None) as path:
         overrides = [] if isinstance(config, ExperimentConfig) else _typed(config)
@@ -123,6 +125,30 @@ def load_policy(run: str | Path, role: str | None = None, *, seed_index: int = 0
     return LoadedPolicy(loaded.environment, loaded.algorithm.policy(loaded.state.learnt, role), role)
 
 
+def nothing_to_do(config: ExperimentConfig, path: Path) -> dict[str, Any] | None:
+    """What `result.json` holds, where a resume asks for no more steps than are done, after saying so; or else None.
+
+    Such a run is left as it is. One that was stopped, and whose `total_steps` were not lowered, has yet to be finished.
+    """
+    result = RunDirectory(path).read_result()
+    if config.resume is None or result.get("env_steps", 0) < config.total_steps:
+        return None
+    if result["status"] != "finished" and config.total_steps >= read_config(path).total_steps:
+        return None
+    if isinstance(config.algorithm, InverseConfig) and not (path / "reward").is_dir():
+        return None
+    from l2t.run.checkpoint import Checkpoints
+
+    done = Checkpoints(RunDirectory(path).checkpoints).host(config.identity)["env_steps"]
+    if done < config.total_steps:
+        return None
+    print(
+        f"Resuming at step {done:,}, and total_steps={config.total_steps:,} asks for no more: a larger one trains on.",
+        flush=True,
+    )
+    return result
+
+
 def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Train as `config` says, in the run directory `path`.
 
@@ -154,7 +180,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     print(f"{config.algorithm.name} on {config.env.name}, seed {config.seed}, in {path}", flush=True)
     algorithm, inherit = built.algorithm, lambda state: state
     if config.start_from and not config.resume:
-        algorithm, inherit, told = warm_start(algorithm, config.start_from, config.physics, config.start_roles)
+        algorithm, inherit, told = warm_start(algorithm, config)
         print(told, flush=True)
     console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
     wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
@@ -192,7 +218,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
 
 def _typed(overrides: Sequence[str]) -> list[str]:
     """Overrides as Hydra wants them; paths are meant from the working directory of now."""
-    given = [shorthand(expand_home(quoted_path(override))) for override in overrides]
+    given = [shorthand(plain_infinities(expand_home(quoted_path(override)))) for override in overrides]
     given = redirect_presets(given, compose_config)
     paths = path_fields(compose_config(given), ExperimentConfig)
     return [make_absolute(override, paths) for override in given]

@@ -26,6 +26,11 @@ LONGEST_SWEEP = 1000
 
 _DIRECTORIES = ("run_dir", "resume", "hydra.run.dir", "hydra.sweep.dir")
 
+_INFINITY = re.compile(
+    r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<![^,\[\](){}:\s])(-?)\.(?:inf|Inf|INF)(?![^,\[\](){}\s])"""
+)
+"""A quoted text, or else an infinity that stands alone or in a list, a mapping or a sweep."""
+
 _RESERVED = {
     "hydra.mode": "-m asks for several runs",
     "hydra.output_subdir": "what reads or resumes a run looks for .hydra",
@@ -94,6 +99,12 @@ def expand_home(text: str) -> str:
     if key in _DIRECTORIES and re.fullmatch(r"(['\"])~.*\1", value):
         value = value[1:-1]
     return key + separator + re.sub(r"(?:^|(?<=,))~[^,'\"\[\](){}]*", expanded, value)
+
+
+def plain_infinities(override: str) -> str:
+    """`.inf`, as YAML and `--help` have it, the way Hydra's grammar does: `inf`; what is quoted stays text."""
+    key, separator, value = override.partition("=")
+    return key + separator + _INFINITY.sub(lambda found: found[1] or f"{found[2]}inf", value)
 
 
 def make_absolute(text: str, keys: Iterable[str]) -> str:

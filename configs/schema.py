@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from algorithms.config import ActorCriticConfig, DistillationConfig, LearnToTeachConfig, SPMDVRTDConfig
 from algorithms.inverse.config import DAggerConfig, DemonstrationsConfig
 from algorithms.replay.config import ReplayConfig
-from l2t.config import FIXED, PATH, NetworkConfig, check_count, identity
+from l2t.config import FIXED, NetworkConfig, check_count, identity, read_from
 from l2t.errors import ConfigurationError
 from l2t.run.tracking.config import TrackingConfig
 
@@ -83,7 +83,7 @@ class ExperimentConfig:
     keep_checkpoints: int = 3
     run_dir: str | None = None
     resume: str | None = None
-    start_from: str = field(default="", metadata=PATH)
+    start_from: str = field(default="", metadata=read_from("a run directory"))
     start_roles: Sequence[str] = ()
     report: bool = True
     video: bool = True

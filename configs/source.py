@@ -14,10 +14,11 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
-from hydra import initialize_config_module
+from hydra import compose, initialize_config_module
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource  # reads YAML from a directory
 from hydra.core.config_search_path import ConfigSearchPath
@@ -118,8 +119,21 @@ def group_options(group: str, overrides: Sequence[str] = ()) -> list[str]:
     if not re.fullmatch(r"\w+(/\w+)*", group):
         return []
     search_path = [override for override in overrides if override.startswith("hydra.searchpath=")]
-    with initialize_config_module("configs", version_base="1.3"):
+    with hydra_at_hand():
         return GlobalHydra.instance().config_loader().get_group_options(group, overrides=search_path)
+
+
+def group_choice(group: str, choice: str) -> Any:
+    """The configuration that a choice of a group below another one stands for, such as `env/terrain` and `slope`."""
+    with hydra_at_hand():
+        return OmegaConf.select(compose(f"{group}/{choice}"), group.replace("/", "."))
+
+
+def hydra_at_hand() -> AbstractContextManager[Any]:
+    """That of the job that is running, as of a study, or one for the moment: there can be no second one."""
+    if GlobalHydra.instance().is_initialized():
+        return nullcontext()
+    return initialize_config_module("configs", version_base="1.3")
 
 
 def list_groups_quickly() -> None:

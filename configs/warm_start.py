@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
 from configs.build import read_config
 from configs.loading import Run, env_steps, load_run
+from configs.schema import AlgorithmConfig, ExperimentConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import Algorithm, RunState
 from l2t.rl.loop import Loop
+from l2t.rl.warm_start import NothingInCommon
 
 
 class WarmStart(NamedTuple):
@@ -31,30 +33,50 @@ class WarmStart(NamedTuple):
     told: str
 
 
-def warm_start(algorithm: Algorithm, run_dir: str, physics: Any, roles: Sequence[str] = ()) -> WarmStart:
+def warm_start(algorithm: Algorithm, config: ExperimentConfig) -> WarmStart:
     """Read the run that another one starts from.
 
     Args:
         algorithm: of the run that begins.
-        run_dir: of the other one; its newest checkpoint counts, and of a batch of seeds the first.
-        physics: engine to rebuild the other task on.
-        roles: that take something over; none named: all that can.
+        config: of the run that begins. Of `start_from` the newest checkpoint counts, and of a batch of seeds the first;
+            `start_roles` take something over, and where none is named all that can.
 
     Raises:
         RunDirectoryError, CheckpointError: there is nothing to read.
-        ConfigurationError: their networks do not fit.
+        ConfigurationError: the other run was trained on another task, or their networks do not fit.
     """
-    loaded = load_run(run_dir, config=replace(read_config(run_dir, engine="auto"), physics=physics))
+    run_dir, roles = config.start_from, config.start_roles
+    loaded = load_run(run_dir, config=replace(read_config(run_dir, engine="auto"), physics=config.physics))
     if not isinstance(algorithm, Loop) or not isinstance(loaded.algorithm, Loop):
         raise ConfigurationError("start_from is for algorithms that run in l2t.rl.loop.Loop; leave it out.")
+    before, now = loaded.environment.spec.name, algorithm.environment.spec.name
+    if before != now:
+        raise ConfigurationError(
+            f"start_from={run_dir}: that run was trained on {before}, this one is {now}; name a run on {now}, or leave "
+            "start_from out."
+        )
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
-    _, heirs = algorithm.heir(state.learnt, loaded.algorithm, loaded.state.learnt, roles)
+    try:
+        _, heirs = algorithm.heir(state.learnt, loaded.algorithm, loaded.state.learnt, roles)
+    except NothingInCommon as error:
+        raise ConfigurationError(
+            f"start_from={run_dir}: that run of {_called(loaded.config.algorithm, loaded.algorithm)} has no network in "
+            f"common with this one of {_called(config.algorithm, algorithm)}; start from one of the same algorithm and "
+            "observation group, or leave start_from out."
+        ) from error
     steps = env_steps(Path(run_dir))
     return WarmStart(
         replace(algorithm, prior_steps={**algorithm.prior_steps, "pretraining": steps}),
         partial(_inherit, algorithm, loaded, roles),
         f"Starting with the networks of {' and '.join(heirs)} from {run_dir} ({steps:,} steps).",
     )
+
+
+def _called(config: AlgorithmConfig, algorithm: Algorithm) -> str:
+    """An algorithm by the names that chose it, and its roles: `l2t with teacher=sac (teacher, student)`."""
+    inner = ((part, getattr(getattr(config, part, None), "name", None)) for part in ("teacher", "optimizer"))
+    parts = [f"{part}={name}" for part, name in inner if name]
+    return f"{config.name}{' with ' if parts else ''}{', '.join(parts)} ({', '.join(algorithm.roles)})"
 
 
 def _inherit(algorithm: Loop, other: Run, roles: Sequence[str], state: RunState) -> RunState:

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from envs.physics.config import PhysicsConfig
 from envs.push import NOBODY, PushConfig
-from l2t.config import PATH, check_choice, check_count, check_flag, check_interval, check_range
+from l2t.config import check_choice, check_count, check_flag, check_interval, check_range, read_from
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from envs.gymnasium.adapter import GymnasiumEnvironment
     from envs.mujoco.environment import MujocoEnvironment
     from envs.observation import StudentView
+
+REWARD = read_from("a learned reward, or the run that left it")
+"""Metadata of a field that names the reward to train on."""
 
 MUJOCO_TASKS = {
     "ant": "Ant",
@@ -63,7 +66,7 @@ class MujocoConfig:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     randomise: Mapping[str, Any] = field(default_factory=dict)
     student_previous_action: bool = False
-    reward: str = field(default="", metadata=PATH)
+    reward: str = field(default="", metadata=REWARD)
     reward_weight: float = 1.0
     task_reward_weight: float = 0.0
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -134,7 +137,7 @@ class GymnasiumConfig:
     episode_length: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     student_previous_action: bool = False
-    reward: str = field(default="", metadata=PATH)
+    reward: str = field(default="", metadata=REWARD)
     reward_weight: float = 1.0
     task_reward_weight: float = 0.0
 

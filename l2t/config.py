@@ -93,6 +93,15 @@ PATH: Mapping[str, Any] = {"path": True}
 """Metadata of a field that holds a path: it is made absolute where the user typed it."""
 
 
+def read_from(what: str) -> Mapping[str, Any]:
+    """Metadata of a field with the path of something that a run reads: it must be there when the command is typed.
+
+    Args:
+        what: is read, such as "the run directory of a trained teacher"; told where nothing is there.
+    """
+    return {**PATH, "read": what}
+
+
 class Default(str):
     """A value that is its field's default: it is also that of a checkpoint from before the field was there."""
 

@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.run_dir is None) == (options.env is None):
         parser.error("give either a run directory, or --env with --policy")
+    if options.run_dir is not None and options.policy is not None:
+        parser.error(f"--policy {options.policy} is for --env; in a run a role acts: leave it out, or give --role")
+    if options.env is not None and options.role is not None:
+        parser.error(f"--role {options.role} is for a run directory; without a run give --policy zero or random")
     return exit_code(lambda: _command(options))
 
 
@@ -235,8 +239,9 @@ def _command(options: argparse.Namespace) -> None:
         role = options.role or _first_role(options.run_dir)
         _announce(render_run(options.run_dir, role, options.seconds, options.out, seed=options.seed))
         return
-    out = options.out or Path(f"{options.env}-{options.policy}.mp4")
-    _announce(render_environment(options.env, options.policy, options.seconds, out, seed=options.seed))
+    policy = options.policy or "zero"
+    out = options.out or Path(f"{options.env}-{policy}.mp4")
+    _announce(render_environment(options.env, policy, options.seconds, out, seed=options.seed))
 
 
 def _announce(path: Path | None) -> None:
@@ -260,9 +265,7 @@ def _parser() -> argparse.ArgumentParser:
         "--role", help="who acts in the run, such as student (default: the student, where there is one)"
     )
     parser.add_argument("--env", help="film an environment of configs/env without a run")
-    parser.add_argument(
-        "--policy", default="zero", choices=("zero", "random"), help="who acts without a run (default: %(default)s)"
-    )
+    parser.add_argument("--policy", choices=("zero", "random"), help="who acts without a run (default: zero)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of simulated time (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
     parser.add_argument(

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from configs.build import experiment_config, read_config
 from configs.command_line import prepare
-from configs.library import run
+from configs.library import nothing_to_do, run
 from configs.messages import explain
 from configs.overrides import quoted_path
 from configs.places import sweep_claimed
@@ -80,7 +80,11 @@ def _job(config: DictConfig) -> None:
 
 
 def _training(config: DictConfig, experiment: ExperimentConfig, path: Path) -> None:
-    """Train, then write what a run ends with."""
+    """Train, then write what a run ends with; a run in which nothing is left to do stays as it is."""
+    done = nothing_to_do(experiment, path)
+    if done is not None:
+        _summary(done, path)
+        return
     record = partial(_record_changes, config, path) if experiment.resume else lambda: None
     result = run(experiment, path, record)
     if result["status"] == "interrupted":
@@ -173,9 +177,7 @@ def _typed() -> list[str]:
 
 def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> None:
     """The table at the end, video and report. The run is complete: nothing here may make it fail."""
-    from scripts.summary import summary_table
-
-    summary_table(result, _shown(path))
+    _summary(result, path)
     with StopSignals("finishing the file at hand") as stop:
         if config.video:
             print("Rendering a video of each role (video=false leaves it out) ...", flush=True)
@@ -186,6 +188,12 @@ def _finish(config: ExperimentConfig, path: Path, result: dict[str, Any]) -> Non
             _attempt("report", partial(_write_report, path))
     if stop.signum is not None:
         sys.exit(128 + stop.signum)
+
+
+def _summary(result: dict[str, Any], path: Path) -> None:
+    from scripts.summary import summary_table
+
+    summary_table(result, _shown(path))
 
 
 def _render(path: Path, role: str) -> None:

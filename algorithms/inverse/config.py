@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from algorithms.config import GROUPS, SCHEDULES, SPMDConfig, TeacherConfig
 from algorithms.replay.config import ReplayConfig
-from l2t.config import FIXED, PATH, NetworkConfig, check_choice, check_count, check_idle, check_range
+from l2t.config import FIXED, NetworkConfig, check_choice, check_count, check_idle, check_range, read_from
 from l2t.errors import ConfigurationError
 
 INPUTS = ("state", "state_action", "state_action_next")
@@ -23,7 +23,7 @@ class DemonstrationsConfig:
         split_seed: of both draws.
     """
 
-    demonstrations: str = field(metadata=PATH)
+    demonstrations: str = field(metadata=read_from("a data set that l2t-collect wrote"))
     episodes: int | None = field(default=None, metadata=FIXED)
     held_out: int = field(default=1, metadata=FIXED)
     split_seed: int = field(default=0, metadata=FIXED)
@@ -270,7 +270,7 @@ class DAggerConfig:
         buffer_size: states that are kept; by default more than a run visits.
     """
 
-    expert_run: str = field(metadata=PATH)
+    expert_run: str = field(metadata=read_from("the run directory of an expert"))
     decay: float = 0.9
     exploration: float = 0.0
     regression: RegressionConfig = field(default_factory=RegressionConfig)

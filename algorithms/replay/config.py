@@ -53,6 +53,11 @@ class ReplayConfig:
         for name in ("num_steps", "batch_size", "buffer_size", "actor_delay", "n_step"):
             check_count(f"algorithm.{name}", getattr(self, name))
         check_count("algorithm.warm_up", self.warm_up, 0)
+        if self.batch_size > self.buffer_size:
+            raise ConfigurationError(
+                f"algorithm.batch_size={self.batch_size:,} is more than algorithm.buffer_size={self.buffer_size:,} "
+                "steps, so that every minibatch would hold copies; give a larger buffer or a smaller batch."
+            )
         check_range("algorithm.updates_per_step", self.updates_per_step, 0.0, open_low=True)
         check_range("algorithm.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
         check_range("algorithm.polyak", self.polyak, 0.0, 1.0, open_low=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardConfig
 from envs.cassie.terrain.config import CurriculumConfig, TerrainConfig
-from envs.config import check_parameter, check_reward
+from envs.config import REWARD, check_parameter, check_reward
 from envs.physics.config import PhysicsConfig
 from envs.push import PushConfig
-from l2t.config import PATH, check_choice, check_count, check_flag, check_range
+from l2t.config import check_choice, check_count, check_flag, check_range
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class CassieConfig:
     student_stack: int = 5
     reset_cost: float = 30.0
     episode_length: int = 1000
-    reward: str = field(default="", metadata=PATH)
+    reward: str = field(default="", metadata=REWARD)
     reward_weight: float = 1.0
     task_reward_weight: float = 0.0
 

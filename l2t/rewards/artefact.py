@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ DESCRIPTION, WEIGHTS = "reward.json", "weights.msgpack"
 
 class RewardError(L2TError):
     """A learned reward that cannot be read, written or asked."""
+
+
+class OtherTaskWarning(UserWarning):
+    """A learned reward pays in another task than it was learnt in."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,11 @@ class LearnedReward:
     def check_task(self, spec: EnvironmentSpec) -> None:
         """Raise unless a task shows what the reward looks at.
 
+        Warns where one of the two does not name its columns and the tasks differ.
+
         Raises:
-            ConfigurationError: it does not.
+            ConfigurationError: it shows more or less.
+            RewardError: it shows as much, but something else.
         """
         wanted = (self.model.observation_size, self.model.action_size)
         found = (spec.observation_sizes.get(self.model.group, 0), spec.action_size)
@@ -103,6 +111,27 @@ class LearnedReward:
             raise ConfigurationError(
                 f"The learned reward of {self.task} looks at {wanted[0]} observations of the {self.model.group} group "
                 f"and {wanted[1]} actions; {spec.name} has {found[0]} and {found[1]}."
+            )
+        self._check_names(spec)
+
+    def _check_names(self, spec: EnvironmentSpec) -> None:
+        """Two robots can be of the same sizes; of one robot, another ground or other masses change no name."""
+        unnamed, shown = self.model.names(replace(spec, observation_names={}, action_names=())), self.model.names(spec)
+        columns = list(zip(self.names, shown, unnamed, strict=True))
+        differ = [(ours, theirs) for ours, theirs, number in columns if ours != theirs and number not in (ours, theirs)]
+        if differ:
+            ours, theirs = differ[0]
+            raise RewardError(
+                f"The learned reward of {self.task} looks at other things than {spec.name} shows: {ours!r} is "
+                f"{theirs!r} there ({len(differ)} of {len(columns)} differ); name a reward that was learnt on "
+                f"{spec.name}."
+            )
+        if self.task != spec.name and any(number in (ours, theirs) for ours, theirs, number in columns):
+            warnings.warn(
+                f"The reward was learnt on {self.task}, this is {spec.name}: whether its {len(columns)} inputs mean "
+                "the same here is not known, for not all of them have names.",
+                OtherTaskWarning,
+                stacklevel=3,
             )
 
     def description(self) -> dict[str, Any]:

@@ -27,6 +27,10 @@ INHERITED = frozenset(
 """Fields of learners' states that describe a policy and its values."""
 
 
+class NothingInCommon(ConfigurationError):
+    """Two runs' learners are of different kinds, or see different observation groups."""
+
+
 def inherit(
     fresh: Mapping[str, PyTree], old: Mapping[str, PyTree], roles: Sequence[str] = ()
 ) -> tuple[dict[str, PyTree], tuple[str, ...]]:
@@ -41,8 +45,8 @@ def inherit(
         The states, and the roles that inherited something: those of both that are of one kind.
 
     Raises:
-        ConfigurationError: networks of one role differ in shape, no role of one fits the other, or one that is named is
-            not in both.
+        ConfigurationError: networks of one role differ in shape, or a role that is named is not in both.
+        NothingInCommon: no role of one fits the other.
     """
     unknown = [role for role in roles if role not in fresh or role not in old]
     if unknown:
@@ -54,9 +58,9 @@ def inherit(
     states = {role: _inherit(state, old[role], role) if role in heirs else state for role, state in fresh.items()}
     inherited = tuple(role for role in heirs if states[role] is not fresh[role])
     if not inherited:
-        raise ConfigurationError(
-            f"start_from names a run whose learners ({_listed(old)}) have no network in common with this run's "
-            f"({_listed(fresh)}): start from one of the same algorithm and observation group."
+        raise NothingInCommon(
+            f"start_from names a run whose learners {_brackets(old)} have no network in common with this run's "
+            f"{_brackets(fresh)}: start from one of the same algorithm and observation group."
         )
     return states, inherited
 
@@ -99,10 +103,6 @@ def _of_same_shapes(fresh: PyTree, old: PyTree, path: str) -> PyTree:
 
 def _shapes(shapes: Iterable[tuple[int, ...]]) -> str:
     return ", ".join("x".join(map(str, shape)) for shape in shapes if shape) or "of nothing"
-
-
-def _listed(states: Mapping[str, PyTree]) -> str:
-    return ", ".join(f"{role}: {type(state).__name__}" for role, state in states.items())
 
 
 def _brackets(roles: Iterable[str]) -> str:

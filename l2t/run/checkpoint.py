@@ -23,6 +23,9 @@ _FORMAT = 2
 _STATE, _BULK = "state", "newest"
 """Parts of a checkpoint: what each keeps, and what only the newest does."""
 
+_KINDS = ("algorithm", "env")
+"""What a run is called by."""
+
 
 class Checkpoints:
     """The checkpoints below one directory.
@@ -234,6 +237,14 @@ def _check_identity(saved: Mapping[str, str], wanted: Mapping[str, str], path: P
     # A field that came later, and that nobody has set, is as it was.
     old = {key: value for key, value in wanted.items() if isinstance(value, Default)} | dict(saved)
     different = [key for key in sorted({*old, *wanted}) if old.get(key) != wanted.get(key)]
+    # Of another algorithm or task nearly everything differs: the name says it all.
+    kind = [key for key in _KINDS if key in different]
+    if kind:
+        cure = "For another task begin a new run"
+        if kind == ["algorithm"]:
+            cure = f"start_from={path.parent} begins a new run with those networks"
+        told = "; ".join(f"{key} was {old.get(key)}, now {wanted.get(key)}" for key in kind)
+        raise CheckpointError(f"The checkpoints in {path} belong to another configuration: {told}. {cure}.")
     if different:
         listed = "; ".join(f"{key} was {old.get(key)}, now {wanted.get(key)}" for key in different)
         raise CheckpointError(f"The checkpoints in {path} belong to another configuration: {listed}.")

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from algorithms.policy_evaluation.config import VRTDConfig
-from l2t.config import check_count, check_range
+from l2t.config import check_count, check_range, read_from
 from l2t.errors import ConfigurationError
 from l2t.report.statistics import Interval
 from l2t.report.study import SeedCurves, StudyContext, StudyResult, Table, interval_text, mean_with_band
@@ -78,7 +78,7 @@ class ContinuousEvaluation:
         threads: CPU threads of the physics; 0 uses every CPU.
     """
 
-    policy_run: str = field(metadata={"path": True})
+    policy_run: str = field(metadata=read_from("the run directory of a policy"))
     methods: Mapping[str, Any]
     name: str = "mujoco_evaluation"
     role: str = "teacher"

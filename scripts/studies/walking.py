@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from l2t.config import check_count
+from configs.build import read_config
+from l2t.config import check_count, read_from
 from l2t.errors import ConfigurationError
 from l2t.report.study import StudyContext, StudyResult, Table
 from scripts.studies.gait import Walk, measure, played
@@ -29,7 +30,7 @@ class Walking:
         episodes: of each case, each with a seed of its own.
     """
 
-    policy_run: str = field(metadata={"path": True})
+    policy_run: str = field(metadata=read_from("the run directory of a policy"))
     cases: Mapping[str, Sequence[str]]
     name: str = "cassie_walking"
     roles: Sequence[str] = ("teacher", "student")
@@ -77,10 +78,10 @@ def walker(context: StudyContext, policy_run: str, changes: Sequence[str]) -> An
     Raises:
         L2TError: the run cannot be read, or its environment is not Cassie's.
     """
-    run = context.load_run(policy_run, [*EVERYWHERE, *changes])
-    if run.environment.spec.name != "cassie":
-        raise ConfigurationError(f"{policy_run} is a run on {run.environment.spec.name}, not on cassie.")
-    return run
+    name = read_config(policy_run).env.name  # before the changes, which no other robot's environment would know
+    if name != "cassie":
+        raise ConfigurationError(f"{policy_run} is a run on {name}, not on cassie.")
+    return context.load_run(policy_run, [*EVERYWHERE, *changes])
 
 
 def _follows(walk: Walk) -> tuple[str, ...]:

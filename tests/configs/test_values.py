@@ -65,7 +65,7 @@ BAD = {
     "env.parameters=null": "must be a mapping",
     "env.randomise=[1]": "does not fit what stands there",
     "physics.threads=1.5": "whole number",
-    "seed=${foo}": "Interpolation key 'foo' not found",
+    "seed=${foo}": "seed cannot be read: it is made of foo, which is not there",
     "num_envs=${seed}": "at least 1",
     "env=hopper env=ant": "chosen twice",
     "algorithm.teacher=ppo algorithm/teacher=spmd": "chosen twice",
@@ -211,6 +211,7 @@ def test_a_path_is_meant_from_where_it_was_typed(typed, key, stored, tmp_path, m
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("configs.command_line.check_read", lambda *given: None)  # nothing is there
     arguments = prepare(typed.split(" "))
     if "-m" in arguments:
         assert f"{key}='{tmp_path}/a','/b','{home}/c'" in arguments
@@ -224,6 +225,7 @@ def test_a_path_in_a_yaml_is_meant_from_where_the_command_was_typed(tmp_path, mo
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     text = "# @package _global_\ndefaults: [mujoco_evaluation, _self_]\nstudy: {policy_run: runs/a}\n"
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(text)
+    (tmp_path / "runs" / "a").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     arguments = prepare(["--config-dir", "conf", "experiment=mine"])
     assert f"study.policy_run='{tmp_path}/runs/a'" in arguments

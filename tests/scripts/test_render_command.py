@@ -140,3 +140,19 @@ def test_a_run_and_an_environment_exclude_each_other(arguments, capsys):
 @pytest.mark.parametrize(("timestep", "stride"), [(0.05, 1), (1 / 60, 1), (0.008, 3), (0.0005, 34), (0.01, 2)])
 def test_no_more_frames_are_shown_than_a_screen_can(timestep, stride):
     assert frame_stride(timestep, 60.0) == stride
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["somewhere", "--policy", "random"], "--policy random is for --env"),
+        (["somewhere", "--policy", "zero"], "--policy zero is for --env"),
+        (["--env", "hopper", "--role", "student"], "--role student is for a run directory"),
+        (["somewhere", "--env", "hopper"], "give either a run directory, or --env"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(arguments, told, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert told in capsys.readouterr().err

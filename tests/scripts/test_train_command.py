@@ -292,6 +292,38 @@ def test_resuming_what_is_done_says_that_there_is_nothing_to_do(stranger, tmp_pa
     assert steps(tmp_path / "run")[-1] == 60
 
 
+def _files(run):
+    return {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file() and path.name != ".lock"}
+
+
+def test_a_resume_that_has_nothing_to_do_leaves_everything_as_it_was(stranger, tmp_path):
+    assert train(stranger, tmp_path, "run_dir=run", "report=false")[0] == 0
+    before = _files(tmp_path / "run")
+    for arguments in ([], ["total_steps=30"], ["total_steps=30", "report=true", "eval_every=10"]):
+        code, out, err = train(stranger, tmp_path, "resume=run", *arguments)
+        assert (code, err) == (0, "")
+        assert "finished" in out
+        assert _files(tmp_path / "run") == before
+
+
+def test_a_run_that_was_killed_after_its_last_step_is_finished_by_a_resume(stranger, tmp_path):
+    assert train(stranger, tmp_path, "run_dir=run", "report=false")[0] == 0
+    killed = result(tmp_path / "run") | {"status": "running"}
+    (tmp_path / "run" / "result.json").write_text(json.dumps(killed))
+    assert train(stranger, tmp_path, "resume=run")[0] == 0
+    assert result(tmp_path / "run")["status"] == "finished"
+
+
+def test_fewer_steps_than_a_stopped_run_has_done_change_nothing(stranger, tmp_path):
+    assert train(stranger, tmp_path, "run_dir=run", "report=false")[0] == 0
+    stopped = result(tmp_path / "run") | {"status": "interrupted", "signal": 2}
+    (tmp_path / "run" / "result.json").write_text(json.dumps(stopped))
+    before = _files(tmp_path / "run")
+    code, out, _ = train(stranger, tmp_path, "resume=run", "total_steps=30")
+    assert (code, _files(tmp_path / "run")) == (0, before)
+    assert "asks for no more" in out
+
+
 def test_a_termination_stops_a_whole_sweep(stranger, tmp_path):
     process = start(stranger, tmp_path, "-m", "seed=0,1", "algorithm.pause=0.05", "total_steps=1e6", "run_dir=sweep")
     metrics = tmp_path / "sweep" / "0-drift-toy-s0" / "metrics.jsonl"

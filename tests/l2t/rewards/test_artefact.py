@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ import pytest
 from algorithms.inverse.build import learned_reward
 from algorithms.inverse.config import GAILConfig, IPMDConfig, RewardConfig
 from algorithms.inverse.objectives import KEPT
+from configs import compose
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
-from l2t.rewards.artefact import LearnedReward, RewardError, load
+from l2t.rewards.artefact import LearnedReward, OtherTaskWarning, RewardError, load
+from l2t.rewards.model import RewardModel
 from l2t.rl.algorithm import BuildContext
+from l2t.rl.types import EnvironmentSpec
 from tests.support.demonstrated import demonstrate
 from tests.support.probes import signal_following
 from tests.support.trajectories import random_trajectory
@@ -125,3 +129,64 @@ def test_a_task_that_does_not_show_what_it_looks_at_is_refused() -> None:
     other = replace(signal_following().spec, observation_sizes={"teacher": 5}, name="other")
     with pytest.raises(ConfigurationError, match=r"looks at 2 observations.*other has 5 and 1"):
         reward.check_task(other)
+
+
+def _reward(spec: Any, inputs: str = "state_action", features: tuple[str, ...] = ()) -> LearnedReward:
+    model = RewardModel.of_task(spec, inputs, "teacher", NetworkConfig((4,)), features)
+    return LearnedReward(model, model.init(jax.random.key(0)), spec.name, model.names(spec))
+
+
+def _robot(name: str, observed: tuple[str, ...] = (), acted: tuple[str, ...] = ()) -> Any:
+    names = {"teacher": observed} if observed else {}
+    sizes = {"teacher": 3}
+    return EnvironmentSpec(name, sizes, (-1.0,), (1.0,), 10, observation_names=names, action_names=acted)
+
+
+HORSE = _robot("horse", ("height [m]", "pitch [rad]", "speed [m/s]"), ("hip [N m]",))
+
+
+def test_a_robot_of_the_same_sizes_that_shows_other_things_is_refused() -> None:
+    bird = _robot("bird", ("height [m]", "wing [rad]", "speed [m/s]"), ("hip [N m]",))
+    with pytest.raises(RewardError, match=r"horse.*bird shows: 'pitch \[rad\]' is 'wing \[rad\]' there \(1 of 4"):
+        _reward(HORSE).check_task(bird)
+    pushed = replace(HORSE, name="pony", action_names=("knee [N m]",))
+    with pytest.raises(RewardError, match=r"'hip \[N m\]' is 'knee"):
+        _reward(HORSE).check_task(pushed)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_reward_carries_over_where_what_it_looks_at_has_the_same_names() -> None:
+    bird = _robot("bird", ("height [m]", "wing [rad]", "speed [m/s]"), ("tail [N m]",))
+    _reward(HORSE).check_task(replace(HORSE, name="lame_horse", episode_length=5))
+    _reward(HORSE, "state", ("height", "speed")).check_task(bird)
+
+
+def test_where_names_are_not_known_another_task_is_said() -> None:
+    nameless = _robot("thing")
+    with pytest.warns(OtherTaskWarning, match="learnt on horse, this is thing"):
+        _reward(HORSE).check_task(nameless)
+    with pytest.warns(OtherTaskWarning, match="learnt on thing, this is horse"):
+        _reward(nameless).check_task(HORSE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _reward(nameless).check_task(nameless)
+
+
+def test_the_reward_of_a_cheetah_does_not_pay_a_walker() -> None:
+    cheetah, walker = (_spec(f"env={name}") for name in ("half_cheetah", "walker2d"))
+    assert (cheetah.observation_sizes["teacher"], cheetah.action_size) == (
+        walker.observation_sizes["teacher"],
+        walker.action_size,
+    )
+    with pytest.raises(RewardError, match=r"half_cheetah looks at other things than walker2d shows"):
+        _reward(cheetah).check_task(walker)
+
+
+def test_the_reward_of_a_robot_pays_it_with_other_masses_too() -> None:
+    heavy = _spec("env=hopper", "env.parameters.healthy_reward=0.5", "env.student_stack=2")
+    _reward(_spec("env=hopper")).check_task(heavy)
+
+
+def _spec(*overrides: str) -> EnvironmentSpec:
+    config = compose([*overrides, "physics=native", "physics.threads=1"])
+    return config.env.build(config.physics).spec

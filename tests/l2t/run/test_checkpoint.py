@@ -307,3 +307,25 @@ def test_a_checkpoint_from_before_there_were_parts_is_read(tmp_path):
     restored, host = checkpoints.restore(jax.eval_shape(state), IDENTITY)
     assert bits(restored) == bits(state())
     assert host == {"iteration": 3}
+
+
+def test_of_another_algorithm_or_task_the_name_alone_is_told(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+    was = {"algorithm": "l2t", "env": "toy", "seed": "0", **{f"algorithm.teacher.field{i}": "1" for i in range(40)}}
+    checkpoints.save(10, state(), {}, was)
+    for changes, told, cure in (
+        ({"algorithm": "ppo"}, "algorithm was l2t, now ppo. ", f"start_from={tmp_path / 'run'} begins a new run"),
+        ({"env": "hopper"}, "env was toy, now hopper. ", "For another task begin a new run"),
+        (
+            {"algorithm": "ppo", "env": "hopper"},
+            "algorithm was l2t, now ppo; env was toy, now hopper. ",
+            "For another task",
+        ),
+    ):
+        now = {"algorithm": "l2t", "env": "toy", "seed": "3", "algorithm.num_steps": "64"} | changes
+        with pytest.raises(CheckpointError) as told_by:
+            checkpoints.host(now)
+        assert told in str(told_by.value)
+        assert cure in str(told_by.value)
+        assert "field3" not in str(told_by.value)
+        assert "seed" not in str(told_by.value)

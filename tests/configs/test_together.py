@@ -1,0 +1,120 @@
+"""What only the whole of a configuration shows to be pointless is refused before anything is made or JAX imported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import train
+from configs.build import experiment_config
+from configs.command_line import compose_config, prepare
+from l2t.errors import ConfigurationError
+
+SHOWN = Path(__file__).parent
+
+
+def _refused(monkeypatch, *arguments: str) -> str:
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(ConfigurationError) as told:
+        prepare(list(arguments))
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "key"),
+    [
+        (["algorithm=sac"], "algorithm.warm_up"),
+        (["algorithm=l2t", "algorithm.teacher=spmd_replay"], "algorithm.teacher.warm_up"),
+        (["algorithm=ipmd", "algorithm.optimizer=sac"], "algorithm.optimizer.warm_up"),
+        (
+            ["algorithm=l2t", "algorithm.teacher=ipmd", "algorithm.teacher.optimizer=sac"],
+            "algorithm.teacher.optimizer.warm_up",
+        ),
+        (["algorithm=iq_learn"], "algorithm.replay.warm_up"),
+    ],
+    ids=["alone", "teacher", "optimiser", "teachers optimiser", "iq_learn"],
+)
+def test_a_run_that_ends_before_its_warm_up_is_refused(chosen, key, monkeypatch):
+    given = [*chosen]
+    if any(name in " ".join(chosen) for name in ("ipmd", "iq_learn")):
+        owner = "algorithm.teacher" if "algorithm.teacher=ipmd" in chosen else "algorithm"
+        given.append(f"{owner}.demonstrations={SHOWN}")
+    told = _refused(monkeypatch, *given, "total_steps=5_000")
+    assert told.startswith(f"total_steps=5,000 is no more than {key}=10,000: nothing would be learnt")
+    assert _refused(monkeypatch, "-m", *given, "total_steps=50_000,5_000") == told
+    prepare([*given, "total_steps=5_000", f"{key}=1_000"])
+
+
+def test_the_last_batch_must_lie_behind_the_warm_up(monkeypatch):
+    """The first update is in the iteration that begins when the warm-up is over."""
+    given = ["algorithm=sac", "num_envs=32", "algorithm.warm_up=2_000"]  # two batches of 1,024
+    assert "in whole batches of 1,024" in _refused(monkeypatch, *given, "total_steps=2_048")
+    prepare([*given, "total_steps=2_049"])
+
+
+def test_a_minibatch_is_no_larger_than_the_ring(monkeypatch):
+    told = _refused(monkeypatch, "algorithm=sac", "algorithm.batch_size=512", "algorithm.buffer_size=500")
+    assert "algorithm.batch_size=512 is more than algorithm.buffer_size=500" in told
+    told = _refused(monkeypatch, "algorithm=l2t", "algorithm.teacher=sac", "algorithm.teacher.buffer_size=9")
+    assert "algorithm.teacher.batch_size=256 is more than algorithm.teacher.buffer_size=9" in told
+
+
+def test_from_python_it_is_refused_before_a_directory_is_made(tmp_path):
+    with pytest.raises(ConfigurationError, match="nothing would be learnt"):
+        train(["algorithm=sac", "env=inverted_pendulum", "total_steps=100"], tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_read_back_is_not_asked():
+    assert experiment_config(compose_config(["algorithm=sac", "total_steps=100"])).total_steps == 100
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            ["algorithm=sac", "network.hidden=[8]"],
+            "network.hidden=[8] would change nothing: sac has networks of its own",
+        ),
+        (["algorithm=sac", "network=medium"], "network=medium would change nothing"),
+        (["algorithm=iq_learn", "algorithm.demonstrations=.", "network.hidden=[8]"], "algorithm.replay.network."),
+        (["algorithm=bc", "algorithm.demonstrations=.", "network.activation=elu"], "algorithm.regression.network."),
+        (["algorithm=distillation", "algorithm.teacher_run=.", "network.hidden=[8]"], "algorithm.student.network."),
+        (
+            ["algorithm=l2t", "algorithm.teacher=sac", "network.hidden=[8]"],
+            "algorithm.teacher.network and algorithm.student.network.",
+        ),
+        (["algorithm.student.memory_size=8"], "algorithm.student.memory_size=8 would change nothing"),
+        (["algorithm.student.memory_chunk=8"], "algorithm.student.memory_chunk=8 would change nothing"),
+        (["algorithm.student_share=0.005"], "student_share=0.005 would change nothing: of num_envs=64"),
+    ],
+)
+def test_what_nobody_would_look_at_is_refused(given, told, monkeypatch):
+    assert told in _refused(monkeypatch, *given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["algorithm=spmd", "network.hidden=[8]"],
+        ["algorithm=l2t", "algorithm.teacher=sac", "algorithm.student.network=small"],
+        ["algorithm=ipmd", "algorithm.demonstrations=.", "network.hidden=[8]"],
+        ["algorithm=spmd_vrtd", "network=medium"],
+        ["algorithm=sac", "algorithm.network.hidden=[8]"],
+        ["algorithm.student.memory=gru", "algorithm.student.memory_size=8"],
+        ["algorithm.student_share=0.016"],
+        ["algorithm.student_share=0.005", "num_envs=256"],
+    ],
+)
+def test_what_somebody_looks_at_is_taken(given, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    prepare(given)
+
+
+def test_from_python_too(tmp_path):
+    with pytest.raises(ConfigurationError, match="would change nothing"):
+        train(["algorithm=sac", "env=inverted_pendulum", "network.hidden=[8]"], tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
