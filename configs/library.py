@@ -85,6 +85,10 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
         L2TError: something is wrong with the configuration, the directory or the training, in one line.
     """
     composed = config if isinstance(config, ExperimentConfig) else compose(config)
+    if composed.study is not None:
+        raise ConfigurationError(
+            f"{composed.study.name} is a study, which does not train: scripts/train.py experiment=... computes it."
+        )
     check_together(composed, () if isinstance(config, ExperimentConfig) else config)
     if composed.resume is not None:
         with claimed(Path(composed.resume), resume=True) as path:
