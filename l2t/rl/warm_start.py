@@ -1,7 +1,8 @@
 """A run that starts from what another one has learnt: networks and the statistics they go with, nothing else.
 
 Optimisers, step sizes and estimates of the old task start anew; so do demonstrations, learned rewards and whatever is
-remembered of episodes under way. Statistics of observations keep their weight: a policy knows its inputs by them, and a
+remembered of episodes under way, and exploration: a policy that has become sure of itself in the old task tries too
+little to learn another, so that its standard deviation is that of this run's `network.initial_log_std`. Statistics of observations keep their weight: a policy knows its inputs by them, and a
 robot that falls often in the new task would soon be shown everything as if it lay there. What never changed in the old
 task, such as a command to walk at 1 m/s, is measured in its own unit from there: in deviations of nothing the first
 other value would be a thousand of them.
@@ -25,6 +26,10 @@ INHERITED = frozenset(
     | {"log_temperature", "value_mean", "value_scale"}
 )
 """Fields of learners' states that describe a policy and its values."""
+
+
+LOG_STD = "log_std"
+"""Of a Gaussian policy's weights, those that only say how much it explores."""
 
 
 class NothingInCommon(ConfigurationError):
@@ -98,6 +103,8 @@ def _of_same_shapes(fresh: PyTree, old: PyTree, path: str) -> PyTree:
             "this run the network, memory and observations of the other one, name the roles that are to take over what "
             "was learnt (start_roles=[teacher]), or leave start_from out."
         )
+    if isinstance(old, Mapping) and LOG_STD in old:
+        return {**old, LOG_STD: fresh[LOG_STD]}
     return old.for_another_task() if isinstance(old, Normaliser) else old
 
 
