@@ -1,11 +1,11 @@
 """A run that starts from what another one has learnt: networks and the statistics they go with, nothing else.
 
 Optimisers, step sizes and estimates of the old task start anew; so do demonstrations, learned rewards and whatever is
-remembered of episodes under way, and exploration: a policy that has become sure of itself in the old task tries too
-little to learn another, so that its standard deviation is that of this run's `network.initial_log_std`. Statistics of observations keep their weight: a policy knows its inputs by them, and a
-robot that falls often in the new task would soon be shown everything as if it lay there. What never changed in the old
-task, such as a command to walk at 1 m/s, is measured in its own unit from there: in deviations of nothing the first
-other value would be a thousand of them.
+remembered of episodes under way, and exploration: a policy that has become sure of itself tries too little to learn
+another task, and its standard deviation is again that of `network.initial_log_std`. Statistics of observations keep
+their weight: a policy knows its inputs by them, and a robot that falls often in the new task would soon be shown
+everything as if it lay there. What never changed in the old task, such as a command to walk at 1 m/s, is measured in
+its own unit from there: in deviations of nothing the first other value would be a thousand of them.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from configs.command_line import compose_config, prepare
 from configs.source import group_options
 from l2t.errors import ConfigurationError
 
-DEMONSTRATED = "algorithm.demonstrations=somewhere"
+DEMONSTRATED = "algorithm.demonstrations=."
 PLACES = {
     "": ["algorithm=spmd_replay"],
     "optimizer": ["algorithm=ipmd", DEMONSTRATED, "algorithm.optimizer=spmd_replay"],
     "replay": ["algorithm=iq_learn", DEMONSTRATED],
     "teacher": ["algorithm=l2t", "algorithm.teacher=sac"],
     "teacher.optimizer": [
-        *("algorithm=l2t", "algorithm.teacher=ipmd", "algorithm.teacher.demonstrations=somewhere"),
+        *("algorithm=l2t", "algorithm.teacher=ipmd", "algorithm.teacher.demonstrations=."),
         "algorithm.teacher.optimizer=rvi_sac",
     ],
 }

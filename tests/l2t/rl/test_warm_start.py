@@ -32,6 +32,13 @@ def _equal(left: Any, right: Any) -> bool:
     return jax.tree.all(jax.tree.map(np.array_equal, left, right))
 
 
+def _exploring_anew(old: Any, fresh: Any) -> Any:
+    """`old`, but for how much a policy explores."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, ours, theirs: theirs if "log_std" in jax.tree_util.keystr(path) else ours, old, fresh
+    )
+
+
 @pytest.fixture(scope="module")
 def taught() -> tuple[Any, Any]:
     """Learn-to-Teach after a few iterations."""
@@ -45,7 +52,9 @@ def test_the_policy_and_its_values_are_taken_over_and_all_else_is_fresh(taught: 
     heir, roles = loop.heir(learnt, *taught)
     old = taught[1].agent.teacher
     assert roles == ("teacher",)
-    assert _equal(heir.agent.models, old.models)
+    assert _equal(heir.agent.models, _exploring_anew(old.models, learnt.agent.models))
+    np.testing.assert_array_equal(heir.agent.models.actor.weights["log_std"], NetworkConfig().initial_log_std)
+    assert not _equal(heir.agent.models, old.models)
     assert not _equal(learnt.agent.models, old.models)
     assert heir.agent.value_scale == old.value_scale != learnt.agent.value_scale
     for name in ("optimiser", "iteration", "step_size", "reward_rate", "reset_cost"):
@@ -70,7 +79,7 @@ def test_each_role_inherits_from_the_same_role(taught: Any, config: Any, roles: 
     old = taught[1].agent
     assert heirs == roles
     expected = old.student.actor if "student" in roles else old.teacher.models.actor
-    assert _equal(actor(heir.agent), expected)
+    assert _equal(actor(heir.agent), _exploring_anew(expected, actor(learnt.agent)))
 
 
 def test_what_never_changed_in_the_old_task_may_change_in_the_new_one(taught: Any) -> None:
@@ -94,7 +103,8 @@ def test_one_role_can_begin_anew_with_another_shape(taught: Any) -> None:
         loop.heir(learnt, *taught)
     heir, roles = loop.heir(learnt, *taught, roles=["teacher"])
     assert roles == ("teacher",)
-    assert _equal(heir.agent.teacher.models, taught[1].agent.teacher.models)
+    expected = _exploring_anew(taught[1].agent.teacher.models, learnt.agent.teacher.models)
+    assert _equal(heir.agent.teacher.models, expected)
     assert _equal(heir.agent.student, learnt.agent.student)
 
 
