@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from configs.build import read_config
 from l2t.config import check_count, read_from
 from l2t.errors import ConfigurationError
+from l2t.report.runs import read_run
 from l2t.report.study import StudyContext, StudyResult, Table
 from scripts.studies.gait import Walk, measure, played
 
@@ -78,7 +78,7 @@ def walker(context: StudyContext, policy_run: str, changes: Sequence[str]) -> An
     Raises:
         L2TError: the run cannot be read, or its environment is not Cassie's.
     """
-    name = read_config(policy_run).env.name  # before the changes, which no other robot's environment would know
+    name = read_run(policy_run).env  # before the changes, which no other robot's environment would know
     if name != "cassie":
         raise ConfigurationError(f"{policy_run} is a run on {name}, not on cassie.")
     return context.load_run(policy_run, [*EVERYWHERE, *changes])

@@ -70,6 +70,7 @@ def test_a_choice_that_is_none_lists_those_that_are(tmp_path):
 
 def test_a_study_of_cassie_says_so_of_a_run_of_another_robot(tmp_path):
     run = _run(tmp_path / "a", "env=hopper")
+    (tmp_path / "a" / "metrics.jsonl").touch()
     study = Walking(str(run), {"slope": ["env.terrain=slope"]})
     context = StudyContext(0, lambda line: None, lambda run_dir, overrides: pytest.fail("changed before it was known"))
     with pytest.raises(ConfigurationError, match="is a run on hopper, not on cassie"):
