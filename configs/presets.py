@@ -63,7 +63,8 @@ def _is_preset(text: str) -> bool:
 
 def _place(composed: Any) -> tuple[str, ...] | None:
     """Where the off-policy learner stands below `algorithm`; None where there is none."""
-    algorithm = OmegaConf.to_container(composed, resolve=False).get("algorithm")  # pyright: ignore
+    whole = OmegaConf.to_container(composed, resolve=False)
+    algorithm = whole.get("algorithm") if isinstance(whole, dict) else None
     return _search(algorithm) if isinstance(algorithm, Mapping) else None
 
 

@@ -41,7 +41,7 @@ def check_physics(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) 
             raise DivergenceError(
                 f"The physics failed in {share:.1%} of the transitions of iteration {iteration} "
                 f"(environment step {step:,}{seed}): the simulation is unstable. "
-                "Narrow env.randomise, or check the task's model."
+                "Randomise less (env.randomise, on Cassie env.randomisation.amount), or check the task's model."
             )
 
 
