@@ -289,6 +289,8 @@ class LearnToTeachConfig:
         teacher: any learner (`algorithm.teacher=spmd|ppo|spmd_replay|ipmd|...`).
         student: the student's losses and optimiser.
         student_share: fraction of the environments that the student drives; 0 means that only the teacher ever acts.
+        student_share_schedule: `constant`, or `linear`: the student is given them one after the other, the last one at
+            `total_steps`. The teacher learns from the others only, from the beginning.
         student_penalty: λ of λ (log π_T - log π_S) of each action, which is taken off the teacher's reward, so that it
             does what the student can follow.
     """
@@ -296,6 +298,7 @@ class LearnToTeachConfig:
     teacher: TeacherConfig = field(default_factory=lambda: SPMDConfig(entropy=0.05, ratio_clip=float("inf")))
     student: StudentConfig = field(default_factory=StudentConfig)
     student_share: float = 0.0
+    student_share_schedule: str = field(default="constant", metadata=FIXED)
     student_penalty: float = 0.0
 
     name = "l2t"
@@ -303,6 +306,9 @@ class LearnToTeachConfig:
     def __post_init__(self) -> None:
         check_range("algorithm.student_penalty", self.student_penalty, 0.0)
         check_range("algorithm.student_share", self.student_share, 0.0, 1.0, open_high=True)
+        check_choice("algorithm.student_share_schedule", self.student_share_schedule, SCHEDULES)
+        if self.student_share == 0.0:
+            check_idle("algorithm", self, ("student_share_schedule",), "algorithm.student_share=0")
         if self.student_share > 0.0 and self.student.imitation == "nll":
             raise ConfigurationError(
                 "imitation=nll copies the actions taken, and with student_share some are the student's: use mse or kl."

@@ -2,7 +2,8 @@
 
 At every step the environment shows s to the teacher and o to the student. The teacher acts; both learn from the very
 same transitions, in the same iteration, so the student costs no environment steps. The student can be given
-`student_envs` of the environments to drive: there the teacher labels what the student does, and learns from the rest.
+`student_envs` of the environments to drive, from the beginning or one after the other: there the teacher labels what
+the student does, and it learns from the rest.
 
 A teacher can be asked to do what its student can follow: it is paid r - λ (log π_T(a|s) - log π_S(a|o)), the student as
 it stands, whose mean is r - λ KL(π_T(·|s) || π_S(·|o)). The divergence itself in its place would say which states to
@@ -20,7 +21,7 @@ from typing import Protocol
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from l2t.rl.distributions import Distribution, choose
 from l2t.rl.learner import Judgement, Teacher
@@ -30,10 +31,15 @@ from l2t.rl.types import Metrics, Observation, Trajectory
 
 @struct.dataclass
 class LearnToTeachState:
-    """Both learners."""
+    """Both learners.
+
+    Attributes:
+        iteration: how many have been made; `None` where nothing depends on it.
+    """
 
     teacher: PyTree
     student: PyTree
+    iteration: Int[Array, ""] | None = None
 
 
 class StudentLearner(Protocol):
@@ -66,7 +72,9 @@ class LearnToTeach:
         teacher: any learner that can judge.
         student: the student learner.
         num_envs: environments of a batch.
-        student_envs: how many of them, the first ones, the student drives.
+        student_envs: how many of them, the first ones, are the student's to drive. The teacher learns from the rest.
+        handed_over: iterations after which the student drives all of those; before, it is given one after the other, in
+            proportion. 0: from the first iteration on.
         penalty: λ.
         replays: whether what is replayed is the student's to learn from, labelled by the teacher as it is now.
     """
@@ -75,26 +83,29 @@ class LearnToTeach:
     student: StudentLearner
     num_envs: int
     student_envs: int = 0
+    handed_over: int = 0
     penalty: float = 0.0
     replays: bool = False
 
     learners = 2
+    roles = ("teacher", "student")
 
-    @property
-    def drivers(self) -> Mapping[str, int]:
+    def drivers(self, state: LearnToTeachState) -> Mapping[str, int | Int[Array, ""]]:
         """See `Agent.drivers`."""
-        return {"teacher": self.num_envs - self.student_envs, "student": self.student_envs}
+        driven = self._driven(state)
+        return {"teacher": self.num_envs - driven, "student": driven}
 
     def init(self, keys: Sequence[Key[Array, ""]]) -> LearnToTeachState:
         """Fresh teacher and student."""
-        return LearnToTeachState(self.teacher.init(keys[0]), self.student.init(keys[1]))
+        iteration = jnp.zeros((), jnp.int32) if self.handed_over else None
+        return LearnToTeachState(self.teacher.init(keys[0]), self.student.init(keys[1]), iteration)
 
     def behaviour(self, state: LearnToTeachState) -> Policy:
         """The teacher, or both, each in its share of the environments."""
         teacher = self.teacher.policy(state.teacher)
         if self.student_envs == 0:
             return teacher
-        return SharedDriving(teacher, self.student.behaviour(state.student), self.student_envs)
+        return SharedDriving(teacher, self.student.behaviour(state.student), self._driven(state))
 
     def paid(self, state: LearnToTeachState, trajectory: Trajectory) -> tuple[Trajectory, Policy]:
         """The teacher's environments alone: a reward that is learnt compares it with experts, and not a mixture."""
@@ -118,7 +129,8 @@ class LearnToTeach:
         own = own.of_environments(slice(self.student_envs, None))
         teacher, teacher_metrics = self.teacher.learn(state.teacher, own, keys[0])
         student, student_metrics = self.student.learn(state.student, trajectory, judgement, keys[1])
-        return LearnToTeachState(teacher, student), teacher_metrics | student_metrics | gap
+        iteration = None if state.iteration is None else state.iteration + 1
+        return LearnToTeachState(teacher, student, iteration), teacher_metrics | student_metrics | gap
 
     def learner_states(self, state: LearnToTeachState) -> dict[str, PyTree]:
         """Both learners'."""
@@ -127,6 +139,13 @@ class LearnToTeach:
     def with_learner_states(self, state: LearnToTeachState, states: Mapping[str, PyTree]) -> LearnToTeachState:
         """With both learners' states replaced."""
         return replace(state, **states)
+
+    def _driven(self, state: LearnToTeachState) -> int | Int[Array, ""]:
+        """How many environments the student drives."""
+        if state.iteration is None:
+            return self.student_envs
+        progress = jnp.minimum(state.iteration / self.handed_over, 1.0)
+        return jnp.round(progress * self.student_envs).astype(jnp.int32)
 
     def _informed(self, state: LearnToTeachState, trajectory: Trajectory) -> tuple[Trajectory, Metrics]:
         """The batch with λ (log π_T(a|s) - log π_S(a|o)) taken off its reward."""
@@ -146,7 +165,7 @@ class SharedDriving:
 
     teacher: Policy
     student: Policy
-    student_envs: int
+    student_envs: int | Int[Array, ""]
 
     def initial(self, instances: int) -> Memory:
         """Both memories."""

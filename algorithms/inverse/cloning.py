@@ -163,8 +163,13 @@ class DAgger:
     learners = 1
 
     @property
-    def drivers(self) -> Mapping[str, int]:
-        """See `Agent.drivers`; the steps that the expert drives count as the learner's."""
+    def roles(self) -> tuple[str, ...]:
+        """The learner's alone."""
+        return (GROUP,)
+
+    def drivers(self, state: DAggerState) -> Mapping[str, int]:
+        """All; the steps that the expert drives count as the learner's."""
+        del state
         return {GROUP: self.num_envs}
 
     def init(self, keys: Sequence[Key[Array, ""]]) -> DAggerState:

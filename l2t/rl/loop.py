@@ -12,7 +12,7 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from l2t.rl.algorithm import RunState
 from l2t.rl.experience import Experience, Fresh
@@ -29,8 +29,12 @@ class Agent(Protocol):
     """Who acts in the environments and learns from what happens."""
 
     @property
-    def drivers(self) -> Mapping[str, int]:
-        """Roles that can be evaluated, and how many of the environments each drives, in order."""
+    def roles(self) -> tuple[str, ...]:
+        """Who can be evaluated."""
+        ...
+
+    def drivers(self, state: PyTree) -> Mapping[str, int | Int[Array, ""]]:
+        """How many of the environments each role drives, in the state that a batch is collected with."""
         ...
 
     @property
@@ -77,8 +81,13 @@ class Solo:
     learners = 1
 
     @property
-    def drivers(self) -> Mapping[str, int]:
-        """See `Agent.drivers`."""
+    def roles(self) -> tuple[str, ...]:
+        """The learner's."""
+        return (self.role,)
+
+    def drivers(self, state: PyTree) -> Mapping[str, int]:
+        """All of them."""
+        del state
         return {self.role: self.num_envs}
 
     def init(self, keys: Sequence[Key[Array, ""]]) -> PyTree:
@@ -153,7 +162,7 @@ class Loop:
     @property
     def roles(self) -> tuple[str, ...]:
         """Who can be evaluated."""
-        return tuple(self.agent.drivers)
+        return self.agent.roles
 
     @property
     def steps_per_iteration(self) -> int:
@@ -186,7 +195,8 @@ class Loop:
         paid, earner = self.agent.paid(learnt.agent, batch)
         reward, reward_metrics = self.reward.learn(learnt.reward, paid, earner, reward_key)
         agent, agent_metrics = self.agent.learn(learnt.agent, self.reward.relabel(reward, batch), agent_keys)
-        steps = {f"env_steps/{role}": jnp.asarray(self.num_steps * n) for role, n in self.agent.drivers.items()}
+        driven = self.agent.drivers(learnt.agent)
+        steps = {f"env_steps/{role}": jnp.asarray(self.num_steps * n) for role, n in driven.items()}
         state = RunState(Learnt(agent, reward), Transient(environments, store), state.iteration + 1, key)
         return state, metrics | reward_metrics | agent_metrics | steps
 

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from algorithms.build import build
 from algorithms.config import DistillationConfig, LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
-from l2t.rl.algorithm import FrozenPolicy
+from l2t.rl.algorithm import BuildContext, FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.evaluation import evaluate
 from l2t.rl.policy import Memoryless
@@ -152,6 +153,24 @@ def test_the_student_drives_its_share_and_the_teacher_learns_from_the_rest() -> 
     assert algorithm.agent.student_envs == 4
     assert int(metrics["env_steps/student"]) == 16 * 4
     assert int(metrics["env_steps/teacher"]) == 16 * 12
+
+
+def test_the_student_is_given_its_share_one_environment_after_the_other() -> None:
+    config = LearnToTeachConfig(
+        teacher=SPMDConfig(**FAST),
+        student=StudentConfig(epochs=1, minibatches=4),
+        student_share=0.25,
+        student_share_schedule="linear",
+    )
+    eight_iterations = 8 * 16 * 16
+    algorithm = build(config, BuildContext(signal_following(), 16, eight_iterations, NetworkConfig((16,))))
+    state, iterate = algorithm.init(jax.random.key(0)), jax.jit(algorithm.iterate)
+    driven = []
+    for _ in range(10):
+        state, metrics = iterate(state)
+        driven.append(int(metrics["env_steps/student"]) // 16)
+        assert int(metrics["env_steps/student"]) + int(metrics["env_steps/teacher"]) == 16 * 16
+    assert driven == [0, 0, 1, 2, 2, 2, 3, 4, 4, 4]  # round(4 k / 8), halves to even; a run that goes on keeps them all
 
 
 def _perfect_teacher(environment: str = "probe") -> Any:
