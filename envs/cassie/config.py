@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ class CassieConfig:
         curriculum: whether difficulty follows success, in every environment by itself; see `progress`.
         progress: how.
         prior: `stepping` adds a stepping motion to the motors' targets, which the policy corrects; `none` does not.
+        reach: radians by which an action of 1 moves a motor's target.
         mirrored: whether observation and action are those of the mirrored robot in the second half of each cycle, so
             that a policy has to learn one step instead of two.
         command: what is asked of the robot; `env.command=forward|any`.
@@ -47,6 +49,7 @@ class CassieConfig:
     curriculum: bool = False
     progress: CurriculumConfig = field(default_factory=CurriculumConfig)
     prior: str = "stepping"
+    reach: float = 0.5
     mirrored: bool = True
     command: CommandConfig = field(default_factory=CommandConfig)
     randomisation: RandomisationConfig = field(default_factory=RandomisationConfig)
@@ -66,6 +69,7 @@ class CassieConfig:
     def __post_init__(self) -> None:
         check_range("env.difficulty", self.difficulty, 0.0, 1.0)
         check_choice("env.prior", self.prior, PRIORS)
+        check_range("env.reach", self.reach, 0.0, math.pi, open_low=True)
         for name in ("curriculum", "mirrored"):
             check_flag(f"env.{name}", getattr(self, name))
         if self.curriculum and self.terrain.kind == "flat":

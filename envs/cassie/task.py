@@ -35,9 +35,6 @@ from envs.physics.base import PhysicsState, Reads
 from envs.push import PushConfig
 from l2t.rl.types import Observation
 
-REACH = 0.5
-"""Radians by which an action of 1 moves a motor's target."""
-
 LOWEST = {"flat": 0.65, "slope": 0.65, "stairs": 0.5, "uneven": 0.65, "moving": 0.65}
 """Height in m of the pelvis over the ground, by terrain, below which the robot has fallen."""
 STEEPEST = {"flat": 20.0, "slope": 35.0, "stairs": 35.0, "uneven": 35.0, "moving": 35.0}
@@ -56,6 +53,7 @@ class Cassie:
     curriculum: bool = False
     progress: CurriculumConfig = CurriculumConfig()
     prior: str = "stepping"
+    reach: float = 0.5
     mirrored: bool = True
     command: CommandConfig = CommandConfig()
     randomisation: RandomisationConfig = RandomisationConfig()
@@ -126,10 +124,10 @@ class Cassie:
     def control(
         self, action: Float[Array, "10"], physics: PhysicsState, memory: Memory, model: mujoco.MjModel
     ) -> Float[Array, "10"]:
-        """Targets: standing offset + stepping prior + 0.5 a, within the joints' ranges; a may be a step late."""
+        """Targets: standing offset + stepping prior + reach a, within the joints' ranges; a may be a step late."""
         own = self._own(action, memory)
         acting = jnp.where(memory.dynamics.action_delay, memory.action, own)
-        target = jnp.asarray(standing_pose().offset, jnp.float32) + REACH * acting
+        target = jnp.asarray(standing_pose().offset, jnp.float32) + self.reach * acting
         if self.prior == "stepping":
             middle = gait.advance(memory.phase, 0.5 * self._duration(model))
             target += gait.prior(middle, memory.command.velocity, memory.command.stepping)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from envs.cassie import commands, dynamics, gait, mirror, observation
+from envs.cassie.config import CassieConfig
 from envs.cassie.figures import PELVIS
 from envs.cassie.pose import standing_pose
 from envs.cassie.quantities import measure
@@ -17,6 +18,7 @@ from envs.cassie.terrain.surface import height
 from envs.mujoco import pushes
 from envs.observation import History, StudentView
 from envs.push import PushConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.vector import VectorEnvironment
 from tests.envs.cassie.robots import FORWARD, NOMINAL, SILENT, build
 
@@ -309,6 +311,19 @@ def test_what_a_student_would_have_seen_of_a_recording_is_what_it_saw():
     np.testing.assert_allclose(told, seen["student"], atol=1e-5)
     exact = np.asarray(seen["teacher"])[:, : seen["student"].shape[1] // 2]
     assert np.abs(np.asarray(told)[1:, :35] - exact[1:, :35]).max() > 0.01  # it was late
+
+
+def test_an_action_moves_the_targets_by_the_reach():
+    env = build(randomisation=NOMINAL)
+    state = jax.jit(env.reset)(jax.random.key(0))
+    physics, memory = state.physics, state.extras["memory"]
+    for reach in (0.5, 0.8):
+        task = replace(env.task, reach=reach, mirrored=False)
+        moved = task.control(0.1 * jnp.ones(10), physics, memory, env.model)
+        held = task.control(jnp.zeros(10), physics, memory, env.model)
+        np.testing.assert_allclose(moved - held, 0.1 * reach, atol=1e-6)
+    with pytest.raises(ConfigurationError, match=r"env.reach=0.0 is out of range"):
+        CassieConfig(reach=0.0)
 
 
 def test_an_action_of_a_delayed_robot_comes_one_step_late():
