@@ -26,6 +26,7 @@ from configs.overrides import (
     absolute,
     check_overrides,
     combinations,
+    deferred,
     expand_glob,
     expand_home,
     make_absolute,
@@ -84,7 +85,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     if values.get("resume") is None:
         overrides += _from_files(paths, overrides)
         check_place(plain_values(overrides), parsed.multirun)
-    return [*flags, *overrides]
+    return [*flags, *(deferred(overrides) if parsed.multirun else overrides)]
 
 
 def _expanded(overrides: Sequence[str], config_dir: str | None) -> list[str]:

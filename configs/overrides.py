@@ -165,6 +165,29 @@ def expand_glob(text: str, overrides: Sequence[str]) -> str:
     return f"{text.partition('=')[0]}={','.join(names)}" if len(names) > 1 else f"{text.partition('=')[0]}={names[0]}"
 
 
+def deferred(overrides: Sequence[str]) -> list[str]:
+    """The overrides of a sweep, as Hydra has to be given them: a key that only what is swept over has is a sweep, too.
+
+    Before its first job Hydra composes the sweep itself, with all that is not swept over: of `algorithm=spmd,ppo
+    algorithm.num_steps=64` the second, which its default for the first need not know. A sweep of one value waits.
+    """
+    keys = [override.key_or_group for override in map(parse, overrides) if override.is_sweep_override()]
+    swept = {_top(key) for key in keys if group_options(key, overrides)}
+
+    def told(text: str) -> str:
+        override, (key, separator, value) = parse(text), text.partition("=")
+        own = override.is_sweep_override() or override.is_delete() or override.is_hydra_override()
+        top = _top(override.key_or_group)
+        below = top != override.key_or_group and not {top, "experiment"}.isdisjoint(swept)
+        return f"{key}{separator}choice({value})" if below and not own and value else text
+
+    return [told(text) for text in overrides]
+
+
+def _top(key: str) -> str:
+    return re.split(r"[./]", key)[0]
+
+
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """Every value of every sweep once, beside the first value of the others: the sum of the sizes, not the product."""
     plain, sweeps = [], []

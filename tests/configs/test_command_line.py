@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.command_line import prepare, resume_overrides
-from configs.overrides import shorthand
+from configs.command_line import compose_config, prepare, resume_overrides
+from configs.overrides import combinations, parse, shorthand
 from l2t.errors import ConfigurationError, RunDirectoryError
 from scripts.train import main
 from tests.support.processes import processor_seconds
@@ -214,6 +214,35 @@ def test_every_value_of_a_sweep_is_checked_before_the_first_job(tmp_path, monkey
     prepare(["-m", "seed=range(0,3)", "env=hopper,ant", "algorithm.teacher=spmd,ppo"])
     with pytest.raises(ConfigurationError, match="num_envs=0"):
         prepare(["-m", "seed=0,1", "num_envs=4,8,0"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["algorithm=spmd,ppo", "algorithm.num_steps=32"], "algorithm.num_steps=choice(32)"),
+        (
+            ["algorithm=ipmd,gail", "algorithm.demonstrations=.", "algorithm.optimizer=ppo"],
+            "algorithm/optimizer=choice(ppo)",
+        ),
+        (["env=cassie,hopper", "env.student_stack=7"], "env.student_stack=choice(7)"),
+        (
+            ["env.terrain=flat,slope", "env=cassie", "env.command.forward=[0.5, 1.0]"],
+            "env.command.forward=choice([0.5, 1.0])",
+        ),
+        (["experiment=glob(attribution_*)", "network.hidden=[8]"], "network.hidden=choice([8])"),
+        (["seed=0,1", "network.hidden=[8]"], "network.hidden=[8]"),
+        (["algorithm=spmd,ppo", "env.student_stack=7"], "env.student_stack=7"),
+        (["experiment=l2t_hopper,l2t_ant", "num_envs=32"], "num_envs=32"),
+    ],
+)
+def test_what_only_the_jobs_of_a_sweep_know_waits_for_them(tmp_path, monkeypatch, typed, told):
+    monkeypatch.chdir(tmp_path)
+    arguments = prepare(["-m", *typed])
+    assert any(argument.replace(str(tmp_path), "") == told for argument in arguments)
+    master = [argument for argument in arguments if argument != "-m"]
+    plain = [text for text in master if not parse(text).is_sweep_override()]
+    compose_config(plain)  # as Hydra does before the first job
+    assert all(compose_config(job) for job in combinations(master))
 
 
 def test_a_read_only_working_directory_is_refused(tmp_path, monkeypatch):
