@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from algorithms.inverse.config import InverseConfig
 from configs.build import experiment_config, read_config
 from configs.command_line import compose_config
-from configs.fields import path_fields
+from configs.fields import check_read, path_fields
 from configs.overrides import expand_home, make_absolute, plain_infinities, quoted_path, shorthand
 from configs.presets import redirect_presets
 from configs.record import plain
@@ -93,6 +93,7 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
     if composed.resume is not None:
         with claimed(Path(composed.resume), resume=True) as path:
             return TrainedRun(path, nothing_to_do(composed, path) or run(composed, path))
+    check_read(_described(composed), ExperimentConfig)
     chosen = run_dir or composed.run_dir
     with claimed(Path(chosen or _dated(composed)), numbered=chosen is None) as path:
         overrides = [] if isinstance(config, ExperimentConfig) else _typed(config)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from configs.command_line import prepare
+from configs.library import compose, train
 from l2t.errors import ConfigurationError
 from scripts import studies
 
@@ -40,6 +41,15 @@ def test_a_path_at_which_nothing_is_gets_one_line(key, tmp_path):
     (tmp_path / "home" / "a").mkdir(parents=True)
     for there in ("runs/nowhere", str(tmp_path / "runs" / "nowhere"), "~/a"):
         prepare([*READ[key], f"{key}={there}"])
+
+
+@pytest.mark.parametrize("key", [key for key in READ if not key.startswith("study.")])
+def test_python_is_told_as_early(key, tmp_path):
+    overrides = [*READ[key], f"{key}=runs/nowhere", "total_steps=1_000"]
+    for given in (overrides, compose(overrides)):
+        with pytest.raises(ConfigurationError, match=rf"^{key}=\S*runs/nowhere does not exist: name (a|the) "):
+            train(given, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_each_path_of_a_sweep_is_looked_for(tmp_path):
