@@ -25,6 +25,7 @@ from algorithms.inverse.build import (
     WARNINGS,
     WARNINGS_OF_CLONING,
     WARNINGS_OF_IQ_LEARN,
+    WARNINGS_OF_TEACHER,
     expert_of,
     inverse_student,
     learned_reward,
@@ -159,7 +160,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
     reward, student, warnings = context.reward, _student(config.student, context, num_steps), {}
     if isinstance(config.teacher, InverseConfig):
         _check_task_reward(context)
-        reward, warnings = learned_reward(config.teacher, context), WARNINGS
+        reward, warnings = learned_reward(config.teacher, context), WARNINGS_OF_TEACHER
         if config.student.rl_coefficient > 0.0:
             student = inverse_student(student, config.teacher, reward, context)
     agent = LearnToTeach(

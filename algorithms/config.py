@@ -101,6 +101,9 @@ class SPMDConfig(ActorCriticConfig):
         if self.step_schedule == "adaptive":
             check_range("algorithm.step_size", self.step_size, self.min_step_size, self.max_step_size)
         check_range("algorithm.target_kl", self.target_kl, 0.0, open_low=True)
+        if self.step_schedule != "adaptive":
+            idle = ("target_kl", "min_step_size", "max_step_size")
+            check_idle("algorithm", self, idle, f"algorithm.step_schedule={self.step_schedule}")
         check_range("algorithm.ratio_clip", self.ratio_clip, 0.0, open_low=True, allow_infinite=True)
         check_range("algorithm.entropy", self.entropy, 0.0)
         check_flag("algorithm.adapt_reset_cost", self.adapt_reset_cost)
@@ -239,6 +242,8 @@ class StudentConfig:
         check_range("algorithm.student.imitation_coefficient", self.imitation_coefficient, 0.0)
         check_range("algorithm.student.rl_coefficient", self.rl_coefficient, 0.0)
         check_range("algorithm.student.rl_clip", self.rl_clip, 0.0, open_low=True, allow_infinite=True)
+        if self.rl_coefficient == 0.0:
+            check_idle("algorithm.student", self, ("rl_clip",), "algorithm.student.rl_coefficient=0")
         _check_optimiser("algorithm.student", self)
         check_choice("algorithm.student.memory", self.memory, ("none", "gru"))
         check_count("algorithm.student.memory_size", self.memory_size)
@@ -250,6 +255,11 @@ class StudentConfig:
             check_count(f"algorithm.student.{name}", getattr(self, name))
         if self.replay == 0:
             check_idle("algorithm.student", self, ("replay_updates", "replay_batch_size"), "algorithm.student.replay=0")
+        elif self.imitation_coefficient == 0.0:
+            raise ConfigurationError(
+                "What is replayed is imitated, and algorithm.student.imitation_coefficient=0 leaves nothing to learn from "
+                "it: use algorithm.student.replay=0 or a coefficient above 0."
+            )
         elif self.memory != "none":
             raise ConfigurationError(
                 "A student with a memory learns from whole stretches, and what is replayed are single steps: use "

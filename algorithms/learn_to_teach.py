@@ -119,14 +119,12 @@ class LearnToTeach:
         self, state: LearnToTeachState, trajectory: Trajectory, keys: Sequence[Key[Array, ""]]
     ) -> tuple[LearnToTeachState, Metrics]:
         """Teacher and student learn from the same batch."""
+        paid, gap = self._informed(state, trajectory) if self.penalty > 0.0 else (trajectory, {})
         # Labels and advantages are those of the teacher that collected the batch, not of the one it becomes.
-        judgement = self.teacher.judge(state.teacher, trajectory)
+        judgement = self.teacher.judge(state.teacher, paid)
         if self.replays:
             judgement = judgement._replace(replayed=self._labels(state, trajectory))
-        own, gap = trajectory, {}
-        if self.penalty > 0.0:
-            own, gap = self._informed(state, trajectory)
-        own = own.of_environments(slice(self.student_envs, None))
+        own = paid.of_environments(slice(self.student_envs, None))
         teacher, teacher_metrics = self.teacher.learn(state.teacher, own, keys[0])
         student, student_metrics = self.student.learn(state.student, trajectory, judgement, keys[1])
         iteration = None if state.iteration is None else state.iteration + 1
@@ -151,7 +149,8 @@ class LearnToTeach:
         """The batch with λ (log π_T(a|s) - log π_S(a|o)) taken off its reward."""
         student = along(self.student.behaviour(state.student), trajectory.observation, trajectory.first)
         gap = trajectory.log_prob - student.log_prob(trajectory.action)
-        return replace(trajectory, reward=trajectory.reward - self.penalty * gap), {"train/student_gap": gap.mean()}
+        told = {"train/student_gap": gap[:, self.student_envs :].mean()}  # where the student drives there is none
+        return replace(trajectory, reward=trajectory.reward - self.penalty * gap), told
 
     def _labels(self, state: LearnToTeachState, trajectory: Trajectory) -> Distribution:
         if trajectory.replayed is None:

@@ -32,6 +32,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from algorithms.config import StudentConfig
 from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.keys import aside
 from l2t.rl.learner import ActionCritic, Judgement
 from l2t.rl.losses import clipped_surrogate, standardise
 from l2t.rl.memory import GRU, NoMemory
@@ -117,7 +118,7 @@ class Student:
         }
         critic = judgement.critic if config.rl_coefficient > 0.0 else None
         if critic is not None:
-            noise = jax.random.normal(jax.random.fold_in(key, 1), trajectory.action.shape)
+            noise = jax.random.normal(aside(key), trajectory.action.shape)
             steps |= {"critic_features": critic.features, "noise": noise}
         chunks = jax.lax.stop_gradient(cut(steps, self.chunk(trajectory.reward.shape[0])))
 
@@ -170,7 +171,7 @@ class Student:
         def update(carry: tuple[PyTree, PyTree], rows: dict[str, Any]) -> tuple[tuple[PyTree, PyTree], Array]:
             def loss(weights: PyTree) -> Float[Array, ""]:
                 policy = self.actor.apply(weights, rows["features"])
-                return imitation_loss(self.config.imitation, policy, rows)
+                return self.config.imitation_coefficient * imitation_loss(self.config.imitation, policy, rows)
 
             weights, optimiser = carry
             value, gradient = jax.value_and_grad(loss)(weights)
@@ -178,7 +179,7 @@ class Student:
             return (optax.apply_updates(weights, updates), optimiser), value
 
         (weights, optimiser), losses = jax.lax.scan(update, (weights, optimiser), jax.lax.stop_gradient(rows))
-        return weights, optimiser, {"loss/student_replayed": losses.mean()}
+        return weights, optimiser, {"loss/student_replayed": losses.mean() / self.config.imitation_coefficient}
 
 
 def cut(steps: PyTree, length: int) -> PyTree:

@@ -49,6 +49,11 @@ WARNINGS = {
 The experts may never have fallen: that episodes can end early shows in the learner's own.
 """
 
+WARNINGS_OF_TEACHER = {
+    name: text.replace("algorithm.reward.", "algorithm.teacher.reward.") for name, text in WARNINGS.items()
+}
+"""With the keys of Learn-to-Teach, whose teacher has the reward."""
+
 WARNINGS_OF_IQ_LEARN = {name: WARNINGS[name] for name in ("warning/poor_expert", "train/terminations")}
 """IQ-Learn's reward never rests; its Q is worth 0 after an end, which tells as much."""
 

@@ -25,6 +25,7 @@ from algorithms.inverse.config import IQLearnConfig
 from algorithms.inverse.reward import Expert
 from algorithms.replay.learner import reparametrised
 from algorithms.replay.networks import CriticNetwork, SquashedActor, SquashedPolicy
+from l2t.rl.keys import aside
 from l2t.rl.models import ModelState
 from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory, Transitions
 
@@ -90,13 +91,13 @@ class IQLearn:
         draw_key, update_key = jax.random.split(key)
         theirs = _drawn(state.expert.learnt_from, (updates, rows), draw_key)
         holds = state.expert.held_out.terminated.shape[0] > 0
-        held = _drawn(state.expert.held_out, (updates, rows), jax.random.fold_in(draw_key, 1)) if holds else None
+        held = _drawn(state.expert.held_out, (updates, rows), aside(draw_key)) if holds else None
 
         def update(state: IQLearnState, xs: Any) -> tuple[IQLearnState, Metrics]:
             ours, theirs, held, key = xs
             after, metrics = self._update(state, ours, theirs, key)
             if holds:
-                reward = self._reward(state, held, jax.random.fold_in(key, 1))
+                reward = self._reward(state, held, aside(key))
                 metrics["reward/held_out_gap"] = reward.mean() - metrics["reward/policy"]
             return after, metrics
 

@@ -123,10 +123,11 @@ class RewardLearner:
         theirs = self._of_expert(state, state.expert.learnt_from, policy)
         resting = state.excess > self.config.overfit
         weights, optimisers, metrics = self._descend(state, ours, theirs, key)
-        weights, optimisers = jax.tree.map(
+        # At rest it pays as it did: its view of the inputs stays, too.
+        weights, optimisers, normalisers = jax.tree.map(
             lambda old, new: jnp.where(resting, old, new),
-            (state.weights, state.optimisers),
-            (weights, optimisers),
+            (state.weights, state.optimisers, dict(state.normalisers)),
+            (weights, optimisers, self._seen(state.normalisers, steps)),
         )
         gaps, excess = self._gaps(state, weights, ours, theirs, policy)
         told = {"reward/resting": resting.astype(jnp.float32)} | state.expert.compared(trajectory, state.new)
@@ -134,7 +135,7 @@ class RewardLearner:
             state,
             weights=weights,
             optimisers=optimisers,
-            normalisers=self._seen(state.normalisers, steps),
+            normalisers=normalisers,
             excess=excess,
             new=jnp.asarray(False),
         )

@@ -69,6 +69,8 @@ class ReplayConfig:
             check_idle("algorithm", self, ("initial_temperature",), "algorithm.temperature is fixed")
         if self.critic == "crossq":
             check_idle("algorithm", self, ("polyak",), "algorithm.critic=crossq has no target networks")
+        idle = ("initial_log_std",)
+        check_idle("algorithm.network", self.network, idle, "the deviation of a squashed policy depends on the state")
         if self.n_step > self.num_steps:
             raise ConfigurationError(
                 f"algorithm.n_step={self.n_step} is longer than algorithm.num_steps={self.num_steps}; the ring is "

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key
 from envs.cassie.figures import PELVIS
 from envs.cassie.settings import RandomisationConfig
 from envs.physics.base import ModelOverrides
+from l2t.rl.keys import aside
 
 ENCODERS = 14
 """Ten motors, then shin and tarsus of both legs."""
@@ -71,7 +72,7 @@ def redraw(key: Key[Array, ""], config: RandomisationConfig, last: Dynamics, fel
     fresh = draw(key, config)
     if not config.repeat:
         return fresh
-    again = fell & (jax.random.uniform(jax.random.fold_in(key, 1)) < config.repeat)
+    again = fell & (jax.random.uniform(aside(key)) < config.repeat)
     return jax.tree.map(lambda old, new: jnp.where(again, old, new), last, fresh)
 
 

@@ -33,6 +33,7 @@ from envs.mujoco import pushes
 from envs.mujoco.task import Ended, Metrics, Start, Surroundings, Transition
 from envs.physics.base import PhysicsState, Reads
 from envs.push import PushConfig
+from l2t.rl.keys import aside
 from l2t.rl.types import Observation
 
 LOWEST = {"flat": 0.65, "slope": 0.65, "stairs": 0.5, "uneven": 0.65, "moving": 0.65}
@@ -81,7 +82,7 @@ class Cassie:
             tracked = jnp.where(memory.asked > 0.5, memory.walked / jnp.maximum(memory.asked, 0.5), 1.0)
             # An episode whose clock began late has survived, too, when it comes to its time limit.
             survived = jnp.where(ended.truncated, 1.0, memory.steps / self.episode_length)
-            difficulty = curriculum.update(jax.random.fold_in(key, 1), self.progress, difficulty, survived, tracked)
+            difficulty = curriculum.update(aside(key), self.progress, difficulty, survived, tracked)
         keys = jax.random.split(key, 6)
         drawn = dynamics.redraw(keys[1], self.randomisation, memory.dynamics, ended.terminated)
         return self._start(keys, difficulty, drawn, model, kind)

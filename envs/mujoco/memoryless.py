@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, Key
@@ -22,6 +21,7 @@ from envs.mujoco.names import NamesColumns
 from envs.mujoco.task import Ended, Memory, MemorylessTask, Metrics, Start, Surroundings, Transition
 from envs.physics.base import PhysicsState, Reads
 from envs.push import PushConfig
+from l2t.rl.keys import aside
 from l2t.rl.types import Observation
 
 ROBOT = 1
@@ -114,7 +114,7 @@ class Pushed(Memoryless):
 
     def start(self, key: Key[Array, ""], model: mujoco.MjModel) -> Start:
         """The task's, and a pause until the first push."""
-        return super().start(key, model)._replace(memory=pushes.draw(jax.random.fold_in(key, 1), self.push))
+        return super().start(key, model)._replace(memory=pushes.draw(aside(key), self.push))
 
     def advance(self, key: Key[Array, ""], transition: Transition, model: mujoco.MjModel) -> pushes.Push:
         """The push a step later."""

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-import numpy as np
-
 from l2t.errors import RunDirectoryError
 from l2t.report.pages import charts, count, figure, number, page, section, table
 from l2t.report.plots import Line, Panel, draw, save_png, to_svg
-from l2t.report.runs import RunRecord, flatten, group_runs
-from l2t.report.statistics import Interval, Series, bootstrap_interval, curve_with_band, interquartile_mean
+from l2t.report.runs import RunRecord, flatten, group_runs, is_option
+from l2t.report.scores import FEWEST, Groups, Ratio, Score, group_series, ratios_of, score_of
+from l2t.report.statistics import Interval, curve_with_band, interquartile_mean
 from l2t.run.directory import write_atomically
 
 METRICS = {
@@ -26,40 +25,8 @@ METRICS = {
 }
 """What can be compared, and its unit."""
 
-Groups = dict[tuple[str, str], list[RunRecord]]
-
 HEADERS = ("environment", "label", "role", "seeds", "steps", "IQM", "IQM 95 %", "mean", "mean 95 %")
-RATIO_HEADERS = ("environment", "label", "scores", "student / teacher (IQM)", "95 %")
-
-
-@dataclass(frozen=True)
-class Score:
-    """The final evaluations of one role in one group of runs.
-
-    Attributes:
-        env, label, role: whose they are.
-        seeds: how many there are.
-        env_steps: at which step the evaluations were made; the fewest, where runs stopped at different ones.
-        iqm, mean: interquartile mean and mean over seeds with their 95 % bootstrap intervals.
-    """
-
-    env: str
-    label: str
-    role: str
-    seeds: int
-    env_steps: int
-    iqm: Interval
-    mean: Interval
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Student return over teacher return, seed by seed; `env` is empty for the average over environments."""
-
-    env: str
-    label: str
-    seeds: int
-    iqm: Interval
+RATIO_HEADERS = ("environment", "label", "scores", "student / teacher (IQM)", "95 %", "mean student / mean teacher")
 
 
 @dataclass(frozen=True)
@@ -78,7 +45,7 @@ def compare(
 ) -> Comparison:
     """Group the runs (see `group_runs`) and estimate the final scores of every role.
 
-    A seed that was run twice counts once, by its longest run: copies are no evidence.
+    A seed that was run twice counts once, by its longest run, of equal ones by the later path: copies are no evidence.
 
     Raises:
         RunDirectoryError: when none of the runs has been evaluated.
@@ -89,7 +56,7 @@ def compare(
         score
         for (env, label), members in groups.items()
         for role in dict.fromkeys(role for run in members for role in run.roles)
-        if (score := _score(env, label, role, members, metric)) is not None
+        if (score := score_of(env, label, role, members, metric)) is not None
     )
     if not scores:
         raise RunDirectoryError("None of these runs has been evaluated yet, so there is nothing to compare.")
@@ -97,7 +64,13 @@ def compare(
         unfinished = sum(run.status != "finished" for run in members)
         if unfinished:
             notes.append(f"{env}, {label}: {unfinished} of {len(members)} runs are not finished.")
-    return Comparison(metric, groups, scores, _ratios(groups), tuple(notes))
+        notes += _unequal(env, label, members)
+        without = sum(len(run.final("eval/student/return_mean")) - len(run.final_ratio()) for run in members)
+        if without and all("teacher" in run.roles for run in members):
+            notes.append(
+                f"{env}, {label}: the teacher earns nothing in {without} of the seeds; the last column counts them."
+            )
+    return Comparison(metric, groups, scores, ratios_of(groups), tuple(notes))
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
@@ -132,7 +105,7 @@ def render_comparison(comparison: Comparison) -> str:
     notes = "".join(f'<p class="small interrupted">{escape(note)}</p>' for note in comparison.notes)
     explanation = (
         f"Evaluation, {unit}. Lines are interquartile means over seeds; bands and intervals are 95 % percentile "
-        "bootstrap, seeds resampled with replacement. One seed has no interval."
+        f"bootstrap, seeds resampled with replacement; of fewer than {FEWEST} seeds they are the range."
     )
     return page(
         "Comparison of runs",
@@ -152,8 +125,8 @@ def score_rows(comparison: Comparison) -> list[list[str]]:
     return [
         [
             *(score.env, score.label, score.role, str(score.seeds), count(score.env_steps)),
-            *(number(score.iqm.estimate), _ends(score.iqm)),
-            *(number(score.mean.estimate), _ends(score.mean)),
+            *(number(score.iqm.estimate), _ends(score.iqm, score.seeds)),
+            *(number(score.mean.estimate), _ends(score.mean, score.seeds)),
         ]
         for score in comparison.scores
     ]
@@ -162,7 +135,10 @@ def score_rows(comparison: Comparison) -> list[list[str]]:
 def ratio_rows(comparison: Comparison) -> list[list[str]]:
     """The cells of the table of ratios."""
     return [
-        [ratio.env or "all", ratio.label, str(ratio.seeds), number(ratio.iqm.estimate, 3), _ends(ratio.iqm, 3)]
+        [
+            *(ratio.env or "all", ratio.label, str(ratio.seeds), number(ratio.iqm.estimate, 3)),
+            *(_ends(ratio.iqm, ratio.seeds, 3), "–" if math.isnan(ratio.of_means) else number(ratio.of_means, 3)),
+        ]
         for ratio in comparison.ratios
     ]
 
@@ -196,55 +172,27 @@ def _without_repetitions(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], li
     kept: dict[str, RunRecord] = {}
     notes: list[str] = []
     for run in runs:
-        options = {key: value for key, value in flatten(run.config).items() if key.split(".")[0] not in _REPEATED}
-        identity = repr((run.env, run.algorithm, run.seed, sorted(options.items(), key=lambda item: item[0])))
+        options = {key: value for key, value in flatten(run.config).items() if is_option(key)}
+        seeds = (run.seed, run.config.get("num_seeds", 1))
+        identity = repr((run.env, run.algorithm, seeds, sorted(options.items(), key=lambda item: item[0])))
         if identity in kept:
-            notes.append(f"{run.env}, {run.algorithm}: seed {run.seed} was run twice; the longer run counts.")
-            run = max(kept[identity], run, key=lambda one: one.env_steps)
+            notes.append(
+                f"{run.env}, {run.algorithm}: seed {run.seed} was run twice; the longer run counts, of equal ones the "
+                "one whose path comes later."
+            )
+            run = max(run, kept[identity], key=lambda one: one.env_steps)
         kept[identity] = run
     return list(kept.values()), notes
 
 
-_REPEATED = ("run_dir", "resume", "tracking", "report", "video", "keep_checkpoints")
-
-
-def _score(env: str, label: str, role: str, members: Sequence[RunRecord], metric: str) -> Score | None:
-    series = _group_series(members, f"eval/{role}/{metric}")
-    if not series:
-        return None
-    finals = [float(one.values[-1]) for one in series]
-    return Score(
-        env=env,
-        label=label,
-        role=role,
-        seeds=len(finals),
-        env_steps=int(min(one.steps[-1] for one in series)),
-        iqm=bootstrap_interval(finals),
-        mean=bootstrap_interval(finals, np.mean),
-    )
-
-
-def _ratios(groups: Groups) -> tuple[Ratio, ...]:
-    found: dict[str, dict[str, list[float]]] = {}
-    for (env, label), members in groups.items():
-        values = [value for run in members for value in run.final_ratio().values()]
-        if values:
-            found.setdefault(label, {})[env] = values
-    ratios = [
-        Ratio(env, label, len(values), bootstrap_interval(values))
-        for label, by_env in found.items()
-        for env, values in by_env.items()
+def _unequal(env: str, label: str, members: Sequence[RunRecord]) -> list[str]:
+    """What to say of finished runs of different lengths."""
+    ends = sorted({run.env_steps for run in members if run.status == "finished"})
+    if len(ends) < 2:
+        return []
+    return [
+        f"{env}, {label}: runs of {count(ends[0])} to {count(ends[-1])} steps; all are read where the shortest ends."
     ]
-    ratios += [
-        Ratio("", label, sum(map(len, by_env.values())), bootstrap_interval(list(by_env.values())))
-        for label, by_env in found.items()
-        if len(by_env) > 1
-    ]
-    return tuple(sorted(ratios, key=lambda ratio: (ratio.env == "", ratio.env, ratio.label)))
-
-
-def _group_series(members: Sequence[RunRecord], metric: str) -> list[Series]:
-    return [series for run in members for series in run.series(metric).values()]
 
 
 def _labels(comparison: Comparison) -> list[str]:
@@ -257,16 +205,17 @@ def _panels(comparison: Comparison) -> list[Panel]:
         lines = []
         for score in comparison.scores:
             if score.env == env:
-                series = _group_series(comparison.groups[env, score.label], f"eval/{score.role}/{comparison.metric}")
+                series = group_series(comparison.groups[env, score.label], f"eval/{score.role}/{comparison.metric}")
                 lines.append(Line(score.label, curve_with_band(series, interquartile_mean), score.role))
         panels.append(Panel(env, lines, METRICS[comparison.metric]))
     return panels
 
 
-def _ends(interval: Interval, digits: int = 4) -> str:
+def _ends(interval: Interval, scores: int, digits: int = 4) -> str:
     if math.isnan(interval.low):
         return "–"
-    return f"{number(interval.low, digits)} to {number(interval.high, digits)}"
+    ends = f"{number(interval.low, digits)} to {number(interval.high, digits)}"
+    return ends if scores >= FEWEST else f"range {ends}"
 
 
 def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> str:

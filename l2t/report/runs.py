@@ -198,7 +198,7 @@ def differing_options(runs: Sequence[RunRecord]) -> dict[str, tuple[str, ...]]:
     keys: dict[str, dict[str, None]] = {run.algorithm: {} for run in runs}
     for (algorithm, _), configs in kinds.items():
         for key in dict.fromkeys(key for config in configs for key in config):
-            if _is_option(key) and len({repr(config.get(key)) for config in configs}) > 1:
+            if is_option(key) and len({repr(config.get(key)) for config in configs}) > 1:
                 keys[algorithm][key] = None
     return {algorithm: tuple(found) for algorithm, found in keys.items()}
 
@@ -248,7 +248,8 @@ def _name(section: Any) -> str | None:
     return (section.get("name") or section.get("task")) if isinstance(section, Mapping) else section
 
 
-def _is_option(key: str) -> bool:
+def is_option(key: str) -> bool:
+    """Whether the key says what a run learns, and not how it is named or watched."""
     return key.split(".")[0] not in NOT_OPTIONS and not key.endswith("_target_")
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from l2t.rl.algorithm import RunState
 from l2t.rl.experience import Experience, Fresh
+from l2t.rl.keys import aside
 from l2t.rl.learner import Learner
 from l2t.rl.policy import Policy
 from l2t.rl.reward import Reward, TaskReward
@@ -172,7 +173,7 @@ class Loop:
     def init(self, key: Key[Array, ""]) -> RunState:
         """Fresh learners, fresh environments, an empty store."""
         key, *agent_keys, environment_key = jax.random.split(key, 2 + self.agent.learners)
-        learnt = Learnt(self.agent.init(agent_keys), self.reward.init(_another(environment_key)))
+        learnt = Learnt(self.agent.init(agent_keys), self.reward.init(aside(environment_key)))
         environments = self._vector.init(environment_key)
 
         def example() -> Trajectory:
@@ -188,7 +189,7 @@ class Loop:
     def iterate(self, state: RunState) -> tuple[RunState, Metrics]:
         """Collect, store, relabel, learn; once."""
         key, collect_key, *agent_keys = jax.random.split(state.key, 2 + self.agent.learners)
-        store_key, reward_key = jax.random.split(_another(collect_key))
+        store_key, reward_key = jax.random.split(aside(collect_key))
         learnt, transient = state.learnt, state.transient
         environments, collected, metrics = self._collect(learnt, transient.environments, collect_key)
         store, batch = self.experience.exchange(transient.store, collected, store_key)
@@ -228,8 +229,3 @@ class Loop:
     @property
     def _vector(self) -> VectorEnvironment:
         return VectorEnvironment(self.environment, self.num_envs)
-
-
-def _another(key: Key[Array, ""]) -> Key[Array, ""]:
-    """A key for what was added to the loop later, that leaves all others as they were."""
-    return jax.random.fold_in(key, 1)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from l2t.config import NetworkConfig
 from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.keys import aside
 from l2t.rl.memory import Memory, NoMemory
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Observation
@@ -78,7 +78,7 @@ class Actor:
     def init(self, key: Key[Array, ""]) -> ModelState:
         """Mean actions near zero, standard deviation exp(initial_log_std)."""
         weights = {
-            "memory": self.memory.init(jax.random.fold_in(key, 1)),
+            "memory": self.memory.init(aside(key)),
             "mean": self._mlp.init(key, jnp.zeros(self.memory.outputs)),
             "log_std": jnp.full(self.action_size, self.network.initial_log_std, jnp.float32),
         }

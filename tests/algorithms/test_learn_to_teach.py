@@ -8,18 +8,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.stats
 
 from algorithms.build import build
 from algorithms.config import DistillationConfig, LearnToTeachConfig, SPMDConfig, StudentConfig
 from algorithms.replay.config import SPMDReplayConfig
+from algorithms.student import Student
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext, FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.learner import Judgement
 from l2t.rl.policy import Memoryless
 from l2t.rl.rollout import collect
+from l2t.rl.types import Transitions
 from l2t.rl.vector import VectorEnvironment
 from tests.support.probes import signal_following
 from tests.support.training import SLOW_STEPS, actions, train
@@ -54,6 +58,29 @@ def test_what_is_replayed_is_labelled_by_the_teacher_as_it_collected_the_newest_
     assert int(state.transient.store.filled) == 3 * SLOW_STEPS["num_steps"]
 
 
+def test_what_is_replayed_weighs_as_much_as_imitation_does() -> None:
+    """Plain gradient steps: half the coefficient, half the way."""
+    moved = []
+    for coefficient in (1.0, 0.5):
+        config = StudentConfig(
+            network=NetworkConfig((8,)), minibatches=4, replay=2048, replay_updates=1, imitation_coefficient=coefficient
+        )
+        student = Student(config, signal_following().spec, 16, 10)
+        student.optimiser = optax.sgd(0.1)
+        state = student.init(jax.random.key(0))
+        rows = {"student": jnp.linspace(-1.0, 1.0, 32).reshape(1, 32, 1, 1)}
+        nothing = jnp.zeros((1, 32, 1))
+        steps = Transitions(rows, nothing[..., None], nothing, rows, nothing > 0.0, nothing > 0.0)
+        told = Judgement(None, None, replayed=DiagonalGaussian(jnp.ones((1, 32, 1, 1)), jnp.zeros(1)).batched())  # type: ignore[arg-type]
+        weights, _, metrics = student._relearn(
+            state.actor, state.actor.weights, student.optimiser.init(state.actor.weights), steps, told
+        )
+        moved.append(jax.tree.leaves(jax.tree.map(lambda new, old: new - old, weights, state.actor.weights)))
+        assert float(metrics["loss/student_replayed"]) == pytest.approx(0.5 + 0.5 * 0.25, abs=0.05)
+    for whole, half in zip(*moved, strict=True):
+        np.testing.assert_allclose(half, 0.5 * whole, atol=1e-6)
+
+
 @pytest.mark.parametrize("algorithm", ["l2t", "dagger"])
 def test_a_student_that_replays_learns_the_best_guess_too(algorithm: str) -> None:
     student = StudentConfig(
@@ -82,6 +109,7 @@ def test_what_a_student_cannot_replay_is_refused() -> None:
         ({"memory": "gru"}, "whole stretches"),
         ({"imitation": "nll"}, "labelled anew"),
         ({"imitation": "asymmetric"}, "labelled anew"),
+        ({"imitation_coefficient": 0.0, "rl_coefficient": 1.0}, "replay=0 or a coefficient above 0"),
     ):
         with pytest.raises(ConfigurationError, match=match):
             StudentConfig(replay=100, **wrong)
@@ -95,21 +123,28 @@ def test_what_a_student_cannot_replay_is_refused() -> None:
         build(LearnToTeachConfig(student=StudentConfig(replay=10**12)), replace(context, num_envs=8))
 
 
+@pytest.mark.parametrize("driven", [0, 4])
 @pytest.mark.parametrize("memory", ["none", "gru"])
-def test_a_penalty_is_how_much_less_likely_an_action_is_for_the_student_as_it_stands(memory: str) -> None:
+def test_a_penalty_is_how_much_less_likely_an_action_is_for_the_student_as_it_stands(memory: str, driven: int) -> None:
     class Teacher:
-        """Hands on, as metrics, what it is paid."""
+        """Hands on, as metrics, what it is paid and what it judges."""
 
         def __init__(self, teacher: Any) -> None:
-            self.init, self.policy, self.judge = teacher.init, teacher.policy, teacher.judge
+            self.init, self.policy, self.inner = teacher.init, teacher.policy, teacher
+
+        def judge(self, state: Any, trajectory: Any) -> Any:
+            self.judged = trajectory.reward
+            return self.inner.judge(state, trajectory)
 
         def learn(self, state: Any, trajectory: Any, key: Any) -> Any:
             del key
-            return state, {"paid": trajectory.reward}
+            return state, {"paid": trajectory.reward, "judged": self.judged}
 
     student = StudentConfig(network=NetworkConfig((8,)), minibatches=4, memory=memory, memory_size=4, memory_chunk=8)
     context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
-    config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student, student_penalty=0.3)
+    config = LearnToTeachConfig(
+        teacher=SPMDConfig(**SLOW_STEPS), student=student, student_penalty=0.3, student_share=driven / 16
+    )
     agent = build(config, context).agent
     vector = VectorEnvironment(signal_following(), 16)
     state = agent.init(jax.random.split(jax.random.key(3)))
@@ -127,8 +162,10 @@ def test_a_penalty_is_how_much_less_likely_an_action_is_for_the_student_as_it_st
             for p in (mine, theirs)
         ]
         gap.append(densities[0] - densities[1])
-    np.testing.assert_allclose(metrics["paid"], batch.reward - 0.3 * np.array(gap), atol=1e-4)
-    assert float(metrics["train/student_gap"]) == pytest.approx(np.mean(gap), rel=1e-3)
+    expected = (batch.reward - 0.3 * np.array(gap))[:, driven:]
+    np.testing.assert_allclose(metrics["paid"], expected, atol=1e-4)
+    np.testing.assert_allclose(metrics["judged"][:, driven:], expected, atol=1e-4)  # by a critic that learns the same
+    assert float(metrics["train/student_gap"]) == pytest.approx(np.mean(np.array(gap)[:, driven:]), rel=1e-3)
 
 
 def test_a_teacher_that_is_paid_for_it_does_what_its_student_can_follow() -> None:

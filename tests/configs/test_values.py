@@ -262,6 +262,16 @@ def test_a_resumed_run_keeps_the_paths_it_was_started_with(tmp_path, monkeypatch
     ("given", "told"),
     [
         (["algorithm=spmd", "algorithm.reset_rate=0.01"], "reset_rate=0.01 would change nothing"),
+        (
+            ["algorithm=spmd", "algorithm.step_schedule=constant", "algorithm.target_kl=0.1"],
+            "target_kl=0.1 would change",
+        ),
+        (
+            ["algorithm=spmd", "algorithm.step_schedule=sqrt", "algorithm.max_step_size=4"],
+            "max_step_size=4 would change",
+        ),
+        (["algorithm=sac", "algorithm.network.initial_log_std=-2"], "initial_log_std=-2 would change nothing"),
+        (["algorithm=l2t", "algorithm.student.rl_clip=0.1"], "rl_clip=0.1 would change nothing"),
         (["algorithm=spmd_replay", "algorithm.reset_cost_step=2"], "reset_cost_step=2.* would change nothing"),
         (["algorithm=sac", "algorithm.temperature=0.2", "algorithm.initial_temperature=1"], "temperature is fixed"),
         (["algorithm=sac", "algorithm.critic=crossq", "algorithm.polyak=0.1"], "has no target networks"),

@@ -66,6 +66,14 @@ def test_pushes_differ_between_episodes_and_are_those_that_were_asked_for():
     assert "push" not in states.observation
 
 
+def test_nothing_that_is_seen_tells_of_the_first_push():
+    env = on_native("hopper", push=PushConfig((5.0, 10.0), 0.1, (0.3, 1.5)))
+    state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), 200))
+    pause = np.asarray(state.extras["memory"].pause)
+    for column in np.asarray(state.observation["teacher"]).T:
+        assert abs(np.corrcoef(column, pause)[0, 1]) < 0.3
+
+
 def test_nobody_pushes_by_default_and_the_state_holds_nothing_of_it():
     quiet, pushed = on_native("hopper"), on_native("hopper", push=PushConfig((5.0, 10.0), 0.1, (5.0, 5.0)))
     assert quiet.reset(jax.random.key(0)).extras["memory"] == ()

@@ -230,6 +230,17 @@ def test_a_reward_on_few_demonstrations_stays_bounded_rests_and_says_so() -> Non
     )
 
 
+def test_a_reward_at_rest_pays_as_it_did() -> None:
+    reward = replace(REWARD, overfit=1e-6)
+    algorithm, state, _ = train_inverse(IPMDConfig("x", optimizer=SPMD, reward=reward), build_context(), 3)
+    state = replace(state, learnt=replace(state.learnt, reward=replace(state.learnt.reward, excess=jnp.float32(1.0))))
+    after, metrics = jax.jit(algorithm.iterate)(state)
+    assert float(metrics["reward/resting"]) == 1.0
+    for name in ("weights", "normalisers"):
+        for old, new in zip(*(jax.tree.leaves(getattr(s.learnt.reward, name)) for s in (state, after)), strict=True):
+            np.testing.assert_array_equal(old, new)
+
+
 def test_iq_learn_pays_what_is_held_out_beside_what_it_learns_from() -> None:
     config = IQLearnConfig("x", replay=replace(REPLAY, warm_up=0, learning_rate=1e-7), held_out=5)
     learner = build(config, build_context()).agent.learner  # type: ignore[attr-defined]

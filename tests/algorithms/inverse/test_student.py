@@ -52,6 +52,13 @@ def test_the_students_reward_begins_with_the_scale_of_what_the_student_would_hav
     np.testing.assert_allclose(normaliser.variance, seen.var(axis=0), atol=1e-4)
 
 
+def test_the_warning_of_a_teachers_reward_names_the_teachers_key() -> None:
+    config = _l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD))
+    told = _loop(config, _context()).warnings["reward/resting"]
+    assert "algorithm.teacher.reward.gradient_penalty" in told
+    assert config.teacher.reward.gradient_penalty >= 0.0  # type: ignore[attr-defined]
+
+
 class _Recorder:
     """A reward that hands on, as metrics, what it is given to learn from."""
 

@@ -91,3 +91,25 @@ def test_a_fall_is_met_again_with_the_whole_body_that_fell():
 def test_a_curriculum_on_flat_ground_is_refused():
     with pytest.raises(ConfigurationError, match=r"env\.curriculum=true would change nothing"):
         build(curriculum=True)
+
+
+def test_who_has_mastered_the_hardest_ground_meets_easy_ground_of_any_friction():
+    config = CurriculumConfig(step=0.25, early=0.5, enough=0.7)
+    env = build(
+        terrain=TerrainConfig("slope"),
+        curriculum=True,
+        progress=config,
+        randomisation=RandomisationConfig(),
+        episode_length=4,
+    )
+    state = env.reset(jax.random.key(0))
+    memory = state.extras["memory"]
+    top = replace(memory, terrain=replace(memory.terrain, difficulty=jnp.float32(1.0)), asked=jnp.float32(0.0))
+    ended = replace(state, extras=state.extras | {"memory": top}, truncated=jnp.asarray(True))
+    fresh = jax.jit(jax.vmap(env.restart, (0, None)))(jax.random.split(jax.random.key(1), 200), ended)
+    after = fresh.extras["memory"]
+    difficulty = np.asarray(after.terrain.difficulty)
+    assert difficulty.std() > 0.2
+    for drawn in jax.tree.leaves(after.dynamics):
+        for column in np.asarray(drawn, float).reshape(200, -1).T:
+            assert column.std() == 0.0 or abs(np.corrcoef(difficulty, column)[0, 1]) < 0.3

@@ -76,6 +76,45 @@ def test_a_seed_that_was_run_twice_counts_once_and_a_note_says_so(tmp_path):
     assert "seed 0 was run twice" in comparison.notes[0]
 
 
+@pytest.mark.parametrize("key", ["eval_every", "eval_episodes", "checkpoint_every"])
+def test_watching_a_run_otherwise_makes_no_other_seed_of_it(tmp_path, key):
+    write_run(tmp_path / "a", seed=0, final={"student": 1000.0, "teacher": 4000.0})
+    write_run(tmp_path / "b", seed=0, final={"student": 5000.0, "teacher": 6000.0}, overrides={key: 7})
+    write_run(tmp_path / "c", seed=1)
+    comparison = compare(read_runs([tmp_path]))
+    assert {score.seeds for score in comparison.scores} == {2}
+    assert "the one whose path comes later" in comparison.notes[0]
+    assert {run.path.name for members in comparison.groups.values() for run in members} == {"b", "c"}
+
+
+def test_fewer_than_five_seeds_have_a_range_and_no_interval(tmp_path):
+    four, five = (compare(ablation(tmp_path / str(n), seeds=n)) for n in (4, 5))
+    assert "range" in markdown(four)
+    assert "range" not in markdown(five)
+
+
+def test_runs_of_different_lengths_are_read_at_the_same_step(tmp_path):
+    write_run(tmp_path / "a", seed=0, total_steps=1_000_000)
+    write_run(tmp_path / "b", seed=1, total_steps=500_000)
+    comparison = compare(read_runs([tmp_path]), options=())
+    student = next(score for score in comparison.scores if score.role == "student")
+    ((first,), (second,)) = (run.series("eval/student/return_mean").values() for run in read_runs([tmp_path]))
+    assert student.env_steps == 500_000
+    at = np.searchsorted(first.steps, 500_000)
+    assert student.mean.estimate == pytest.approx((first.values[at] + second.values[-1]) / 2)
+    assert any("runs of 500k to 1" in note and "where the shortest ends" in note for note in comparison.notes)
+
+
+def test_a_seed_whose_teacher_earns_nothing_is_told_and_counts_in_the_ratio_of_means(tmp_path):
+    for seed, teacher in enumerate((4000.0, 2000.0, -900.0)):
+        write_run(tmp_path / str(seed), seed=seed, final={"student": 1500.0, "teacher": teacher})
+    comparison = compare(read_runs([tmp_path]))
+    (ratio,) = comparison.ratios
+    assert ratio.seeds == 2
+    assert ratio.of_means == pytest.approx(4500.0 / 5100.0, rel=0.1)
+    assert any("earns nothing in 1 of the seeds" in note for note in comparison.notes)
+
+
 def test_seeds_of_different_options_are_no_repetitions(tmp_path):
     comparison = compare(ablation(tmp_path, seeds=2), options=())
     assert {score.seeds for score in comparison.scores} == {4}

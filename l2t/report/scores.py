@@ -1,0 +1,111 @@
+"""Final scores and ratios of groups of runs, with intervals over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from l2t.report.runs import RunRecord
+from l2t.report.statistics import Interval, Series, bootstrap_interval
+
+Groups = dict[tuple[str, str], list[RunRecord]]
+"""Runs by environment and label."""
+
+FEWEST = 5
+"""Of fewer scores the ends of a bootstrap interval are the least and the greatest: that is told, and no interval."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The final evaluations of one role in one group of runs.
+
+    Attributes:
+        env, label, role: whose they are.
+        seeds: how many there are.
+        env_steps: at which step the evaluations were made: the last one that all runs have come to.
+        iqm, mean: interquartile mean and mean over seeds with their 95 % bootstrap intervals.
+    """
+
+    env: str
+    label: str
+    role: str
+    seeds: int
+    env_steps: int
+    iqm: Interval
+    mean: Interval
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Student return over teacher return, seed by seed; `env` is empty for the average over environments.
+
+    Attributes:
+        env, label: whose.
+        seeds: how many of them have a ratio: those whose teacher has earned something.
+        iqm: over those.
+        of_means: the student's mean return over the teacher's, all seeds counted; NaN over environments, and where the
+            teachers' mean is not positive.
+    """
+
+    env: str
+    label: str
+    seeds: int
+    iqm: Interval
+    of_means: float
+
+
+def score_of(env: str, label: str, role: str, members: Sequence[RunRecord], metric: str) -> Score | None:
+    """The metric of a role at the last evaluation that all runs of a group have come to; `None` where there is none."""
+    series = group_series(members, f"eval/{role}/{metric}")
+    if not series:
+        return None
+    end = min(one.steps[-1] for one in series)
+    finals = [float(one.values[one.steps <= end][-1]) if one.steps[0] <= end else math.nan for one in series]
+    finals = [value for value in finals if not math.isnan(value)]
+    return Score(
+        env=env,
+        label=label,
+        role=role,
+        seeds=len(finals),
+        env_steps=int(end),
+        iqm=bootstrap_interval(finals),
+        mean=bootstrap_interval(finals, np.mean),
+    )
+
+
+def ratios_of(groups: Groups) -> tuple[Ratio, ...]:
+    """Of every group with a student and a teacher, then of labels over their environments."""
+    found: dict[str, dict[str, list[float]]] = {}
+    of_means: dict[tuple[str, str], float] = {}
+    for (env, label), members in groups.items():
+        values = [value for run in members for value in run.final_ratio().values()]
+        if values:
+            found.setdefault(label, {})[env] = values
+            of_means[env, label] = _of_means(members)
+    ratios = [
+        Ratio(env, label, len(values), bootstrap_interval(values), of_means[env, label])
+        for label, by_env in found.items()
+        for env, values in by_env.items()
+    ]
+    ratios += [
+        Ratio("", label, sum(map(len, by_env.values())), bootstrap_interval(list(by_env.values())), math.nan)
+        for label, by_env in found.items()
+        if len(by_env) > 1
+    ]
+    return tuple(sorted(ratios, key=lambda ratio: (ratio.env == "", ratio.env, ratio.label)))
+
+
+def _of_means(members: Sequence[RunRecord]) -> float:
+    student, teacher = (
+        np.mean([value for run in members for value in run.final(f"eval/{role}/return_mean").values()])
+        for role in ("student", "teacher")
+    )
+    return float(student / teacher) if teacher > 0.0 else math.nan
+
+
+def group_series(members: Sequence[RunRecord], metric: str) -> list[Series]:
+    """The metric of every seed of a group."""
+    return [series for run in members for series in run.series(metric).values()]
