@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -43,10 +44,13 @@ def warm_start(algorithm: Algorithm, config: ExperimentConfig) -> WarmStart:
 
     Raises:
         RunDirectoryError, CheckpointError: there is nothing to read.
-        ConfigurationError: the other run was trained on another task, or their networks do not fit.
+        ConfigurationError: the other run was trained on another task, their networks do not fit, or would do something
+            else here.
     """
     run_dir, roles = config.start_from, config.start_roles
-    loaded = load_run(run_dir, config=replace(read_config(run_dir, engine="auto"), physics=config.physics))
+    theirs = replace(read_config(run_dir, engine="auto"), physics=config.physics)
+    _check_meaning(run_dir, theirs.env, config.env)
+    loaded = load_run(run_dir, config=theirs)
     if not isinstance(algorithm, Loop) or not isinstance(loaded.algorithm, Loop):
         raise ConfigurationError("start_from is for algorithms that run in l2t.rl.loop.Loop; leave it out.")
     before, now = loaded.environment.spec.name, algorithm.environment.spec.name
@@ -70,6 +74,20 @@ def warm_start(algorithm: Algorithm, config: ExperimentConfig) -> WarmStart:
         partial(_inherit, algorithm, loaded, roles),
         f"Starting with the networks of {' and '.join(heirs)} from {run_dir} ({steps:,} steps).",
     )
+
+
+def _check_meaning(run_dir: str, before: Any, now: Any) -> None:
+    """Raise where the numbers of the other run's networks meant something else (`l2t.config.MEANING`)."""
+    if type(before) is not type(now):
+        return  # another task, or as much as one
+    named = [field.name for field in dataclasses.fields(now) if "meaning" in field.metadata]
+    told = {name: getattr(before, name) for name in named if getattr(before, name) != getattr(now, name)}
+    if told:
+        was = " and ".join(f"env.{name}={value}" for name, value in told.items())
+        raise ConfigurationError(
+            f"start_from={run_dir}: that run was trained with {was}, and its networks would do something else here: "
+            "give this run the same, or leave start_from out."
+        )
 
 
 def _called(config: AlgorithmConfig, algorithm: Algorithm) -> str:

@@ -89,6 +89,9 @@ def check_idle(path: str, config: Any, names: Iterable[str], reason: str) -> Non
 FIXED: Mapping[str, Any] = {"fixed": True}
 """Metadata of a field that cannot change when a run is resumed: shapes, batches, the clock of the schedules."""
 
+MEANING: Mapping[str, Any] = {"meaning": True}
+"""Metadata of a field that decides what a policy's numbers mean: with another value its networks do other things."""
+
 PATH: Mapping[str, Any] = {"path": True}
 """Metadata of a field that holds a path: it is made absolute where the user typed it."""
 

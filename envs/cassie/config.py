@@ -12,7 +12,7 @@ from envs.cassie.terrain.config import CurriculumConfig, TerrainConfig
 from envs.config import REWARD, check_parameter, check_reward
 from envs.physics.config import PhysicsConfig
 from envs.push import PushConfig
-from l2t.config import check_choice, check_count, check_flag, check_range
+from l2t.config import MEANING, check_choice, check_count, check_flag, check_range
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class CassieConfig:
     difficulty: float = 0.5
     curriculum: bool = False
     progress: CurriculumConfig = field(default_factory=CurriculumConfig)
-    prior: str = "stepping"
-    reach: float = 0.5
-    mirrored: bool = True
+    prior: str = field(default="stepping", metadata=MEANING)
+    reach: float = field(default=0.5, metadata=MEANING)
+    mirrored: bool = field(default=True, metadata=MEANING)
     command: CommandConfig = field(default_factory=CommandConfig)
     randomisation: RandomisationConfig = field(default_factory=RandomisationConfig)
     push: PushConfig = field(default_factory=PushConfig)

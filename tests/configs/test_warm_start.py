@@ -35,6 +35,14 @@ def test_the_same_robot_with_other_masses_goes_on(cheetah, tmp_path):
     assert train([*SPMD, *changed], tmp_path / "a").result["role_steps"]["pretraining"] == 32
 
 
+def test_networks_whose_actions_would_mean_something_else_are_refused(tmp_path):
+    zoo = Path(__file__).parents[2] / "zoo" / "cassie"
+    other = ["env=cassie", "env.command=forward", "env.reach=1.0", "env.prior=none", f"start_from={zoo}"]
+    with pytest.raises(ConfigurationError, match=r"trained with env.prior=stepping and env.reach=0.5, and") as told:
+        train([*SPMD, *other], tmp_path / "a")
+    assert "\n" not in str(told.value)
+
+
 def test_algorithms_of_different_kinds_are_called_by_their_names(cheetah, tmp_path):
     overrides = ["algorithm=sac", "algorithm.warm_up=0", "algorithm.batch_size=8", "algorithm.buffer_size=64", *SMALL]
     overrides.remove("network.hidden=[8]")
