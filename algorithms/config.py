@@ -257,7 +257,7 @@ class StudentConfig:
             check_idle("algorithm.student", self, ("replay_updates", "replay_batch_size"), "algorithm.student.replay=0")
         elif self.imitation_coefficient == 0.0:
             raise ConfigurationError(
-                "What is replayed is imitated, and algorithm.student.imitation_coefficient=0 leaves nothing to learn: use "
+                "What is replayed is imitated, which algorithm.student.imitation_coefficient=0 says not to do: use "
                 "algorithm.student.replay=0 or a coefficient above 0."
             )
         elif self.memory != "none":
