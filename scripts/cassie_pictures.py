@@ -1,13 +1,14 @@
 """Draw the pictures of Cassie's page: `python scripts/cassie_pictures.py runs/a --out docs/images`.
 
-The five terrains; a strip of one gait cycle; and when which foot is on the ground.
+The five terrains; a strip of one gait cycle; and when which foot is on the ground. With `--commands`, for a policy
+that knows any: what it is told in 20 s, and what it does.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ WALK = (
 )
 """1 m/s straight ahead, and nobody pushes."""
 
+FOLLOW = ("env.terrain.kind=flat", "env.command.stand=0.2", "env.push.force=[0,0]", "env.episode_length=1000")
+"""Any command, told to stand now and then, and nobody pushes."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
@@ -36,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run_dir", type=path_argument, help="a run on cassie")
     parser.add_argument("--role", default="teacher", help="who walks (default: %(default)s)")
     parser.add_argument("--out", type=path_argument, default=Path(), help="folder (default: here)")
+    parser.add_argument("--commands", action="store_true", help="what is told and what is done, and nothing else")
     options = parser.parse_args(arguments)
-    return exit_code(lambda: draw(options.run_dir, options.role, options.out))
+    chosen = draw_commands if options.commands else draw
+    return exit_code(lambda: chosen(options.run_dir, options.role, options.out))
 
 
 def draw(run_dir: Path, role: str, out: Path) -> None:
@@ -52,6 +58,24 @@ def draw(run_dir: Path, role: str, out: Path) -> None:
     Image.fromarray(terrains()).save(out / "cassie_terrains.png", optimize=True)
     Image.fromarray(_strip(qpos, scene, timestep)).save(out / "cassie_gait.png", optimize=True)
     _contacts(contacts, phase, timestep, out / "cassie_contacts.png")
+
+
+def draw_commands(run_dir: Path, role: str, out: Path, seed: int = 1) -> None:
+    """Write `cassie_commands.png`."""
+    import numpy as np
+
+    from l2t.runtime import configure
+
+    configure()
+
+    def see(state: Any, outcome: Any) -> Any:
+        command = state.environment.extras["memory"].command.velocity[0]
+        velocity = [outcome.metrics[name][0] for name in ("x_velocity", "y_velocity")]
+        return command, [*velocity, state.environment.physics["qvel"][0, 5]]
+
+    (told, done), run, _ = _roll(run_dir, role, FOLLOW, 999, see, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    _followed(told, np.stack(done, axis=1), run.environment.spec.timestep, out / "cassie_commands.png")
 
 
 def terrains(width: int = 360, height: int = 300) -> np.ndarray:
@@ -77,30 +101,38 @@ def terrains(width: int = 360, height: int = 300) -> np.ndarray:
 
 def _walk(run_dir: Path, role: str, steps: int = 200) -> tuple[Any, ...]:
     """Positions, contacts and phase of a walk at 1 m/s on flat ground."""
-    import jax
     import numpy as np
+
+    def see(state: Any, outcome: Any) -> Any:
+        touching = [outcome.metrics[f"{side}_contact"][0] for side in ("left", "right")]
+        return state.environment.physics["qpos"][0], touching, state.environment.extras["memory"].phase[0]
+
+    (qpos, contacts, phase), run, extras = _roll(run_dir, role, WALK, steps, see)
+    return qpos, np.array(contacts), phase, run.environment.spec.timestep, run.environment.scene(extras)
+
+
+def _roll(
+    run_dir: Path, role: str, overrides: Sequence[str], steps: int, see: Callable[[Any, Any], Any], seed: int = 0
+) -> tuple[Any, Any, Any]:
+    """What `see` makes of each step of one robot; the run; and what the robot's first state carried with it."""
+    import jax
 
     from configs.build import read_config
     from configs.loading import load_run
     from l2t.rl.vector import VectorEnvironment
 
-    run: Any = load_run(run_dir, config=read_config(run_dir, WALK, engine="native"))
+    run: Any = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"))
     vector, policy = VectorEnvironment(run.environment, 1), run.algorithm.policy(run.state.learnt, role)
 
     def step(carry: Any, _: Any) -> Any:
         state, memory = carry
         memory, distribution = policy.step(memory, state.observation, state.first)
         state, outcome = vector.step(state, distribution.mode())
-        touching = [outcome.metrics[f"{side}_contact"][0] for side in ("left", "right")]
-        seen = state.environment.physics["qpos"][0], touching, state.environment.extras["memory"].phase[0]
-        return (state, memory), seen
+        return (state, memory), see(state, outcome)
 
-    start = vector.init(jax.random.key(0), staggered=False)
-    qpos, contacts, phase = jax.device_get(
-        jax.jit(lambda s: jax.lax.scan(step, (s, policy.initial(1)), None, steps)[1])(start)
-    )
-    extras = jax.device_get(jax.tree.map(lambda leaf: leaf[0], start.environment.extras))
-    return qpos, np.array(contacts), phase, run.environment.spec.timestep, run.environment.scene(extras)
+    start = vector.init(jax.random.key(seed), staggered=False)
+    seen = jax.device_get(jax.jit(lambda s: jax.lax.scan(step, (s, policy.initial(1)), None, steps)[1])(start))
+    return seen, run, jax.device_get(jax.tree.map(lambda leaf: leaf[0], start.environment.extras))
 
 
 def _strip(qpos: np.ndarray, scene: Any, timestep: float, pictures: int = 8) -> np.ndarray:
@@ -137,6 +169,35 @@ def _contacts(contacts: np.ndarray, phase: np.ndarray, timestep: float, file: Pa
     for spine in ("top", "right", "left"):
         axes.spines[spine].set_visible(False)
     axes.tick_params(left=False)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def _followed(told: np.ndarray, done: np.ndarray, timestep: float, file: Path) -> None:
+    """Three velocities, as commanded and as they are: each moment, and averaged over a cycle of the gait."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from envs.cassie.gait import PERIOD
+
+    cycle = round(PERIOD / timestep)
+    seconds, window = timestep * np.arange(len(told)), np.ones(cycle) / cycle
+    figure, axes = plt.subplots(3, 1, figsize=(8, 4.6), sharex=True, layout="constrained")
+    names = ("forward [m/s]", "to the left [m/s]", "turn [rad/s]")
+    for index, (name, panel) in enumerate(zip(names, axes, strict=True)):
+        mean = np.convolve(np.pad(done[:, index], (cycle // 2, (cycle - 1) // 2), mode="edge"), window, mode="valid")
+        panel.plot(seconds, done[:, index], color="#19737f", lw=0.6, alpha=0.35, label="each moment")
+        panel.plot(seconds, told[:, index], color="#f08019", lw=1.6, label="told")
+        panel.plot(seconds, mean, color="#19737f", lw=1.6, label="over a cycle")
+        panel.set_ylabel(name)
+        panel.set_xlim(0, seconds[-1])
+        for spine in ("top", "right"):
+            panel.spines[spine].set_visible(False)
+    axes[0].legend(ncols=3, frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    axes[-1].set_xlabel("time [s]")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
