@@ -23,9 +23,12 @@ def load(run_dir, overrides=()):
     return load_run(Path(run_dir), config=read_config(Path(run_dir), [*overrides], engine="native"))
 
 
-@pytest.mark.parametrize(("name", "role"), [("cassie", "teacher"), ("cassie", "student"), ("cassie_ipmd", "teacher")])
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [("cassie", "teacher"), ("cassie", "student"), ("cassie_ipmd", "teacher"), ("cassie_commands", "teacher")],
+)
 def test_the_walkers_of_the_zoo_walk_as_they_were_told(name, role):
-    seen = played(load(ZOO / name, [SHORT, QUIET]), role, 8, seed=7)
+    seen = played(load(ZOO / name, [SHORT, QUIET, "env.command=forward"]), role, 8, seed=7)
     upright = seen.alive.all(axis=1)
     assert upright.sum() >= 7
     # After its first two seconds.
@@ -33,6 +36,23 @@ def test_the_walkers_of_the_zoo_walk_as_they_were_told(name, role):
     assert seen.metrics["x_velocity"][upright, 100:].mean() > 0.7
     assert seen.metrics["foot_clearance"][upright, 100:].max(axis=1).min() > 0.03
     assert seen.contacts[upright, 100:].min(axis=1).max() == 0.0  # each foot leaves the ground
+
+
+@pytest.mark.parametrize(
+    ("told", "measured", "low", "high"),
+    [
+        ({"forward": (-0.3, -0.2)}, "x_velocity", -0.3, -0.12),
+        ({"forward": (0.4, 0.6), "lateral": (0.2, 0.3)}, "y_velocity", 0.12, 0.3),
+        ({"forward": (0.4, 0.6), "turn": (0.3, 0.4)}, "heading_error", 0.0, 0.1),
+    ],
+)
+def test_who_walks_as_commanded_goes_backwards_and_sideways_and_turns(told, measured, low, high):
+    commands = {"forward": (0.0, 0.0), "lateral": (0.0, 0.0), "turn": (0.0, 0.0)} | told
+    given = [f"env.command.{name}=[{ends[0]},{ends[1]}]" for name, ends in commands.items()]
+    seen = played(load(ZOO / "cassie_commands", [SHORT, QUIET, "env.command.stand=0", *given]), "teacher", 8, seed=3)
+    upright = seen.alive.all(axis=1)
+    assert upright.sum() >= 7
+    assert low < seen.metrics[measured][upright, 100:].mean() < high
 
 
 def test_the_reward_of_the_zoo_pays_its_expert_more_than_what_learnt_from_it_does_by_chance():
