@@ -238,7 +238,7 @@ def test_several_seeds_start_from_one_run(seeds, tmp_path):
 def test_what_does_not_fit_is_refused_before_anything_is_trained(seeds, tmp_path):
     with pytest.raises(ConfigurationError, match="start_from does not fit"):
         train([*SPMD, "network.hidden=[8]", f"start_from={seeds}"], tmp_path / "a")
-    with pytest.raises(RunDirectoryError, match="nowhere"):
+    with pytest.raises(ConfigurationError, match="nowhere does not exist: name a run directory"):
         train([*SPMD, f"start_from={tmp_path / 'nowhere'}"], tmp_path / "b")
     with pytest.raises(ConfigurationError, match="student is not a role of both runs"):
         train([*SPMD, f"start_from={seeds}", "start_roles=[student]"], tmp_path / "c")
