@@ -56,7 +56,7 @@ def test_the_warning_of_a_teachers_reward_names_the_teachers_key() -> None:
     config = _l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD))
     told = _loop(config, _context()).warnings["reward/resting"]
     assert "algorithm.teacher.reward.gradient_penalty" in told
-    assert config.teacher.reward.gradient_penalty >= 0.0  # type: ignore[attr-defined]
+    assert hasattr(config.teacher.reward, "gradient_penalty")  # type: ignore[attr-defined]
 
 
 class _Recorder:
