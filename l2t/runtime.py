@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +61,10 @@ def cache_directory() -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Package versions, device and numeric settings."""
+    """Package versions, the commit of a checkout that is run in place, device and numeric settings."""
     found = {"python": platform.python_version()}
+    if commit := source_commit():
+        found["commit"] = commit
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -71,6 +75,21 @@ def versions() -> dict[str, str]:
     found["device"] = f"{device.platform} ({kind}, {jax.device_count()} device(s), {os.cpu_count()} CPUs)"
     found["matmul_precision"] = str(_matmul_precision())
     return found
+
+
+@cache
+def source_commit(folder: Path = Path(__file__).parent) -> str:
+    """The Git commit that the sources are of, with `-dirty` where they were changed since; empty where nobody knows."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # A package that was installed may lie within somebody else's repository.
+        git("ls-files", "--error-unmatch", "runtime.py")
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def free_memory() -> int:

@@ -98,6 +98,8 @@ def _summary(run: RunRecord) -> str:
         facts.append(duration(run.result["wall_seconds"]))
     if "steps_per_second" in run.result:
         facts.append(f"{count(run.result['steps_per_second'])} steps per second")
+    if resumed := run.result.get("resumed_at"):
+        facts.append(f"resumed at {', '.join(map(count, resumed))}")
     status = f'<span class="status {escape(run.status)}">{escape(run.status)}</span>'
     return f'<p class="quiet">{status} · {escape(" · ".join(facts))}</p>'
 
@@ -244,7 +246,7 @@ def _pairs(config: dict) -> list[list[str]]:
 def _versions(run: RunRecord) -> str:
     versions = run.result.get("versions") or {}
     return (
-        table(["package", "version"], [[name, str(v)] for name, v in versions.items()], text_columns=(0, 1))
+        table(["", "version"], [[name, str(v)] for name, v in versions.items()], text_columns=(0, 1))
         if versions
         else ""
     )

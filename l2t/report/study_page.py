@@ -96,6 +96,6 @@ def _page(name: str, result: StudyResult, facts: dict[str, Any], command: str) -
             if figures
             else "",
             section("Command", f"<pre>{escape(command)}</pre>"),
-            section("Versions", table(["package", "version"], versions, text_columns=(0, 1))),
+            section("Versions", table(["", "version"], versions, text_columns=(0, 1))),
         ],
     )

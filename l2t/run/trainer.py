@@ -117,6 +117,7 @@ class _Loop:
         self.evaluation: dict[str, Any] = {}
         self.warned: set[str] = set()
         self.role_steps = dict(algorithm.prior_steps)
+        self.resumed_at: list[int] = []
         self.training_seconds = 0.0
         self.trained_steps = 0
         self.wall_offset = 0.0
@@ -149,6 +150,7 @@ class _Loop:
                     f"iterations make {self.env_steps:,}: resume with the batches that the run was started with."
                 )
             self.evaluation, self.role_steps = host["evaluation"], host["role_steps"]
+            self.resumed_at = [*host.get("resumed_at", ()), self.env_steps]
             more = self.env_steps < self.settings.total_steps
             nothing = f", and total_steps={self.settings.total_steps:,} asks for no more: a larger one trains on"
             self.tracker.notice(f"Resuming at step {self.env_steps:,}{'' if more else nothing}.")
@@ -214,6 +216,7 @@ class _Loop:
             "wall_seconds": self.wall_seconds,
             "evaluation": self.evaluation,
             "role_steps": self.role_steps,
+            "resumed_at": self.resumed_at,
             **self.settings.labels,
         }
         self.checkpoints.save(self.env_steps, self.state, host, self.settings.identity)
@@ -235,6 +238,7 @@ class _Loop:
             "num_seeds": self.settings.num_seeds,
             "env_steps": self.env_steps,
             "role_steps": self.role_steps,
+            "resumed_at": self.resumed_at,
             "wall_seconds": round(self.wall_seconds, 3),
             "steps_per_second": round(self.trained_steps / max(self.training_seconds, 1e-9), 1),
             "versions": versions(),

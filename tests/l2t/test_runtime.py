@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from l2t.runtime import source_commit
+
 _PROGRAM = """
 from l2t.errors import L2TError
 from l2t.runtime import configure
@@ -38,3 +40,27 @@ def test_a_switch_of_jax_works_or_is_one_line(variables, answer):
     said = configured(**variables)
     assert said.startswith(answer)
     assert "\n" not in said
+
+
+def test_the_commit_is_that_of_a_checkout_and_marked_where_it_was_changed(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    source = package / "runtime.py"
+    source.write_text("")
+
+    def git(*words):
+        names = ["-c", "user.name=nobody", "-c", "user.email=nobody@nowhere"]
+        subprocess.run(["git", *names, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    def commit():
+        return source_commit.__wrapped__(package)
+
+    assert commit() == "", "no repository"
+    git("init")
+    assert commit() == "", "a repository of other things"
+    git("add", "package")
+    git("commit", "-m", "first")
+    clean = commit()
+    assert len(clean) == 12
+    source.write_text("changed = True")
+    assert commit() == f"{clean}-dirty"

@@ -140,6 +140,13 @@ def test_the_result_is_that_of_the_undisturbed_run(runs):
     assert results[0]["role_steps"] == results[1]["role_steps"] == {"teacher": TOTAL, "student": 0}
 
 
+def test_the_result_says_where_a_run_was_resumed(runs):
+    straight, stopped = (json.loads((run / "result.json").read_text())["resumed_at"] for run in runs[:2])
+    assert straight == []
+    assert len(stopped) == 2
+    assert stopped == sorted(stopped)
+
+
 def test_resuming_leaves_the_description_of_the_run_alone(runs):
     assert runs[2]["overrides"]
 
