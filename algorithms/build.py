@@ -186,7 +186,16 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
                 "leave it at 0."
             )
         experience = _memories(config.student, config.teacher.observation, context)
-    return Loop(context.environment, agent, context.num_envs, num_steps, reward, experience, warnings=warnings)
+    return Loop(
+        context.environment,
+        agent,
+        context.num_envs,
+        num_steps,
+        reward,
+        experience,
+        disturbance=config.disturbance,
+        warnings=warnings,
+    )
 
 
 @build.register
@@ -203,7 +212,13 @@ def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
     prior = {"pretraining": policy.env_steps}
     experience = _memories(config.student, "teacher", context) if config.student.replay > 0 else Fresh()
     return Loop(
-        context.environment, agent, context.num_envs, config.num_steps, experience=experience, prior_steps=prior
+        context.environment,
+        agent,
+        context.num_envs,
+        config.num_steps,
+        experience=experience,
+        disturbance=config.disturbance,
+        prior_steps=prior,
     )
 
 

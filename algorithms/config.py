@@ -8,7 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from l2t.config import FIXED, NetworkConfig, check_choice, check_count, check_flag, check_idle, check_range, read_from
+from l2t.config import (
+    FIXED,
+    DisturbanceConfig,
+    NetworkConfig,
+    check_choice,
+    check_count,
+    check_flag,
+    check_idle,
+    check_range,
+    read_from,
+)
 from l2t.errors import ConfigurationError
 
 GROUPS = ("teacher", "student")
@@ -303,6 +313,7 @@ class LearnToTeachConfig:
             `total_steps`. The teacher learns from the others only, from the beginning.
         student_penalty: λ of λ (log π_T - log π_S) of each action, which is taken off the teacher's reward, so that it
             does what the student can follow.
+        disturbance: of the teacher's actions, which leads where a student's mistakes would.
     """
 
     teacher: TeacherConfig = field(default_factory=lambda: SPMDConfig(entropy=0.05, ratio_clip=float("inf")))
@@ -310,6 +321,7 @@ class LearnToTeachConfig:
     student_share: float = 0.0
     student_share_schedule: str = field(default="constant", metadata=FIXED)
     student_penalty: float = 0.0
+    disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
 
     name = "l2t"
 
@@ -335,6 +347,7 @@ class DistillationConfig:
         exploration: standard deviation of the labels, and so of the driver's actions, in policy units.
         num_steps: roll-out length.
         student: the student's losses and optimiser.
+        disturbance: of the driver's actions; unlike `exploration` it lasts, so that mistakes add up.
     """
 
     teacher_run: str = field(metadata=read_from("the run directory of a trained teacher"))
@@ -342,6 +355,7 @@ class DistillationConfig:
     exploration: float = 0.2
     num_steps: int = field(default=64, metadata=FIXED)
     student: StudentConfig = field(default_factory=StudentConfig)
+    disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
 
     name = "distillation"
 

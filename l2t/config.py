@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,3 +146,27 @@ class NetworkConfig:
             check_count("network.hidden", width)
         check_choice("network.activation", self.activation, ("tanh", "relu", "elu", "swish"))
         check_range("network.initial_log_std", self.initial_log_std, -5.0, 2.0)
+
+
+@dataclass(frozen=True)
+class DisturbanceConfig:
+    """What actions are off by while experience is collected.
+
+    Attributes:
+        scale: standard deviation in policy units; 0 for nothing.
+        steps: after which its autocorrelation has fallen to 1/e.
+    """
+
+    scale: float = 0.0
+    steps: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_range("algorithm.disturbance.scale", self.scale, 0.0, 1.0)
+        check_range("algorithm.disturbance.steps", self.steps, 0.0, open_low=True)
+        if self.scale == 0.0:
+            check_idle("algorithm.disturbance", self, ("steps",), "algorithm.disturbance.scale=0")
+
+    @property
+    def persistence(self) -> float:
+        """Autocorrelation from a step to the next."""
+        return math.exp(-1.0 / self.steps)

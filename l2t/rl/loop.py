@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Int, Key, PyTree
 
+from l2t.config import DisturbanceConfig
 from l2t.rl.algorithm import RunState
 from l2t.rl.experience import Experience, Fresh
 from l2t.rl.keys import aside
@@ -148,6 +149,7 @@ class Loop:
         num_envs, num_steps: environments, and steps of each in an iteration.
         reward: what the agent is paid.
         experience: which steps it learns from.
+        disturbance: what actions are off by; the agent learns from those that were meant.
         prior_steps, warnings: see `Algorithm`.
     """
 
@@ -157,6 +159,7 @@ class Loop:
     num_steps: int
     reward: Reward = field(default_factory=TaskReward)
     experience: Experience = field(default_factory=Fresh)
+    disturbance: DisturbanceConfig = DisturbanceConfig()
     prior_steps: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)
 
@@ -228,4 +231,4 @@ class Loop:
 
     @property
     def _vector(self) -> VectorEnvironment:
-        return VectorEnvironment(self.environment, self.num_envs)
+        return VectorEnvironment(self.environment, self.num_envs, self.disturbance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Key
 
+from l2t.config import DisturbanceConfig
+from l2t.rl.keys import aside
 from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation, Restarts
 
 
@@ -39,6 +42,7 @@ class VectorState:
         action: the last action, clipped, zero where an episode begins.
         statistics: of episodes.
         key: for resets.
+        disturbance: what the last action was off by; `None` where nothing disturbs.
     """
 
     environment: EnvironmentState
@@ -46,6 +50,7 @@ class VectorState:
     action: Float[Array, "env action"]
     statistics: EpisodeStatistics
     key: Key[Array, ""]
+    disturbance: Float[Array, "env action"] | None = None
 
     @property
     def observation(self) -> Observation:
@@ -66,10 +71,18 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class VectorEnvironment:
-    """`num_envs` instances; actions are in policy units, [-1, 1] spanning the task's range, and clipped to it."""
+    """`num_envs` instances; actions are in policy units, [-1, 1] spanning the task's range, and clipped to it.
+
+    Attributes:
+        environment: one of them.
+        num_envs: how many.
+        disturbance: d' = ρ d + sqrt(1 - ρ²) scale ε, ε ~ N(0, 1), is added to what is clipped: an action is d' off, and
+            so is the one that is observed as the last. It goes on over the ends of episodes.
+    """
 
     environment: Environment
     num_envs: int
+    disturbance: DisturbanceConfig = DisturbanceConfig()
 
     @property
     def spec(self) -> EnvironmentSpec:
@@ -86,12 +99,16 @@ class VectorEnvironment:
         zeros = jnp.zeros(self.num_envs)
         statistics = EpisodeStatistics(zeros, zeros, state.step == 0, zeros, zeros, jnp.zeros(self.num_envs, bool))
         action = jnp.zeros((self.num_envs, self.spec.action_size))
-        return VectorState(state, jnp.ones(self.num_envs, bool), action, statistics, key)
+        disturbance = None if self.disturbance.scale == 0.0 else self._disturbed(aside(key), action, persistence=0.0)
+        return VectorState(state, jnp.ones(self.num_envs, bool), action, statistics, key, disturbance)
 
     def step(self, state: VectorState, action: Float[Array, "env action"]) -> tuple[VectorState, Outcome]:
         """Advance every instance; those that ended start a new episode."""
+        action, disturbance = jnp.clip(action, -1.0, 1.0), state.disturbance
+        if disturbance is not None:
+            disturbance = self._disturbed(aside(state.key), disturbance, self.disturbance.persistence)
+            action = jnp.clip(action + disturbance, -1.0, 1.0)
         after = jax.vmap(self.environment.step)(state.environment, scale_action(self.spec, action))
-        action = jnp.clip(action, -1.0, 1.0)
         successor = with_action(after.observation, action)
         outcome = Outcome(successor, after.reward, after.terminated, after.truncated, after.metrics, after.unstable)
         done = after.terminated | after.truncated
@@ -108,7 +125,14 @@ class VectorEnvironment:
         # Most steps end no episode: skipping the reset is worth some 5 % of the engine's time.
         environment = jax.lax.cond(done.any(), reset, lambda after: after, after)
         action = jnp.where(done[:, None], 0.0, action)
-        return VectorState(environment, done, action, _record(state.statistics, after, done), key), outcome
+        statistics = _record(state.statistics, after, done)
+        return VectorState(environment, done, action, statistics, key, disturbance), outcome
+
+    def _disturbed(
+        self, key: Key[Array, ""], last: Float[Array, "env action"], persistence: float
+    ) -> Float[Array, "env action"]:
+        fresh = self.disturbance.scale * jax.random.normal(key, last.shape)
+        return persistence * last + math.sqrt(1.0 - persistence**2) * fresh
 
 
 def with_action(observation: Observation, action: Float[Array, "env action"]) -> Observation:

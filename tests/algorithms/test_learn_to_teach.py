@@ -16,7 +16,7 @@ from algorithms.build import build
 from algorithms.config import DistillationConfig, LearnToTeachConfig, SPMDConfig, StudentConfig
 from algorithms.replay.config import SPMDReplayConfig
 from algorithms.student import Student
-from l2t.config import NetworkConfig
+from l2t.config import DisturbanceConfig, NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext, FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
@@ -25,8 +25,8 @@ from l2t.rl.policy import Memoryless
 from l2t.rl.rollout import collect
 from l2t.rl.types import Transitions
 from l2t.rl.vector import VectorEnvironment
-from tests.support.probes import signal_following
-from tests.support.training import SLOW_STEPS, actions, train
+from tests.support.probes import Probe, signal_following
+from tests.support.training import FAST, SLOW_STEPS, actions, train
 
 
 class _Recorder:
@@ -102,6 +102,46 @@ def test_a_student_that_replays_learns_the_best_guess_too(algorithm: str) -> Non
     trained, state, _ = train(config, signal_following(), 150, **given)
     x = np.array([[0.6], [-0.6], [0.0]], np.float32)
     np.testing.assert_allclose(actions(trained, state, "student", x), x[:, 0], atol=0.2)
+
+
+def test_a_disturbance_leads_where_a_student_has_something_to_learn() -> None:
+    """x' = x + a: a teacher that knows its way back is never far from 0, and shows a student nothing of elsewhere.
+
+    It acts by a sine; a student that has seen no more than the slope at 0 does less than half of what is right at 0.5.
+    """
+    balancing = Probe(lambda key: jnp.zeros(1), lambda key, memory, action: (memory + action, 0.0, False))
+    frozen = FrozenPolicy(
+        lambda parameters: Memoryless(
+            lambda o: DiagonalGaussian(-jnp.sin(3.0 * o["teacher"]) / 6.0, jnp.full(1, -3.0))
+        ),
+        lambda: jnp.zeros(1),
+        "probe",
+        0,
+    )
+    x = np.array([[0.5], [-0.5]], np.float32)
+    student = StudentConfig(network=NetworkConfig((64,)), **{name: FAST[name] for name in FAST if name != "num_steps"})
+    wrong = {}
+    for scale in (0.0, 0.1):
+        disturbance = DisturbanceConfig(scale)
+        config = DistillationConfig(
+            "run", method="behaviour_cloning", exploration=0.01, num_steps=16, student=student, disturbance=disturbance
+        )
+        trained, state, _ = train(config, balancing, 150, load_policy=lambda run, role: frozen)
+        wrong[scale] = np.abs(actions(trained, state, "student", x) + np.sin(3.0 * x[:, 0]) / 3.0).max()
+    assert wrong[0.0] > 0.15, "half of what is right, at best"
+    assert wrong[0.1] < 0.5 * wrong[0.0]
+
+
+def test_a_disturbed_loop_learns_from_what_its_teacher_meant_and_is_judged_undisturbed() -> None:
+    config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), disturbance=DisturbanceConfig(0.3))
+    trained, state, _ = train(config, signal_following(), 60)
+    plain, untouched, _ = train(replace(config, disturbance=DisturbanceConfig()), signal_following(), 60)
+    assert state.transient.environments.disturbance.shape == (16, 1)
+    assert untouched.transient.environments.disturbance is None
+    x = np.array([[0.6, 0.0], [-0.6, 0.4], [0.0, 0.0]], np.float32)
+    # What an action is off by costs reward, and changes neither which one is best nor what is thought of it.
+    for run, where in ((trained, state), (plain, untouched)):
+        np.testing.assert_allclose(actions(run, where, "teacher", x), x[:, 0] + 0.5 * x[:, 1], atol=0.25)
 
 
 def test_what_a_student_cannot_replay_is_refused() -> None:

@@ -90,6 +90,7 @@ def test_a_run_that_is_read_back_is_not_asked():
         (["algorithm.student.memory_size=8"], "algorithm.student.memory_size=8 would change nothing"),
         (["algorithm.student.memory_chunk=8"], "algorithm.student.memory_chunk=8 would change nothing"),
         (["algorithm.student_share_schedule=linear"], "algorithm.student_share=0"),
+        (["algorithm.disturbance.steps=5"], "algorithm.disturbance.scale=0"),
         (["algorithm.student_share=0.005"], "student_share=0.005 would change nothing: of num_envs=64"),
     ],
 )

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from l2t.config import DisturbanceConfig
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.evaluation import evaluate
 from l2t.rl.policy import Memoryless
 from l2t.rl.rollout import collect
-from l2t.rl.vector import VectorEnvironment, scale_action
+from l2t.rl.vector import PREVIOUS_ACTION, VectorEnvironment, scale_action
 from tests.support.probes import Probe, constant_reward, tempting_end
 
 
@@ -98,3 +99,60 @@ def test_episode_statistics_are_those_of_the_environments_that_have_finished_one
     np.testing.assert_array_equal(state.statistics.finished, finished)
     assert float(metrics["train/episode_return"]) == 10.0
     assert float(metrics["train/episode_length"]) == 10.0
+
+
+def _disturbed(steps: float, instances: int = 64, length: int = 200):
+    """What actions were off by, in the roll-out of a policy that means to do nothing; (time, instance)."""
+    vector = VectorEnvironment(_counting(length), instances, DisturbanceConfig(0.2, steps))
+    state = vector.init(jax.random.key(0))
+    after, trajectory, _ = collect(vector, Memoryless(_certain), state, jax.random.key(1), length)
+    return after, trajectory, np.asarray(trajectory.observation[PREVIOUS_ACTION])[..., 0]
+
+
+def _certain(observation):
+    return DiagonalGaussian(jnp.zeros((*observation["teacher"].shape[:-1], 1)), jnp.full(1, -20.0))
+
+
+def test_a_disturbance_wanders_with_the_deviation_and_the_memory_that_it_was_given() -> None:
+    after, trajectory, off = _disturbed(steps=5.0)
+    seen = np.where(np.asarray(trajectory.first), np.nan, off)
+    assert abs(np.nanstd(seen) - 0.2) < 0.01
+    assert abs(np.nanmean(seen)) < 0.02
+    together = np.nanmean(seen[5:] * seen[:-5]) / 0.2**2
+    assert abs(together - np.exp(-1.0)) < 0.06
+    assert np.std(np.asarray(after.disturbance)) > 0.1
+    _, trajectory, off = _disturbed(steps=0.01)
+    seen = np.where(np.asarray(trajectory.first), np.nan, off)
+    assert abs(np.nanmean(seen[1:] * seen[:-1])) < 0.002, "of no memory"
+
+
+def test_what_was_meant_is_what_is_learnt_from_and_what_was_done_is_what_is_seen() -> None:
+    _, trajectory, off = _disturbed(steps=5.0)
+    assert float(jnp.abs(trajectory.action).max()) < 1e-6
+    assert np.abs(off[1:]).max() > 0.3
+    successor = np.asarray(trajectory.successor[PREVIOUS_ACTION])[..., 0]
+    last = np.asarray(trajectory.truncated)[:-1]
+    np.testing.assert_array_equal(successor[:-1][~last], off[1:][~last])
+
+
+def test_the_environment_does_what_is_off_and_no_more_than_the_task_allows() -> None:
+    spy = Probe(
+        lambda key: jnp.zeros(1), lambda key, memory, action: (action[None], 1.0, False), episode_length=1000
+    )  # shows the action that it was given
+    vector = VectorEnvironment(spy, 8, DisturbanceConfig(0.5, 3.0))
+    eager = Memoryless(lambda o: DiagonalGaussian(jnp.full((8, 1), 0.9), jnp.full(1, -20.0)))
+    state = vector.init(jax.random.key(0), staggered=False)
+    _, trajectory, _ = collect(vector, eager, state, jax.random.key(1), 50)
+    given = np.asarray(trajectory.successor["teacher"]) / spy.spec.action_high[0]
+    np.testing.assert_allclose(given, np.asarray(trajectory.successor[PREVIOUS_ACTION]), atol=1e-6)
+    assert given.max() == 1.0
+    assert given.min() < 0.5
+
+
+def test_nothing_is_drawn_where_nothing_disturbs() -> None:
+    state = VectorEnvironment(_counting(), 4).init(jax.random.key(0))
+    assert state.disturbance is None
+    disturbed = VectorEnvironment(_counting(), 4, DisturbanceConfig(0.2)).init(jax.random.key(0))
+    assert disturbed.disturbance is not None
+    same = jax.tree.map(jnp.array_equal, state.environment.physics, disturbed.environment.physics)
+    assert all(jax.tree.leaves(same))
