@@ -14,8 +14,8 @@ from l2t.errors import RunDirectoryError
 from l2t.report.pages import charts, count, figure, number, page, section, table
 from l2t.report.plots import Line, Panel, draw, save_png, to_svg
 from l2t.report.runs import RunRecord, flatten, group_runs, is_option
-from l2t.report.scores import FEWEST, Groups, Ratio, Score, group_series, ratios_of, score_of
-from l2t.report.statistics import Interval, curve_with_band, interquartile_mean
+from l2t.report.scores import Groups, Ratio, Score, group_series, ratios_of, score_of
+from l2t.report.statistics import FEWEST, Interval, curve_with_band, interquartile_mean
 from l2t.run.directory import write_atomically
 
 METRICS = {

@@ -15,7 +15,7 @@ import numpy as np
 from l2t.report.pages import charts, count, duration, figure, folded, number, page, section, table, tiles
 from l2t.report.plots import POINTS, Line, Panel, draw, thin, to_svg
 from l2t.report.runs import RunRecord, flatten, read_run
-from l2t.report.statistics import Curve, Series, bootstrap_interval, curve_with_band
+from l2t.report.statistics import FEWEST, Curve, Series, bootstrap_interval, curve_with_band
 from l2t.run.directory import write_atomically
 
 EMBEDDED_VIDEO_BYTES = 12_000_000
@@ -134,9 +134,13 @@ def _band_note(run: RunRecord) -> str:
     band = (
         "The band around the return is one standard deviation over the evaluation episodes."
         if seeds == 1
-        else f"Lines are interquartile means over {seeds} seeds; bands are 95 % bootstrap intervals."
+        else f"Lines are interquartile means over {seeds} seeds; bands are {_ends(seeds)}s."
     )
     return f'<p class="quiet small">{band} Policies are evaluated with their mean actions.</p>'
+
+
+def _ends(seeds: int) -> str:
+    return "95 % bootstrap interval" if seeds >= FEWEST else "range"
 
 
 def _thin_note(run: RunRecord) -> str:
@@ -199,7 +203,7 @@ def _final_table(run: RunRecord) -> str:
     if not rows:
         return ""
     seeds = max(len(run.series(f"eval/{role}/return_mean")) for role in run.roles)
-    spread = "standard deviation" if seeds == 1 else "95 % interval"
+    spread = "standard deviation" if seeds == 1 else _ends(seeds)
     headers = ["role", "return", spread, "reward per step", "episode length", "episodes", "environment steps driven"]
     return table(headers, rows)
 

@@ -14,9 +14,6 @@ from l2t.report.statistics import Interval, Series, bootstrap_interval
 Groups = dict[tuple[str, str], list[RunRecord]]
 """Runs by environment and label."""
 
-FEWEST = 5
-"""Of fewer scores the ends of a bootstrap interval are the least and the greatest: that is told, and no interval."""
-
 
 @dataclass(frozen=True)
 class Score:

@@ -17,6 +17,9 @@ from jaxtyping import Float
 Statistic = Callable[..., np.ndarray]
 """`statistic(scores, axis=-1)` reduces the last axis; it is called on many resamples at once."""
 
+FEWEST = 5
+"""Of fewer scores the ends of a bootstrap interval are the least and the greatest: that is told, and no interval."""
+
 
 @dataclass(frozen=True)
 class Interval:

@@ -14,7 +14,7 @@ from typing import Any
 
 from l2t.report.pages import charts, duration, figure, page, section, table
 from l2t.report.plots import Line, Panel, draw, save_png, to_svg
-from l2t.report.statistics import Curve
+from l2t.report.statistics import FEWEST, Curve
 from l2t.report.study import StudyResult, markdown, mean_with_band
 from l2t.run.directory import RunDirectory, write_atomically, writing
 
@@ -86,7 +86,10 @@ def _page(name: str, result: StudyResult, facts: dict[str, Any], command: str) -
     seconds = facts.get("wall_seconds")
     summary = f"seed {facts.get('seed')}" + (f" · {duration(seconds)}" if seconds is not None else "")
     versions = [[key, str(value)] for key, value in (facts.get("versions") or {}).items()]
-    explanation = "Lines are means over seeds; bands are 95 % bootstrap intervals of the mean, seeds resampled."
+    explanation = (
+        "Lines are means over seeds; bands are 95 % bootstrap intervals of the mean, seeds resampled; of fewer "
+        f"than {FEWEST} seeds they say little more than the range."
+    )
     return page(
         name,
         [

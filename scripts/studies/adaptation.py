@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from l2t.config import check_count
 from l2t.errors import ConfigurationError
-from l2t.report.statistics import bootstrap_interval
+from l2t.report.statistics import FEWEST, bootstrap_interval
 from l2t.report.study import StudyContext, StudyResult, Table
 from scripts.studies.gait import Walk, measure, played
 from scripts.studies.walking import walker
@@ -71,7 +71,7 @@ class Adaptation:
             y_label="",
             notes=(
                 f"{self.episodes} episodes a run, seed {context.seed}; mean actions. Interquartile means over runs, in "
-                "brackets their 95 % bootstrap interval where there are several.",
+                f"brackets their 95 % bootstrap interval, or the range of fewer than {FEWEST} runs.",
             ),
         )
 

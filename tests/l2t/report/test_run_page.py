@@ -104,11 +104,12 @@ def test_a_run_with_one_log_point_has_a_report(tmp_path):
     assert "Return in evaluation" in report_of(write_run(tmp_path / "a", points=1, evaluations=1)).text
 
 
-def test_several_seeds_get_an_interval(tmp_path):
-    text = report_of(write_run(tmp_path / "a", num_seeds=8)).text
-    assert "8 seeds from 0" in text
-    assert "interquartile means over 8 seeds" in text
-    assert "95 % interval" in text
+@pytest.mark.parametrize(("seeds", "ends"), [(8, "95 % bootstrap interval"), (3, "range")])
+def test_several_seeds_get_an_interval_and_few_their_range(tmp_path, seeds, ends):
+    text = report_of(write_run(tmp_path / "a", num_seeds=seeds)).text
+    assert f"{seeds} seeds from 0" in text
+    assert f"interquartile means over {seeds} seeds; bands are {ends}s." in text
+    assert f">{ends}</th>" in text
 
 
 def test_the_command_can_be_repeated_elsewhere(tmp_path):
