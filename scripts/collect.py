@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.command_line import exit_code, path_argument, progress
+from scripts.command_line import add_changes, exit_code, path_argument, progress
 
 NAMES = ("run", "episodes", "name", "out", "role", "actions", "seed", "seed_index")
 """What can be given as `name=value`, as in training, or as `--name value`."""
@@ -84,15 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed_index", type=int, default=0, help="which of a batch of training seeds (default: %(default)s)"
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change the environment or its engine, such as physics.engine=native",
-    )
+    add_changes(parser, "env.student_noise=0.2 or physics.engine=native")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import io
 import os
@@ -20,6 +21,19 @@ from l2t.errors import L2TError
 def path_argument(text: str) -> Path:
     """A path as the shell would have it: `--out=~/x` reaches us with its `~`."""
     return Path(text).expanduser()
+
+
+def add_changes(parser: argparse.ArgumentParser, example: str) -> None:
+    """`--set KEY=VALUE ...`, as often as one likes: `overrides` of the environment, such as `example`."""
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"change the environment, such as {example}",
+    )
 
 
 def exit_code(command: Callable[[], None]) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.changed_runs import changed_config, load_changed
-from scripts.command_line import exit_code, path_argument, progress
+from scripts.command_line import add_changes, exit_code, path_argument, progress
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
@@ -178,15 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--episodes", type=int, default=100, help="episodes for each role (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
     parser.add_argument("--role", help="who acts, such as student (default: every role in turn)")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change the environment, such as env.student_noise=0.2",
-    )
+    add_changes(parser, "env.student_noise=0.2")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 

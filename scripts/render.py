@@ -1,6 +1,7 @@
 """Film a policy: of a trained run, or one that does nothing or acts at random.
 
 python scripts/render.py runs/a --role student --seconds 20
+python scripts/render.py zoo/cassie_terrains --set env.terrain=stairs env.difficulty=0.3
 python scripts/render.py --env hopper --policy random --out hopper.gif
 """
 
@@ -15,7 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import exit_code, path_argument
+from scripts.command_line import add_changes, exit_code, path_argument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def render_run(
-    run_dir: Path, role: str, seconds: float = 20.0, out: Path | None = None, *, seed: int = 0
+    run_dir: Path,
+    role: str,
+    seconds: float = 20.0,
+    out: Path | None = None,
+    *,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
 ) -> Path | None:
     """Film a role of a run, acting from its newest checkpoint.
 
@@ -48,6 +55,7 @@ def render_run(
         seconds: of simulated time, which is also how long the film runs.
         out: an `.mp4` or `.gif`; by default `videos/<role>.mp4` in the run directory, where reports look for it.
         seed: of start states and noise.
+        overrides: `key=value` changes to the environment.
 
     Returns:
         The file, or None without an OpenGL back-end; a line on standard error then says so.
@@ -71,7 +79,7 @@ def render_run(
 
     configure()
     # One robot is filmed: C MuJoCo is faster than an engine for thousands, and is there without a GPU too.
-    run = load_run(run_dir, config=read_config(run_dir, engine="native"))
+    run = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"))
     check_choice("--role", role, run.algorithm.roles)
     caption = role
     noise = getattr(run.config.env, "student_noise", None)
@@ -81,13 +89,18 @@ def render_run(
     return _film(run.environment, modes(policy), caption, seconds, out, seed)
 
 
-def render_environment(env: str, policy: str, seconds: float, out: Path, *, seed: int = 0) -> Path | None:
-    """Film an environment of `configs/env` under a policy that is `zero` or `random`; None without OpenGL."""
+def render_environment(
+    env: str, policy: str, seconds: float, out: Path, *, seed: int = 0, overrides: Sequence[str] = ()
+) -> Path | None:
+    """Film an environment of `configs/env`, changed or not, under a policy that is `zero` or `random`.
+
+    None without OpenGL.
+    """
     _check(out, seconds)
     from configs.build import experiment_config
     from configs.command_line import compose_config
 
-    config = experiment_config(compose_config([f"env={env}"]))
+    config = experiment_config(compose_config([f"env={env}", *overrides]))
     if not _can_render():
         return None
 
@@ -235,13 +248,14 @@ def _can_render() -> bool:
 
 
 def _command(options: argparse.Namespace) -> None:
+    chosen = {"seed": options.seed, "overrides": options.overrides}
     if options.run_dir is not None:
         role = options.role or _first_role(options.run_dir)
-        _announce(render_run(options.run_dir, role, options.seconds, options.out, seed=options.seed))
+        _announce(render_run(options.run_dir, role, options.seconds, options.out, **chosen))
         return
     policy = options.policy or "zero"
     out = options.out or Path(f"{options.env}-{policy}.mp4")
-    _announce(render_environment(options.env, policy, options.seconds, out, seed=options.seed))
+    _announce(render_environment(options.env, policy, options.seconds, out, **chosen))
 
 
 def _announce(path: Path | None) -> None:
@@ -273,6 +287,7 @@ def _parser() -> argparse.ArgumentParser:
         type=path_argument,
         help="an .mp4 or .gif (default: videos/<role>.mp4 in the run directory, or <env>-<policy>.mp4)",
     )
+    add_changes(parser, "env.terrain=stairs")
     return parser
 
 

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.command_line import exit_code, path_argument
+from scripts.command_line import add_changes, exit_code, path_argument
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(arguments)
-    return exit_code(lambda: watch(options.run_dir, options.role, options.seed, options.set))
+    return exit_code(lambda: watch(options.run_dir, options.role, options.seed, options.overrides))
 
 
 def watch(run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[str] = ()) -> None:
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run_dir", type=path_argument, help="a run directory")
     parser.add_argument("--role", help="who acts, such as teacher (default: the student, where there is one)")
     parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the environment")
+    add_changes(parser, "env.student_noise=0.2")
     return parser
 
 

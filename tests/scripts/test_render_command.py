@@ -156,3 +156,20 @@ def test_an_option_that_would_be_ignored_is_refused(arguments, told, capsys):
         main(arguments)
     assert stopped.value.code == 2
     assert told in capsys.readouterr().err
+
+
+def test_what_is_set_is_filmed(run_dir, camera, tmp_path):
+    """The teacher, which no noise reaches: on a slope it ends elsewhere, with another noise it does not."""
+    ends = []
+    for given in ([], ["--set", "env.student_noise=0.2"], ["--set", "env.student_noise=0.2", "--set", "env.slope=0.3"]):
+        camera.clear()
+        asked = ["--role", "teacher", "--seconds", "0.4", "--out", str(tmp_path / "a.gif")]
+        assert main([str(run_dir), *asked, *given]) == 0
+        ends.append(camera[-1])
+    np.testing.assert_array_equal(ends[0], ends[1])
+    assert not np.array_equal(ends[0], ends[2])
+
+
+def test_what_cannot_be_set_is_one_line(run_dir, tmp_path, capsys):
+    assert main([str(run_dir), "--out", str(tmp_path / "a.gif"), "--set", "env.no_such_thing=1"]) == 1
+    assert "no_such_thing" in capsys.readouterr().err

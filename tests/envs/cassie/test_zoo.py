@@ -25,10 +25,17 @@ def load(run_dir, overrides=()):
 
 @pytest.mark.parametrize(
     ("name", "role"),
-    [("cassie", "teacher"), ("cassie", "student"), ("cassie_ipmd", "teacher"), ("cassie_commands", "teacher")],
+    [
+        ("cassie", "teacher"),
+        ("cassie", "student"),
+        ("cassie_ipmd", "teacher"),
+        ("cassie_commands", "teacher"),
+        ("cassie_terrains", "teacher"),
+        ("cassie_terrains", "student"),
+    ],
 )
 def test_the_walkers_of_the_zoo_walk_as_they_were_told(name, role):
-    seen = played(load(ZOO / name, [SHORT, QUIET, "env.command=forward"]), role, 8, seed=7)
+    seen = played(load(ZOO / name, [SHORT, QUIET, "env.command=forward", "env.terrain=flat"]), role, 8, seed=7)
     upright = seen.alive.all(axis=1)
     assert upright.sum() >= 7
     # After its first two seconds.
@@ -36,6 +43,15 @@ def test_the_walkers_of_the_zoo_walk_as_they_were_told(name, role):
     assert seen.metrics["x_velocity"][upright, 100:].mean() > 0.7
     assert seen.metrics["foot_clearance"][upright, 100:].max(axis=1).min() > 0.03
     assert seen.contacts[upright, 100:].min(axis=1).max() == 0.0  # each foot leaves the ground
+
+
+def test_who_knows_stairs_climbs_and_descends_them():
+    """8 cm at 0.5 m/s: half of the robots begin upwards, half downwards."""
+    given = ["env.command=forward", "env.command.forward=[0.5,0.5]", "env.terrain=stairs", "env.difficulty=0.25"]
+    seen = played(load(ZOO / "cassie_terrains", ["env.episode_length=400", QUIET, *given]), "teacher", 16, seed=5)
+    upright = seen.alive.all(axis=1)
+    assert upright.sum() >= 12
+    assert seen.metrics["x_position"][upright, -1].min() > 2.0  # past the landing, on the stairs
 
 
 @pytest.mark.parametrize(
