@@ -1,7 +1,7 @@
 """Draw the pictures of Cassie's page: `python scripts/cassie_pictures.py runs/a --out docs/images`.
 
 The five terrains; a strip of one gait cycle; and when which foot is on the ground. With `--commands`, for a policy
-that knows any: what it is told in 20 s, and what it does.
+that knows any: what it is told in 20 s, and what it does. With `--stairs`, for a policy that knows them: eight seconds.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ WALK = (
 FOLLOW = ("env.terrain.kind=flat", "env.command.stand=0.2", "env.push.force=[0,0]", "env.episode_length=1000")
 """Any command, told to stand now and then, and nobody pushes."""
 
+CLIMB = (
+    *("env.terrain=stairs", "env.difficulty=0.3", "env.curriculum=false"),
+    *("env.command=forward", "env.command.forward=[0.5,0.5]", "env.push.force=[0,0]", "env.episode_length=1000"),
+)
+"""0.5 m/s on stairs of 9 cm."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
@@ -41,22 +47,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--role", default="teacher", help="who walks (default: %(default)s)")
     parser.add_argument("--out", type=path_argument, default=Path(), help="folder (default: here)")
     parser.add_argument("--commands", action="store_true", help="what is told and what is done, and nothing else")
+    parser.add_argument("--stairs", action="store_true", help="a walk on stairs, and nothing else")
     options = parser.parse_args(arguments)
-    chosen = draw_commands if options.commands else draw
+    if options.commands and options.stairs:
+        parser.error("give one of --commands and --stairs")
+    chosen = draw_commands if options.commands else draw_stairs if options.stairs else draw
     return exit_code(lambda: chosen(options.run_dir, options.role, options.out))
 
 
 def draw(run_dir: Path, role: str, out: Path) -> None:
     """Write `cassie_terrains.png`, `cassie_gait.png` and `cassie_contacts.png`."""
+    import numpy as np
     from PIL import Image
 
+    from envs.cassie.gait import PERIOD
     from l2t.runtime import configure
 
     configure()
     qpos, contacts, phase, timestep, scene = _walk(run_dir, role)
+    cycle = len(qpos) // 2 + np.round(np.arange(8) * PERIOD / 8 / timestep).astype(int)  # in the middle of the walk
     out.mkdir(parents=True, exist_ok=True)
     Image.fromarray(terrains()).save(out / "cassie_terrains.png", optimize=True)
-    Image.fromarray(_strip(qpos, scene, timestep)).save(out / "cassie_gait.png", optimize=True)
+    Image.fromarray(_strip(qpos[cycle], scene)).save(out / "cassie_gait.png", optimize=True)
     _contacts(contacts, phase, timestep, out / "cassie_contacts.png")
 
 
@@ -76,6 +88,20 @@ def draw_commands(run_dir: Path, role: str, out: Path, seed: int = 1) -> None:
     (told, done), run, _ = _roll(run_dir, role, FOLLOW, 999, see, seed)
     out.mkdir(parents=True, exist_ok=True)
     _followed(told, np.stack(done, axis=1), run.environment.spec.timestep, out / "cassie_commands.png")
+
+
+def draw_stairs(run_dir: Path, role: str, out: Path, seed: int = 1) -> None:
+    """Write `cassie_stairs.png`, a picture a second."""
+    from PIL import Image
+
+    from l2t.runtime import configure
+
+    configure()
+    qpos, run, extras = _roll(run_dir, role, CLIMB, 400, lambda state, _: state.environment.physics["qpos"][0], seed)
+    every = round(1.0 / run.environment.spec.timestep)
+    out.mkdir(parents=True, exist_ok=True)
+    strip = _strip(qpos[every - 1 :: every], run.environment.scene(extras))
+    Image.fromarray(strip).save(out / "cassie_stairs.png", optimize=True)
 
 
 def terrains(width: int = 360, height: int = 300) -> np.ndarray:
@@ -135,16 +161,14 @@ def _roll(
     return seen, run, jax.device_get(jax.tree.map(lambda leaf: leaf[0], start.environment.extras))
 
 
-def _strip(qpos: np.ndarray, scene: Any, timestep: float, pictures: int = 8) -> np.ndarray:
-    """One cycle of the gait, from the middle of the walk."""
+def _strip(qpos: np.ndarray, scene: Any) -> np.ndarray:
+    """The robot in each of these positions, side by side."""
     import numpy as np
 
-    from envs.cassie.gait import PERIOD
     from envs.rendering import Renderer
 
     renderer = Renderer(scene, 220, 260)
-    rows = len(qpos) // 2 + np.round(np.arange(pictures) * PERIOD / pictures / timestep).astype(int)
-    strip = np.concatenate([renderer.frame(qpos[row]) for row in rows], axis=1)
+    strip = np.concatenate([renderer.frame(row) for row in qpos], axis=1)
     renderer.close()
     return strip
 
