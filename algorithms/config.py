@@ -313,7 +313,7 @@ class LearnToTeachConfig:
             `total_steps`. The teacher learns from the others only, from the beginning.
         student_penalty: λ of λ (log π_T - log π_S) of each action, which is taken off the teacher's reward, so that it
             does what the student can follow.
-        disturbance: of the teacher's actions, which leads where a student's mistakes would.
+        disturbance: of the actions of whoever drives, which leads where a student's mistakes would.
     """
 
     teacher: TeacherConfig = field(default_factory=lambda: SPMDConfig(entropy=0.05, ratio_clip=float("inf")))

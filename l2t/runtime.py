@@ -81,8 +81,13 @@ def versions() -> dict[str, str]:
 def source_commit(folder: Path = Path(__file__).parent) -> str:
     """The Git commit that the sources are of, with `-dirty` where they were changed since; empty where nobody knows."""
 
+    # Neither the repository that a hook of Git is run in, nor the lock that somebody's commit may be waiting for.
+    elsewhere = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    quiet = elsewhere | {"GIT_OPTIONAL_LOCKS": "0"}
+
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", "-C", str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=quiet).stdout.strip()
 
     try:
         # A package that was installed may lie within somebody else's repository.

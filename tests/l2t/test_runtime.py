@@ -42,7 +42,9 @@ def test_a_switch_of_jax_works_or_is_one_line(variables, answer):
     assert "\n" not in said
 
 
-def test_the_commit_is_that_of_a_checkout_and_marked_where_it_was_changed(tmp_path):
+def test_the_commit_is_that_of_a_checkout_and_marked_where_it_was_changed(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
     package = tmp_path / "package"
     package.mkdir()
     source = package / "runtime.py"
@@ -64,3 +66,5 @@ def test_the_commit_is_that_of_a_checkout_and_marked_where_it_was_changed(tmp_pa
     assert len(clean) == 12
     source.write_text("changed = True")
     assert commit() == f"{clean}-dirty"
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
+    assert commit() == f"{clean}-dirty", "as inside a hook of another repository"

@@ -46,7 +46,7 @@ def test_the_walkers_of_the_zoo_walk_as_they_were_told(name, role):
 
 
 def test_who_knows_stairs_climbs_and_descends_them():
-    """8 cm at 0.5 m/s: half of the robots begin upwards, half downwards."""
+    """8 cm at 0.5 m/s; a flight leads up or down, as it is drawn."""
     given = ["env.command=forward", "env.command.forward=[0.5,0.5]", "env.terrain=stairs", "env.difficulty=0.25"]
     seen = played(load(ZOO / "cassie_terrains", ["env.episode_length=400", QUIET, *given]), "teacher", 16, seed=5)
     upright = seen.alive.all(axis=1)
