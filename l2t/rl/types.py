@@ -137,7 +137,7 @@ class Transitions:
 
     Attributes:
         observation: what the behaviour policy saw.
-        action: the behaviour's action, in policy units.
+        action: what was done, in policy units.
         reward: of the step.
         following: the state that comes after, as `Trajectory.following` has it.
         terminated, truncated: how the step ended.
@@ -162,6 +162,7 @@ class Trajectory:
         action, log_prob: the behaviour's action (policy units) and its log-density.
         reward, terminated, truncated: outcome of the step; the two flags are never merged.
         final_observation: observation after the last step (after any reset), leading axis `[env]`.
+        executed: what was done in place of `action`; None where nothing disturbs actions.
         replayed: steps drawn from all that is remembered, `[update, row, ...]`; None where nothing is.
     """
 
@@ -174,6 +175,7 @@ class Trajectory:
     terminated: Bool[Array, "time env"]
     truncated: Bool[Array, "time env"]
     final_observation: Observation
+    executed: Float[Array, "time env action"] | None = None
     replayed: Transitions | None = None
 
     def following(self) -> Observation:
@@ -190,10 +192,9 @@ class Trajectory:
         return jax.tree.map(select, self.observation, self.final_observation, self.successor)
 
     def transitions(self) -> Transitions:
-        """Its steps one by one, `[time, env, ...]`."""
-        return Transitions(
-            self.observation, self.action, self.reward, self.following(), self.terminated, self.truncated
-        )
+        """Its steps one by one, `[time, env, ...]`: what was done, and what came of it."""
+        action = self.action if self.executed is None else self.executed
+        return Transitions(self.observation, action, self.reward, self.following(), self.terminated, self.truncated)
 
     def of_environments(self, part: slice) -> Trajectory:
         """The same steps of some of the environments."""
@@ -205,5 +206,5 @@ class Trajectory:
         )
 
 
-_PER_STEP = ("observation", "first", "successor", "action", "log_prob", "reward", "terminated", "truncated")
-"""Fields of a trajectory with axes `[time, env]`."""
+_PER_STEP = ("observation", "first", "successor", "action", "log_prob", "reward", "terminated", "truncated", "executed")
+"""Fields of a trajectory with axes `[time, env]`, the last of them where there is such."""

@@ -8,6 +8,7 @@ from l2t.config import DisturbanceConfig
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.evaluation import evaluate
 from l2t.rl.policy import Memoryless
+from l2t.rl.replay import Replay
 from l2t.rl.rollout import collect
 from l2t.rl.vector import PREVIOUS_ACTION, VectorEnvironment, scale_action
 from tests.support.probes import Probe, constant_reward, tempting_end
@@ -133,6 +134,19 @@ def test_what_was_meant_is_what_is_learnt_from_and_what_was_done_is_what_is_seen
     successor = np.asarray(trajectory.successor[PREVIOUS_ACTION])[..., 0]
     last = np.asarray(trajectory.truncated)[:-1]
     np.testing.assert_array_equal(successor[:-1][~last], off[1:][~last])
+    np.testing.assert_array_equal(np.asarray(trajectory.executed)[..., 0], successor)
+
+
+def test_a_ring_keeps_the_pairs_that_were_true_unless_it_is_for_a_likelihood() -> None:
+    _, trajectory, _ = _disturbed(steps=5.0, instances=2, length=20)
+    done = np.asarray(trajectory.executed)
+    assert np.abs(done).min(axis=(0, 1)) > 0.0
+    for meant, kept in ((False, done), (True, np.asarray(trajectory.action))):
+        ring = Replay(40, 1, 1, ("teacher",), meant=meant)
+        store = ring.add(ring.init(lambda: trajectory), trajectory)
+        np.testing.assert_array_equal(np.asarray(store.steps.action), kept)
+    part = trajectory.of_environments(slice(1))
+    np.testing.assert_array_equal(np.asarray(part.transitions().action), done[:, :1])
 
 
 def test_the_environment_does_what_is_off_and_no_more_than_the_task_allows() -> None:
