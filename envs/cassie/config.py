@@ -37,6 +37,7 @@ class CassieConfig:
         command: what is asked of the robot; `env.command=forward|any`.
         randomisation, push, noise, rewards: see each one's own fields.
         start_speed: an episode begins at up to this share of the commanded velocity.
+        start_scatter: standard deviation along each axis [m/s] of what is added to that in training.
         student_stack: how many of the last observations the student sees.
         reset_cost: charge for a fall in the average-reward setting.
         episode_length: time limit in steps of 20 ms.
@@ -57,6 +58,7 @@ class CassieConfig:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     rewards: RewardConfig = field(default_factory=RewardConfig)
     start_speed: float = 0.5
+    start_scatter: float = 0.0
     student_stack: int = 5
     reset_cost: float = 30.0
     episode_length: int = 1000
@@ -78,6 +80,7 @@ class CassieConfig:
                 "or another env.terrain."
             )
         check_range("env.start_speed", self.start_speed, 0.0, 1.0)
+        check_range("env.start_scatter", self.start_scatter, 0.0, 2.0)
         check_count("env.student_stack", self.student_stack)
         check_range("env.reset_cost", self.reset_cost, 0.0)
         check_parameter("env.episode_length", self.episode_length)

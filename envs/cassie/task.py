@@ -62,6 +62,7 @@ class Cassie:
     noise: NoiseConfig = NoiseConfig()
     rewards: RewardConfig = RewardConfig()
     start_speed: float = 0.5
+    start_scatter: float = 0.0
     episode_length: int = 1000
     substeps: int = 8
     xml: str = ""
@@ -101,7 +102,10 @@ class Cassie:
         # Who begins by standing will begin to walk with a whole step.
         phase = jnp.where(command.stepping > 0.0, phase, 0.5 * jnp.floor(2.0 * phase))
         along = jnp.clip(command.velocity[:2], -1.0, 1.0)
-        qvel = jnp.zeros(model.nv).at[:2].set(self.start_speed * share * along)
+        velocity = self.start_speed * share * along
+        if self.start_scatter > 0.0:
+            velocity += self.start_scatter * jax.random.normal(aside(keys[2]), (2,))
+        qvel = jnp.zeros(model.nv).at[:2].set(velocity)
         memory = Memory(
             steps=jnp.zeros((), jnp.int32),
             phase=phase,
@@ -266,8 +270,8 @@ class Cassie:
         return sensed_along(key, exact, first, self.randomisation, self._noise, self.mirrored)
 
     def undisturbed(self) -> Cassie:
-        """Without pushes that are for training only."""
-        return replace(self, push=self.push.judging)
+        """Without what is for training only: pushes, and beginnings at any velocity."""
+        return replace(self, push=self.push.judging, start_scatter=0.0)
 
     def turned(self, before: Memory, after: Memory) -> Bool[Array, ""]:
         """Whether the half cycle of the gait has changed, and with it the mirror."""
