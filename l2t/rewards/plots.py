@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from l2t.report.plots import COLOURS, INK, picture, style
-from l2t.report.statistics import Interval
+from l2t.report.statistics import FEWEST, Interval
 from l2t.rewards.decomposition import Gap
 from l2t.rewards.ensemble import Ensemble
 from l2t.rewards.regret import RegretMatrix
@@ -114,7 +114,9 @@ def regret_table(regret: RegretMatrix, *, title: str, unit: str) -> Figure:
         plain_bar(bar)
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         if np.isfinite(regret.low).any():
-            _footer(figure, "in brackets: 95 % interval over seeds")
+            seeds = regret.returns.shape[-1]
+            doubt = "" if seeds >= FEWEST else ", too few to rely on"
+            _footer(figure, f"in brackets: 95 % bootstrap over {seeds} seed{'s' * (seeds != 1)}{doubt}")
     return figure
 
 

@@ -33,6 +33,8 @@ class Reoptimisability:
 def reoptimisability(fresh: Any, cotrained: Any, *, floor: float = 0.0, seed: int = 0) -> Reoptimisability:
     """Compare true returns, one number a seed, with bootstrap intervals over seeds (either side resampled by itself).
 
+    With fewer than five seeds a side the intervals are too narrow.
+
     Args:
         fresh: returns of policies trained from scratch on the frozen reward, by seed.
         cotrained: returns of the policies that the reward was trained with, by seed.

@@ -1,5 +1,6 @@
 """Charts show the numbers that they were given, and nothing lies on top of anything else."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -84,6 +85,10 @@ def test_the_waterfall_goes_from_zero_to_the_total(tmp_path):
     assert_legible(figure, tmp_path)
 
 
+def footer(figure):
+    return " ".join(text.get_text() for text in figure.texts)
+
+
 def test_the_matrix_says_its_numbers_and_intervals(tmp_path):
     regret = np.array([[0.0, 0.0], [1234.0, -56.0]])
     half = np.array([[0, 0], [10, 20]])
@@ -93,6 +98,9 @@ def test_the_matrix_says_its_numbers_and_intervals(tmp_path):
     said = [text.get_text() for text in figure.axes[0].texts]
     assert said == ["0", "0", "1,234", "[1,224, 1,244]", "−56", "[−76, −36]"]
     assert_legible(figure, tmp_path)
+    assert "over 1 seed, too few" in footer(figure)
+    many = replace(matrix, returns=np.repeat(matrix.returns, 5, axis=-1))
+    assert footer(plots.regret_table(many, title="Regret", unit="return")).endswith("over 5 seeds")
 
 
 def test_unstable_columns_are_pale_in_the_ensemble(tmp_path):
