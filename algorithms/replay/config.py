@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from algorithms.config import GROUPS
@@ -107,6 +108,7 @@ class AverageRewardReplayConfig(ReplayConfig):
     Attributes:
         gain: where the gain comes from: `relative_value` (f(Q), as relative value iteration has it) or `td_error`.
         gain_step: κ of the one, β of the other.
+        horizon: H, after how many steps the process is taken to begin anew, on average; inf for never.
         adapt_reset_cost: raise the cost of a reset, from the task's own on, until few steps are resets.
         reset_rate: how many that may be, as a share of the steps.
         reset_cost_step: Adam's step on the cost, in reward units for 1,024 steps of an environment.
@@ -114,6 +116,7 @@ class AverageRewardReplayConfig(ReplayConfig):
 
     gain: str = "relative_value"
     gain_step: float = 0.005
+    horizon: float = math.inf
     adapt_reset_cost: bool = field(default=False, metadata=FIXED)
     reset_rate: float = 1e-3
     reset_cost_step: float = 0.5
@@ -122,6 +125,7 @@ class AverageRewardReplayConfig(ReplayConfig):
         super().__post_init__()
         check_choice("algorithm.gain", self.gain, ("relative_value", "td_error"))
         check_range("algorithm.gain_step", self.gain_step, 0.0, 1.0, open_low=True)
+        check_range("algorithm.horizon", self.horizon, 1.0, open_low=True, allow_infinite=True)
         check_flag("algorithm.adapt_reset_cost", self.adapt_reset_cost)
         check_range("algorithm.reset_rate", self.reset_rate, 0.0, 1.0, open_low=True)
         check_range("algorithm.reset_cost_step", self.reset_cost_step, 0.0, open_low=True)

@@ -5,8 +5,10 @@ Critics Q_1, Q_2 regress, with a' ~ π(·|s'), α the temperature, c the cost of
     y = r - c [reset] - f + V(s'),    V(s') = min_j Q'_j(s', a') - α log π(a'|s'),
 
 where f, the gain of the regularised process, is what keeps Q from drifting: relative value iteration subtracts a
-function of Q itself, f <- f + κ (mean V - f). A reset is a transition to the next episode's first state. `sac` has
-r + γ V(s') instead, nothing after a termination and no f. The actor minimises, at a reparametrised action a ~ π(·|s),
+function of Q itself, f <- f + κ (mean V - f). A reset is a transition to the next episode's first state. With a finite
+`horizon` H the process begins anew, at a replayed state, after each step with probability 1/H: in place of V(s') stands
+(1 - 1/H) V(s') + mean V / H. `sac` has r + γ V(s') instead, nothing after a termination and no f. The actor minimises,
+at a reparametrised action a ~ π(·|s),
 
     E[ α log π(a|s) - min_j Q_j(s, a) + (1/η) (log π(a|s) - log π_k(a|s)) ],
 
@@ -225,7 +227,7 @@ class ReplayActorCritic:
         def loss(params: PyTree) -> tuple[Float[Array, ""], tuple[Array, Array, Array, PyTree]]:
             (one, other), after, stats = self.critic.joint(params, weights.critics, now, later)
             value = soft_value(jax.lax.stop_gradient(jnp.stack(after)), log_prob, temperature)
-            target = backup.paid + backup.weight * value
+            target = backup.paid + backup.weight * value + backup.anew * value.mean()
             error = 0.5 * ((one - target) ** 2 + (other - target) ** 2).mean()
             return error, (value, target, 0.5 * (one + other), stats)
 
@@ -248,10 +250,11 @@ class ReplayActorCritic:
         if config.n_step > 1:
             # Of all actions, not of the stored one: an older policy took it, and today's need not know it at all.
             bonus = temperature * self.actor.apply(weights.actor, rows["features"]).entropy()
-        if isinstance(config, SACConfig):
+        if not isinstance(config, AverageRewardReplayConfig):
+            assert isinstance(config, SACConfig)
             return discounted_backup(reward, bonus, rows["terminated"], rows["truncated"], config.discount)
         # A step that is both a termination and a truncation is a termination.
-        return average_backup(reward, bonus, rows["truncated"] & ~rows["terminated"], weights.gain)
+        return average_backup(reward, bonus, rows["truncated"] & ~rows["terminated"], weights.gain, config.horizon)
 
     def _update_actor(
         self, weights: Weights, rows: dict[str, Any], old: PyTree, key: Key[Array, ""]

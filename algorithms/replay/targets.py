@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -14,11 +15,13 @@ class Backup(NamedTuple):
     Attributes:
         paid: what was earned on the way.
         weight: of the value at the end; zero where there is none.
+        anew: of the mean value of the batch: how often the process begins anew on the way.
         last: index of the step after which the value is taken.
     """
 
     paid: Float[Array, " batch"]
     weight: Float[Array, " batch"]
+    anew: Float[Array, " batch"]
     last: Int[Array, " batch"]
 
 
@@ -27,8 +30,12 @@ def average_backup(
     bonus: Float[Array, "batch n"],
     truncated: Bool[Array, "batch n"],
     gain: Float[Array, ""],
+    horizon: float = math.inf,
 ) -> Backup:
-    """Σ_k [r_k - f] + Σ_{k>0} α H(π(·|s_k)), then V: without a discount each step owes the gain.
+    """Σ_k κ^k [r_k - f] + Σ_{k>0} κ^k α H(π(·|s_k)), then κ^n V, with κ = 1 - 1/H: each step owes the gain.
+
+    With a finite H the process is taken to begin anew after each step with probability 1/H, at a state like those that
+    are replayed, worth the mean of V over them: that has the weight 1 - κ^n, which is left.
 
     A termination is a transition like any other, to the next episode's first state. A time limit cuts the backup off.
 
@@ -37,11 +44,16 @@ def average_backup(
         bonus: α H(π(·|s_k)); that of the first step, whose action is given, is not counted.
         truncated: where a step met the time limit.
         gain: f.
+        horizon: H.
     """
     counted = _counted(truncated)
     bonus = bonus.at[:, 0].set(0.0)
-    paid = (counted * (reward - gain + bonus)).sum(axis=1)
-    return Backup(paid, jnp.ones_like(paid), _last(counted))
+    goes_on = 1.0 - 1.0 / horizon
+    powers = goes_on ** jnp.arange(reward.shape[1])
+    paid = (counted * powers * (reward - gain + bonus)).sum(axis=1)
+    last = _last(counted)
+    weight = goes_on ** (last + 1.0)
+    return Backup(paid, weight, 1.0 - weight, last)
 
 
 def discounted_backup(
@@ -58,7 +70,8 @@ def discounted_backup(
     paid = (counted * powers * (reward + bonus)).sum(axis=1)
     last = _last(counted)
     ended = jnp.take_along_axis(terminated, last[:, None], axis=1)[:, 0]
-    return Backup(paid, jnp.where(ended, 0.0, discount ** (last + 1.0)), last)
+    weight = jnp.where(ended, 0.0, discount ** (last + 1.0))
+    return Backup(paid, weight, jnp.zeros_like(weight), last)
 
 
 def _counted(cut: Bool[Array, "batch n"]) -> Float[Array, "batch n"]:

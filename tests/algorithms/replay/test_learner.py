@@ -55,8 +55,13 @@ def _actions(algorithm: Any, state: Any, role: str, observation: Any) -> np.ndar
 
 @pytest.mark.parametrize(
     "config",
-    [*FAMILY, replace(FAMILY[2], n_step=3), replace(FAMILY[2], critic="crossq", polyak=0.005, actor_delay=2)],
-    ids=[*NAMES, "three_steps", "crossq"],
+    [
+        *FAMILY,
+        replace(FAMILY[2], n_step=3),
+        replace(FAMILY[2], horizon=10.0),
+        replace(FAMILY[2], critic="crossq", polyak=0.005, actor_delay=2),
+    ],
+    ids=[*NAMES, "three_steps", "horizon", "crossq"],
 )
 def test_the_policy_follows_its_signals(config: Any) -> None:
     # Three steps take longer: of five seeds none is there after 110 iterations, and all are after 220.

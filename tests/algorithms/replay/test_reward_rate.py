@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from algorithms.replay.reward_rate import relative_value_rate, soft_value, td_rate
+from algorithms.replay.targets import average_backup
 from envs.tabular.exact import relative_value_iteration
 from envs.tabular.model import TabularMDP
 
@@ -75,6 +77,41 @@ def test_both_rules_find_the_soft_gain_and_the_values_stand_still(rule: str) -> 
     assert last_half(rate)[1] == pytest.approx(exact, rel=0.01)
     before, after = last_half(mean)
     assert abs(after - before) < 0.01 * abs(before)
+
+
+@pytest.mark.parametrize("rule", [relative_value_rate, None], ids=["relative value", "td"])
+def test_with_a_horizon_values_are_discounted_ones_less_a_constant(rule: Any) -> None:
+    """Expected backups of all pairs, weighted by the stale replay, against soft value iteration with γ = 1 - 1/H."""
+    horizon, (reward, transition) = 20.0, (jnp.asarray(CHAIN.reward), jnp.asarray(CHAIN.transition))
+    weights = jnp.asarray(STALE).reshape(2, 2)
+
+    def log_sum(q: jax.Array) -> jax.Array:
+        return TEMPERATURE * jax.nn.logsumexp(q / TEMPERATURE, axis=-1)
+
+    def update(carry, _):
+        q, rate = carry
+        backup = average_backup(reward.reshape(4, 1), jnp.zeros((4, 1)), jnp.zeros((4, 1), bool), rate, horizon)
+        after = transition.reshape(4, 2) @ log_sum(q)
+        mean = (weights.reshape(4) * after).sum()
+        error = (backup.paid + backup.weight * after + backup.anew * mean).reshape(2, 2) - q
+        rate = td_rate(rate, (weights * error).sum()) if rule is None else rule(rate, mean)
+        return (q + 0.2 * error, rate), None
+
+    start = jnp.zeros((2, 2), reward.dtype), jnp.zeros((), reward.dtype)
+    (q, rate), _ = jax.lax.scan(update, start, length=40_000)
+    exact, _ = jax.lax.scan(
+        lambda q, _: (reward + (1.0 - 1.0 / horizon) * transition @ log_sum(q), None), start[0], length=2_000
+    )
+    np.testing.assert_allclose(q - q.mean(), exact - exact.mean(), atol=1e-4)
+    policy = jax.nn.softmax(q / TEMPERATURE)
+    # The gain is that of the process that begins anew at what is replayed.
+    occupancy = np.linalg.solve(
+        np.eye(2) - (1.0 - 1.0 / horizon) * np.einsum("sa,sat->ts", policy, transition),
+        np.einsum("sa,sat->t", weights, transition) / horizon,
+    )
+    entropy = -(policy * jnp.log(policy)).sum(1)
+    gain = occupancy @ np.asarray((policy * reward).sum(1) + TEMPERATURE * entropy)
+    assert float(rate) == pytest.approx(gain, abs=1e-3)
 
 
 def test_an_average_of_the_batch_mean_reward_lets_the_values_grow_without_end() -> None:

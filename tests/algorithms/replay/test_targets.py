@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,19 +20,22 @@ def _window(n: int) -> tuple[np.ndarray, ...]:
     return reward, bonus, terminated, truncated & ~terminated
 
 
+@pytest.mark.parametrize("horizon", [math.inf, 4.0])
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_without_a_discount_every_step_owes_the_gain_and_only_a_time_limit_cuts(n: int) -> None:
+def test_without_a_discount_every_step_owes_the_gain_and_only_a_time_limit_cuts(n: int, horizon: float) -> None:
     reward, bonus, _, truncated = _window(n)
-    backup = average_backup(*map(jnp.asarray, (reward, bonus, truncated)), jnp.asarray(GAIN))
+    backup = average_backup(*map(jnp.asarray, (reward, bonus, truncated)), jnp.asarray(GAIN), horizon)
     for row in range(ROWS):
-        paid = last = 0
+        paid, last, alive, anew = 0.0, 0, 1.0, 0.0
         for k in range(n):
-            paid += reward[row, k] - GAIN + (bonus[row, k] if k else 0.0)
-            last = k
+            paid += alive * (reward[row, k] - GAIN + (bonus[row, k] if k else 0.0))
+            anew, alive, last = anew + alive / horizon, alive * (1.0 - 1.0 / horizon), k
             if truncated[row, k]:
                 break
         assert float(backup.paid[row]) == pytest.approx(paid, abs=1e-5)
-        assert (int(backup.last[row]), float(backup.weight[row])) == (last, 1.0)
+        assert int(backup.last[row]) == last
+        assert float(backup.weight[row]) == pytest.approx(alive, abs=1e-6)
+        assert float(backup.anew[row]) == pytest.approx(anew, abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -47,4 +52,5 @@ def test_with_a_discount_nothing_comes_after_a_termination(n: int) -> None:
                 break
         assert float(backup.paid[row]) == pytest.approx(paid, abs=1e-5)
         assert float(backup.weight[row]) == pytest.approx(weight, abs=1e-6)
+        assert float(backup.anew[row]) == 0.0
         assert int(backup.last[row]) == last
