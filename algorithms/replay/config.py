@@ -147,13 +147,18 @@ class SPMDReplayConfig(AverageRewardReplayConfig):
     """Off-policy stochastic policy mirror descent, average-reward.
 
     Attributes:
-        step_size: η of the mirror-descent step; 1/η prices log π/π_k beside the temperature's log π.
+        step_size: η of the mirror-descent step in units of 1/α: log π/π_k has the price α/η beside log π's α.
     """
 
-    step_size: float = 10.0
+    step_size: float = 1.0
 
     name = "spmd_replay"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("algorithm.step_size", self.step_size, 0.0, open_low=True, allow_infinite=True)
+        if self.temperature == 0.0 and self.step_size < math.inf:
+            raise ConfigurationError(
+                "algorithm.temperature=0 leaves no price on the policy's change: algorithm.step_size is in units of "
+                "1/temperature. Give a small temperature and step_size, or step_size=inf."
+            )

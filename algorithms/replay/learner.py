@@ -10,9 +10,11 @@ function of Q itself, f <- f + κ (mean V - f). A reset is a transition to the n
 (1 - 1/H) V(s') + mean V / H. `sac` has r + γ V(s') instead, nothing after a termination and no f. The actor minimises,
 at a reparametrised action a ~ π(·|s),
 
-    E[ α log π(a|s) - min_j Q_j(s, a) + (1/η) (log π(a|s) - log π_k(a|s)) ],
+    E[ α log π(a|s) - min_j Q_j(s, a) + (α/η) (log π(a|s) - log π_k(a|s)) ],
 
-the last term for `spmd_replay` alone; π_k is the policy that collected the newest steps, frozen for an iteration.
+the last term for `spmd_replay` alone; π_k is the policy that collected the newest steps, frozen for an iteration. η is
+in units of 1/α, which follows the scale of the reward: of the optimum, π_k^(1/(1+η)) exp(η/(1+η) Q/α), half is π_k's
+with η = 1, whatever the task pays.
 
 Sources: Haarnoja et al., "Soft actor-critic", arXiv 1801.01290; Hisaki and Ono, "RVI-SAC", arXiv 2408.01972; for the
 mirror-descent step Li, Wu and Lan, arXiv 2205.05800, and Wu, Ke and Wu, arXiv 2305.14608.
@@ -20,6 +22,7 @@ mirror-descent step Li, Wu and Lan, arXiv 2205.05800, and Wu, Ke and Wu, arXiv 2
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -261,7 +264,7 @@ class ReplayActorCritic:
     ) -> tuple[Weights, Metrics]:
         config, temperature = self.config, self._temperature(weights)
         features = rows["features"][:, 0]
-        proximal = 1.0 / config.step_size if isinstance(config, SPMDReplayConfig) else 0.0
+        step_size = config.step_size if isinstance(config, SPMDReplayConfig) else math.inf
 
         def loss(actor: PyTree) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, ""]]]:
             policy, noise = self.actor.apply(actor, features), jax.random.normal(key, rows["action"][:, 0].shape)
@@ -270,10 +273,10 @@ class ReplayActorCritic:
             value = smaller(self.critic.apply(weights.critics, features, jnp.tanh(z)))
             total = temperature * log_prob - value
             moved = jnp.zeros(())
-            if proximal > 0.0:
+            if step_size < math.inf:
                 # tanh's slope is in both log-densities: the Gaussians behind say their difference.
                 divergence = policy.base.log_prob(z) - self.actor.apply(old, features).base.log_prob(z)
-                total, moved = total + proximal * divergence, divergence.mean()
+                total, moved = total + temperature / step_size * divergence, divergence.mean()
             return total.mean(), (-log_prob.mean(), moved)
 
         (value, (entropy, moved)), gradient = jax.value_and_grad(loss, has_aux=True)(weights.actor)
