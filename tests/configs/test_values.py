@@ -274,6 +274,7 @@ def test_a_resumed_run_keeps_the_paths_it_was_started_with(tmp_path, monkeypatch
         (["algorithm=l2t", "algorithm.student.rl_clip=0.1"], "rl_clip=0.1 would change nothing"),
         (["algorithm=spmd_replay", "algorithm.reset_cost_step=2"], "reset_cost_step=2.* would change nothing"),
         (["algorithm=sac", "algorithm.temperature=0.2", "algorithm.initial_temperature=1"], "temperature is fixed"),
+        (["algorithm=spmd_replay", "algorithm.temperature=0"], "step_size is in units of 1/temperature"),
         (["algorithm=sac", "algorithm.critic=crossq", "algorithm.polyak=0.1"], "has no target networks"),
         (["algorithm=iq_learn", "algorithm.demonstrations=x", "algorithm.replay.n_step=3"], "would change nothing"),
         (

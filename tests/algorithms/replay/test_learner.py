@@ -168,6 +168,12 @@ def test_the_old_policys_term_pulls_only_away_from_the_old_policy() -> None:
     away = moved(learner, other, old) - moved(free, other, old)
     assert np.abs(away).max() > 1e-3
 
+    # The price is α/η: twice α, or half of η, pulls twice as hard.
+    cautious = ReplayActorCritic(replace(learner.config, step_size=0.5), learner.spec, 8)
+    np.testing.assert_allclose(moved(cautious, other, old) - moved(free, other, old), 2.0 * away, rtol=1e-3, atol=1e-6)
+    warmer = replace(other, log_temperature=other.log_temperature + jnp.log(2.0))
+    np.testing.assert_allclose(moved(learner, warmer, old) - moved(free, warmer, old), 2.0 * away, rtol=1e-3, atol=1e-6)
+
     # At π_k the term's mean gradient vanishes: E[∇ log π] = 0, and along the reparametrised action the two cancel.
     def mean_gradient(learner: Any) -> np.ndarray:
         keys = jax.random.split(jax.random.key(3), 400)
