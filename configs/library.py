@@ -21,7 +21,7 @@ from configs.command_line import compose_config
 from configs.fields import check_read, path_fields
 from configs.overrides import expand_home, make_absolute, plain_infinities, quoted_path, shorthand
 from configs.presets import redirect_presets
-from configs.record import plain
+from configs.record import changed, plain
 from configs.schema import ExperimentConfig
 from configs.together import check_together
 from l2t.config import check_choice
@@ -204,6 +204,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
                 num_seeds=config.num_seeds,
                 keep_checkpoints=config.keep_checkpoints,
                 resume=config.resume is not None,
+                changes=changed(read_config(path), config) if config.resume else {},
                 inherit=inherit,
                 labels={"wandb_run_id": wandb.run_id, "recipes": built.recipes},
                 on_start=on_start,
@@ -223,6 +224,8 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
 
 def _typed(overrides: Sequence[str]) -> list[str]:
     """Overrides as Hydra wants them; paths are meant from the working directory of now."""
+    if isinstance(overrides, str):
+        raise ConfigurationError(f"Give a list of overrides, such as [{overrides!r}], and not one text.")
     given = [shorthand(plain_infinities(expand_home(quoted_path(override)))) for override in overrides]
     given = redirect_presets(given, compose_config)
     paths = path_fields(compose_config(given), ExperimentConfig)

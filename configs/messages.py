@@ -83,7 +83,7 @@ def _unknown_key(key: str, overrides: Sequence[str], compose: Compose) -> Config
             [
                 text
                 for text, name in zip(overrides, names, strict=True)
-                if group_options(name, overrides) and name != key
+                if (group_options(name, overrides) or name == "hydra.searchpath") and name != key
             ]
         )
     except HydraException:

@@ -28,3 +28,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return NO_VALUE
+
+
+def changed(before: Any, now: Any) -> dict[str, tuple[Any, Any]]:
+    """Options of two configurations that differ, `{key: (before, now)}`; what names or watches a run is none."""
+    from l2t.report.runs import flatten, is_option
+
+    old, new = flatten(plain(before)), flatten(plain(now))
+    return {key: (old.get(key), new.get(key)) for key in old | new if is_option(key) and old.get(key) != new.get(key)}

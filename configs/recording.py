@@ -116,6 +116,8 @@ def collect(
         read_run(run_dir)
     configs = [changed_config(run_dir, overrides) for run_dir in run_dirs]
     _check_same_task(run_dirs, configs)
+    if name is not None and (Path(name).name != name or name == ".."):
+        raise ConfigurationError(f"name={name} is no plain name; give the place of the data set as out={name}.")
     place = Path(out or Path("demonstrations") / (name or configs[0].env.name))
 
     from l2t.demonstrations.collecting import play

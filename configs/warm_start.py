@@ -50,15 +50,11 @@ def warm_start(algorithm: Algorithm, config: ExperimentConfig) -> WarmStart:
     run_dir, roles = config.start_from, config.start_roles
     theirs = replace(read_config(run_dir, engine="auto"), physics=config.physics)
     _check_meaning(run_dir, theirs.env, config.env)
+    _check_same_task(run_dir, theirs.env.name, config.env.name)  # before anything is loaded
     loaded = load_run(run_dir, config=theirs)
     if not isinstance(algorithm, Loop) or not isinstance(loaded.algorithm, Loop):
         raise ConfigurationError("start_from is for algorithms that run in l2t.rl.loop.Loop; leave it out.")
-    before, now = loaded.environment.spec.name, algorithm.environment.spec.name
-    if before != now:
-        raise ConfigurationError(
-            f"start_from={run_dir}: that run was trained on {before}, this one is {now}; name a run on {now}, or leave "
-            "start_from out."
-        )
+    _check_same_task(run_dir, loaded.environment.spec.name, algorithm.environment.spec.name)
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
     try:
         _, heirs = algorithm.heir(state.learnt, loaded.algorithm, loaded.state.learnt, roles)
@@ -74,6 +70,14 @@ def warm_start(algorithm: Algorithm, config: ExperimentConfig) -> WarmStart:
         partial(_inherit, algorithm, loaded, roles),
         f"Starting with the networks of {' and '.join(heirs)} from {run_dir} ({steps:,} steps).",
     )
+
+
+def _check_same_task(run_dir: Any, before: str, now: str) -> None:
+    if before != now:
+        raise ConfigurationError(
+            f"start_from={run_dir}: that run was trained on {before}, this one is {now}; name a run on {now}, or leave "
+            "start_from out."
+        )
 
 
 def _check_meaning(run_dir: str, before: Any, now: Any) -> None:

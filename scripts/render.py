@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from l2t.rl.policy import Policy
     from l2t.rl.types import Environment
+
+LONGEST_NAME = 100
+"""Characters of a film's name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +57,8 @@ def render_run(
         run_dir: the run directory.
         role: who acts.
         seconds: of simulated time, which is also how long the film runs.
-        out: an `.mp4` or `.gif`; by default `videos/<role>.mp4` in the run directory, where reports look for it.
+        out: an `.mp4` or `.gif`; by default `videos/<role>.mp4` in the run directory, where reports look for it, or
+            with changes `videos/<role>_<changes>.mp4`.
         seed: of start states and noise.
         overrides: `key=value` changes to the environment.
 
@@ -64,7 +69,7 @@ def render_run(
         RunDirectoryError, CheckpointError: there is nothing to load.
         ConfigurationError: the role is unknown, or the environment cannot be drawn.
     """
-    out = out or run_dir / "videos" / f"{role}.mp4"
+    out = out or run_dir / "videos" / f"{_film_name(role, overrides)}.mp4"
     _check(out, seconds)
     from l2t.config import check_choice
     from l2t.report.runs import read_run
@@ -85,6 +90,7 @@ def render_run(
     noise = getattr(run.config.env, "student_noise", None)
     if role == "student" and noise is not None:
         caption = f"{role}, noise {noise:g}"
+    caption = ", ".join([caption, *(change.removeprefix("env.") for change in overrides)])
     policy = run.algorithm.policy(run.state.learnt, role)
     return _film(run.environment, modes(policy), caption, seconds, out, seed)
 
@@ -238,6 +244,12 @@ def _check(out: Path, seconds: float) -> None:
     check_film(out)
 
 
+def _film_name(role: str, changes: Sequence[str]) -> str:
+    """The file of a film, whose name is its caption in a report."""
+    plain = re.sub(r"[^\w.=+-]+", "-", "_".join(change.removeprefix("env.") for change in changes)).strip("-")
+    return f"{role}_{plain}"[:LONGEST_NAME] if plain else role
+
+
 def _can_render() -> bool:
     from envs.rendering import rendering_available
 
@@ -285,7 +297,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         type=path_argument,
-        help="an .mp4 or .gif (default: videos/<role>.mp4 in the run directory, or <env>-<policy>.mp4)",
+        help="an .mp4 or .gif (default: videos/<role>.mp4 in the run directory, with what --set changes in its name, "
+        "or <env>-<policy>.mp4)",
     )
     add_changes(parser, "env.terrain=stairs")
     return parser

@@ -1,5 +1,7 @@
 """Compare runs: curves with confidence bands over seeds, and a table with intervals.
 
+The page of each run directory that is named, `report.html`, is written anew, too.
+
 python scripts/report.py runs/2025-01-01                      every run below a folder
 python scripts/report.py runs/a runs/b --group-by algorithm   pool everything but the algorithm
 python scripts/report.py runs/a --group-by env.student_stack  label by that option alone
@@ -28,9 +30,15 @@ def report(options: argparse.Namespace) -> None:
 
     from l2t.config import check_choice
     from l2t.report.comparison import compare, score_rows, write_comparison
-    from l2t.report.runs import flatten, read_runs
+    from l2t.report.run_page import write_report
+    from l2t.report.runs import flatten, is_run, read_runs
 
+    named = list(filter(is_run, options.runs))
+    for path in named:
+        print(write_report(path))
     runs = read_runs(options.runs)
+    if named and len(runs) == 1 and not runs[0].roles:
+        return  # not evaluated yet, as its page says
     keys = {"differences": None, "algorithm": ()}.get(options.group_by[0], options.group_by)
     known = {key for run in runs for key in flatten(run.config)}
     for key in keys or ():

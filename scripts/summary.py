@@ -25,6 +25,8 @@ def summary_table(result: dict[str, Any], run_dir: str, console: Console | None 
             f"{result['role_steps'].get(role, 0):,}",
         )
     console.print(table)
+    if result.get("evaluated_at", result["env_steps"]) != result["env_steps"]:
+        console.print(f"returns are those of step {result['evaluated_at']:,}, the last evaluation")
     # A ratio of returns means something only where the teacher earns something.
     if {"student", "teacher"} <= set(evaluation) and evaluation["teacher"]["return_mean"] > 0.0:
         share = evaluation["student"]["return_mean"] / evaluation["teacher"]["return_mean"]

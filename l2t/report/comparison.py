@@ -65,6 +65,10 @@ def compare(
         if unfinished:
             notes.append(f"{env}, {label}: {unfinished} of {len(members)} runs are not finished.")
         notes += _unequal(env, label, members)
+        for run in members:
+            changed = ", ".join(f"{each['key']} at step {each['step']:,}" for each in run.changes)
+            if changed:
+                notes.append(f"{env}, {label}: {run.path.name} was resumed with other settings: {changed}.")
         without = sum(len(run.final("eval/student/return_mean")) - len(run.final_ratio()) for run in members)
         if without and all("teacher" in run.roles for run in members):
             notes.append(

@@ -195,8 +195,8 @@ def _draw_panel(ax: Axes, panel: Panel, labels: Sequence[str]) -> None:
     for line in panel.lines:
         colour = _colour(line.label, labels)
         curve = line.curve
-        alone = len(curve.steps) == 1  # a line through one point is invisible
-        ax.plot(curve.steps, curve.centre, color=colour, linestyle=_dash(line.role), marker="o" if alone else "", ms=4)
+        alone = _marker(line.role, colour) if _alone(line) else {}
+        ax.plot(curve.steps, curve.centre, color=colour, linestyle=_dash(line.role), **alone)
         if np.isfinite(curve.low).any():
             ax.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
     ax.set_title(panel.title)
@@ -226,17 +226,28 @@ def _legend_entries(lines: Sequence[Line], labels: Sequence[str]) -> list[tuple[
     pairs = list(dict.fromkeys((line.label, line.role) for line in lines))
     present = sorted({label for label, _ in pairs if label}, key=list(labels).index)
     roles = list(dict.fromkeys(role for _, role in pairs if role))
+    marked = any(map(_alone, lines))
     if len(pairs) < 2:
         return []
     if len(pairs) == len(present):
         named = dict(pairs)
-        return [(label, _handle(_colour(label, labels), named[label])) for label in present]
+        return [(label, _handle(_colour(label, labels), named[label], marked)) for label in present]
     entries = [(label, _handle(_colour(label, labels))) for label in present] if len(present) > 1 else []
-    return entries + [(role, _handle(INK, role)) for role in roles if len(roles) > 1]
+    return entries + [(role, _handle(INK, role, marked)) for role in roles if len(roles) > 1]
 
 
-def _handle(colour: str, role: str = "") -> Line2D:
-    return Line2D([], [], color=colour, linestyle=_dash(role))
+def _handle(colour: str, role: str = "", marked: bool = False) -> Line2D:
+    return Line2D([], [], color=colour, linestyle=_dash(role), **(_marker(role, colour) if marked else {}))
+
+
+def _alone(line: Line) -> bool:
+    """Whether it has one point, through which a line is invisible."""
+    return len(line.curve.steps) == 1
+
+
+def _marker(role: str, colour: str) -> dict[str, Any]:
+    """Of a point: full where the role's line is solid, hollow where it is dashed."""
+    return {"marker": "o", "ms": 4, "mfc": colour if _dash(role) == "-" else "none"}
 
 
 def _colour(label: str, labels: Sequence[str]) -> str:

@@ -240,7 +240,21 @@ def _configuration(run: RunRecord) -> str:
     # Where the run was written is nobody else's business, and a second run must go elsewhere anyway.
     overrides = [override for override in run.overrides if not override.startswith(PLACES)]
     command = shlex.join(["python", "scripts/train.py", *overrides])
-    return f"<pre>{escape(command)}</pre>" + table(["key", "value"], top, text_columns=(0, 1)) + "".join(groups)
+    shown = f"<pre>{escape(command)}</pre>" + _changes(run)
+    return shown + table(["key", "value"], top, text_columns=(0, 1)) + "".join(groups)
+
+
+def _changes(run: RunRecord) -> str:
+    """What was another setting before the run was resumed."""
+    rows = [
+        [change["key"], count(change["step"]), *map(json.dumps, (change["before"], change["now"]))]
+        for change in run.changes
+    ]
+    if not rows:
+        return ""
+    told = "The command and the tables say how the run went on. Until the steps below it had other settings."
+    changed = table(["changed on the way", "at step", "before", "since"], rows, text_columns=(0, 2, 3))
+    return f'<p class="small interrupted">{told}</p>' + changed
 
 
 def _pairs(config: dict) -> list[list[str]]:

@@ -65,6 +65,11 @@ class RunRecord:
         return str(self.result.get("status", "unknown"))
 
     @property
+    def changes(self) -> list[dict[str, Any]]:
+        """Settings that a resume changed: `step`, `key`, and the values `before` and `now`."""
+        return list(self.result.get("changes") or ())
+
+    @property
     def env_steps(self) -> int:
         """Environment steps taken so far, per seed."""
         # A killed run's result dates from its last evaluation, its metrics from its last moment.
@@ -113,7 +118,7 @@ def read_run(path: str | Path) -> RunRecord:
     path = Path(path)
     if not path.is_dir():
         raise RunDirectoryError(f"{path} is not a folder; give the run directory that training printed.")
-    if not _is_run(path):
+    if not is_run(path):
         hint = f" It contains {len(inside)} of them, such as {inside[0]}." if (inside := find_runs(path)) else ""
         raise RunDirectoryError(f"{path} is not a run directory: no metrics.jsonl or result.json in it.{hint}")
     if (study := _study(path)) is not None:
@@ -153,7 +158,7 @@ def joined(rows: Iterable[Row]) -> list[Row]:
 
 def find_runs(folder: Path) -> list[Path]:
     """Run directories at or below `folder`, sorted by path."""
-    if _is_run(folder):
+    if is_run(folder):
         return [folder]
     found = {file.parent for name in ("metrics.jsonl", "result.json") for file in folder.rglob(name)}
     return sorted(found)
@@ -221,7 +226,8 @@ def group_runs(
     return groups
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run directory itself."""
     return (path / "metrics.jsonl").is_file() or (path / "result.json").is_file()
 
 

@@ -56,8 +56,8 @@ class LoadedPolicy:
                 mapping of groups to such arrays.
 
         Raises:
-            ConfigurationError: the observation has not the size that the policy was trained on, or the batch is of
-                another size than the last call's.
+            ConfigurationError: the observation has not the size that the policy was trained on, is not finite or of
+                another group, or the batch is of another size than the last call's.
         """
         groups = observation if isinstance(observation, Mapping) else {self.role: observation}
         arrays = {name: np.asarray(value, np.float32) for name, value in groups.items()}
@@ -69,6 +69,8 @@ class LoadedPolicy:
                     f"The {name} observation has shape {array.shape}; it must be [{sizes[name]}], or [robots, "
                     f"{sizes[name]}] for a batch."
                 )
+            if not np.isfinite(array).all():
+                raise ConfigurationError(f"The {name} observation holds a number that is not finite.")
         single = next(iter(arrays.values())).ndim == 1
         batch = {name: np.atleast_2d(array) for name, array in arrays.items()}
         robots = len(next(iter(batch.values())))
@@ -78,7 +80,11 @@ class LoadedPolicy:
             self._action = np.zeros((robots, self.environment.spec.action_size), np.float32)
         if robots != len(self._first):
             raise ConfigurationError(f"{robots} robots after {len(self._first)}: call reset() before another batch.")
-        self._memory, clipped, action = self._step(self._memory, batch, self._action, self._first)
+        try:
+            self._memory, clipped, action = self._step(self._memory, batch, self._action, self._first)
+        except KeyError as error:
+            missing = f"This policy of the {self.role} sees {error.args[0]}, and was given {', '.join(batch)}."
+            raise ConfigurationError(missing) from error
         self._first, self._action = np.zeros(robots, bool), np.asarray(clipped)
         return np.asarray(action)[0] if single else np.asarray(action)
 

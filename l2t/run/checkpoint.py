@@ -247,7 +247,10 @@ def _check_identity(saved: Mapping[str, str], wanted: Mapping[str, str], path: P
         raise CheckpointError(f"The checkpoints in {path} belong to another configuration: {told}. {cure}.")
     if different:
         listed = "; ".join(f"{key} was {old.get(key)}, now {wanted.get(key)}" for key in different)
-        raise CheckpointError(f"The checkpoints in {path} belong to another configuration: {listed}.")
+        raise CheckpointError(
+            f"The checkpoints in {path} belong to another configuration: {listed}. Resume with what the run was "
+            f"started with, or begin a new one with its networks: start_from={path.parent}."
+        )
 
 
 def _check_listing(saved: list[dict[str, Any]], wanted: list[dict[str, Any]], path: Path) -> None:

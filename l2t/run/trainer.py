@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -44,6 +45,7 @@ class TrainerSettings:
         total_steps, eval_every, checkpoint_every: in environment steps of one seed.
         keep_checkpoints: how many of the newest stay.
         resume: continue from the newest checkpoint.
+        changes: what a resume changed, by key: the value before and the one from here on.
         inherit: what a fresh state takes over from another run; the state of one seed to that state.
         labels: stored with every checkpoint, such as the W&B run id.
         on_start: called when the state is there, made or restored, and nothing has been written yet.
@@ -59,6 +61,7 @@ class TrainerSettings:
     num_seeds: int = 1
     keep_checkpoints: int = 3
     resume: bool = False
+    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     inherit: Callable[[RunState], RunState] = lambda state: state
     labels: Mapping[str, Any] = field(default_factory=dict)
     on_start: Callable[[], None] = lambda: None
@@ -118,6 +121,7 @@ class _Loop:
         self.warned: set[str] = set()
         self.role_steps = dict(algorithm.prior_steps)
         self.resumed_at: list[int] = []
+        self.changes: list[dict[str, Any]] = []
         self.training_seconds = 0.0
         self.trained_steps = 0
         self.wall_offset = 0.0
@@ -154,6 +158,7 @@ class _Loop:
             more = self.env_steps < self.settings.total_steps
             nothing = f", and total_steps={self.settings.total_steps:,} asks for no more: a larger one trains on"
             self.tracker.notice(f"Resuming at step {self.env_steps:,}{'' if more else nothing}.")
+            self._note_changes()
         else:
             with writing(self.directory.path):
                 self.directory.path.mkdir(parents=True, exist_ok=True)
@@ -221,6 +226,15 @@ class _Loop:
         }
         self.checkpoints.save(self.env_steps, self.state, host, self.settings.identity)
 
+    def _note_changes(self) -> None:
+        """Say what is another setting from here on, and remember it beside what was changed before."""
+        # Of the result, not of the checkpoint: a resume that is killed before its first one changed settings too.
+        earlier = self.directory.read_result().get("changes", [])
+        self.changes = [change for change in earlier if change["step"] <= self.env_steps]
+        for key, (before, now) in self.settings.changes.items():
+            self.changes.append({"step": self.env_steps, "key": key, "before": before, "now": now})
+            self.tracker.notice(f"{key} was {json.dumps(before)} and is {json.dumps(now)} from here on.")
+
     def explained(self, error: ForeignEnvironmentError) -> str:
         """What the error says, where its traceback is now, and from where the run can go on."""
         write_atomically(self.directory.traceback, error.details)
@@ -239,6 +253,7 @@ class _Loop:
             "env_steps": self.env_steps,
             "role_steps": self.role_steps,
             "resumed_at": self.resumed_at,
+            "changes": self.changes,
             "wall_seconds": round(self.wall_seconds, 3),
             "steps_per_second": round(self.trained_steps / max(self.training_seconds, 1e-9), 1),
             "versions": versions(),
@@ -287,7 +302,8 @@ class _Loop:
         for row, evaluation in zip(rows, per_seed, strict=True):
             for role, numbers in evaluation.items():
                 row.update({f"eval/{role}/{name}": value for name, value in numbers.items()})
-        self.evaluation = {"evaluation": {role: _pool([e[role] for e in per_seed]) for role in found}}
+        pooled = {role: _pool([e[role] for e in per_seed]) for role in found}
+        self.evaluation = {"evaluation": pooled, "evaluated_at": self.env_steps}
         if self.batched:
             self.evaluation["per_seed"] = [
                 {"seed": seed, "evaluation": evaluation} for seed, evaluation in enumerate(per_seed)

@@ -17,6 +17,7 @@ import envs.gymnasium  # noqa: F401  (registers the tasks)
 from configs import compose, load_policy, train
 from configs.build import read_config
 from configs.loading import load_run
+from configs.record import changed
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 from l2t.rl.evaluation import evaluate
 
@@ -104,6 +105,25 @@ def test_a_role_or_seed_or_directory_that_does_not_exist_is_refused(seeds, tmp_p
         load_policy(seeds, seed_index=2)
     with pytest.raises(RunDirectoryError, match="is not a run directory"):
         load_policy(tmp_path)
+
+
+def test_an_observation_that_the_policy_does_not_see_or_that_is_not_finite_is_refused(taught):
+    teacher = load_policy(taught, "teacher")
+    with pytest.raises(ConfigurationError, match="policy of the teacher sees teacher, and was given student"):
+        teacher({"student": np.zeros(4)})
+    with pytest.raises(ConfigurationError, match="not finite"):
+        teacher(np.array([0.0, np.nan, 0.0, 0.0]))
+    assert teacher(np.zeros(4)).shape == (1,)
+
+
+def test_overrides_are_a_list_and_not_a_text():
+    with pytest.raises(ConfigurationError, match=r"Give a list of overrides, such as \['algorithm=l2t'\]"):
+        compose("algorithm=l2t")
+
+
+def test_settings_that_a_resume_changes_are_found_and_what_watches_a_run_is_none():
+    before, now = compose(SPMD), compose([*SPMD, "env.slope=3", "eval_episodes=5", "total_steps=128", "report=false"])
+    assert changed(before, now) == {"env.slope": (0.0, 3.0), "total_steps": (64, 128)}
 
 
 def test_a_loaded_policy_is_that_of_the_evaluation(taught):

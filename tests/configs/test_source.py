@@ -88,6 +88,9 @@ def test_what_has_no_default_must_be_given_and_can_be_without_a_plus(stranger):
     files = {"env/own": "_target_: stranger_source.Outer\n"}
     with pytest.raises(ConfigurationError, match=r"give env\.needed=\.\.\. on the command line"):
         stranger(files, "env=own")
+    with pytest.raises(ConfigurationError, match=r"env\.neded is not known.*Did you mean env\.needed") as raised:
+        stranger(files, "env=own", "env.neded=1")
+    assert "env.slope" not in str(raised.value), "the keys are those of the environment that was chosen"
     env = stranger(files, "env=own", "env.needed=4", "env.inner.names=[c]").env
     assert (env.needed, env.inner.names, env.inner.depth) == (4, ["c"], 7)
 

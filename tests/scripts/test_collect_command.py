@@ -125,6 +125,7 @@ def test_the_environment_can_be_changed(run_dir, tmp_path):
         (["seed_index=1"], "the run has 1 seed(s)"),
         (["episode=3"], "Did you mean 'episodes'?"),
         (["name=my walk"], "cannot name a data set"),
+        (["name=../walk"], "is no plain name; give the place of the data set as out=../walk"),
         (["--set", "env.student_nois=1"], "Did you mean env.student_noise?"),
         (["--set", "algorithm.name=x"], "give KEY=VALUE with a key of the environment"),
     ],

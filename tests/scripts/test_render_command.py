@@ -170,6 +170,15 @@ def test_what_is_set_is_filmed(run_dir, camera, tmp_path):
     assert not np.array_equal(ends[0], ends[2])
 
 
+def test_a_film_of_another_environment_does_not_take_the_place_of_the_runs_own(run_dir, camera):
+    own = render_run(run_dir, "teacher", 0.4)
+    before = own.read_bytes()
+    other = render_run(run_dir, "teacher", 0.4, overrides=["env.slope=0.3", "env.model={body_mass: 1.5}"])
+    assert other.name == "teacher_slope=0.3_model=-body_mass-1.5.mp4"
+    assert own.read_bytes() == before
+    other.unlink()
+
+
 def test_what_cannot_be_set_is_one_line(run_dir, tmp_path, capsys):
     assert main([str(run_dir), "--out", str(tmp_path / "a.gif"), "--set", "env.no_such_thing=1"]) == 1
     assert "no_such_thing" in capsys.readouterr().err

@@ -21,6 +21,19 @@ def test_a_folder_of_runs_becomes_a_table_on_the_screen_and_files(runs, tmp_path
     assert (tmp_path / "out" / "table.md").read_text().count("| student |") == 2
 
 
+def test_the_page_of_a_run_that_is_named_is_written_anew(runs, tmp_path, capsys):
+    page = runs / "1-0" / "report.html"
+    assert main([str(runs), "--out", str(tmp_path / "out")]) == 0
+    assert not page.exists(), "a folder of runs is compared"
+    assert main([str(runs / "1-0"), "--out", str(tmp_path / "out")]) == 0
+    assert page.is_file()
+    assert str(page) in capsys.readouterr().out
+    bare = write_run(tmp_path / "bare", evaluations=0)
+    assert main([str(bare), "--out", str(tmp_path / "none")]) == 0
+    assert "No evaluation has been made yet." in (bare / "report.html").read_text()
+    assert not (tmp_path / "none").exists()
+
+
 def test_grouping_by_the_algorithm_pools_its_options(runs, tmp_path):
     assert main([str(runs), "--out", str(tmp_path / "out"), "--group-by", "algorithm"]) == 0
     assert "| half_cheetah | learn_to_teach | student | 4 |" in (tmp_path / "out" / "table.md").read_text()

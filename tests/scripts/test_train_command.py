@@ -114,7 +114,9 @@ def test_a_finished_run_is_not_overwritten_but_can_be_prolonged(stranger, tmp_pa
     code, out, err = train(stranger, tmp_path, "resume=run", "total_steps=90")
     assert code == 0, err
     assert "Resuming at step 60" in out
+    assert "total_steps was 60 and is 90 from here on." in out
     assert result(tmp_path / "run")["env_steps"] == 90
+    assert [change["key"] for change in result(tmp_path / "run")["changes"]] == ["total_steps"]
     # The new value stays for whoever reads or resumes the run next.
     assert "total_steps: 90" in (tmp_path / "run" / ".hydra" / "config.yaml").read_text()
     assert "total_steps=90" in (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
@@ -127,7 +129,7 @@ def test_resuming_with_another_seed_is_refused_and_harms_nothing(stranger, tmp_p
     description = {path.name: path.read_text() for path in (tmp_path / "run" / ".hydra").iterdir()}
     code, _, err = train(stranger, tmp_path, "resume=run", "seed=5")
     assert code == 1
-    assert "belong to another configuration: seed was 0, now 5" in err
+    assert "belong to another configuration: seed was 0, now 5. Resume with what the run was" in err
     assert (tmp_path / "run" / "result.json").read_text() == before
     assert {path.name: path.read_text() for path in (tmp_path / "run" / ".hydra").iterdir()} == description
 

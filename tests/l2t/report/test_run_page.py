@@ -1,12 +1,14 @@
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from l2t.errors import RunDirectoryError
+from l2t.report.comparison import compare
 from l2t.report.pages import count, duration, number
 from l2t.report.run_page import render_page, write_report
-from l2t.report.runs import read_run
+from l2t.report.runs import read_run, read_runs
 from l2t.run.directory import write_atomically
 from tests.support.synthetic_runs import write_run
 
@@ -110,6 +112,19 @@ def test_several_seeds_get_an_interval_and_few_their_range(tmp_path, seeds, ends
     assert f"{seeds} seeds from 0" in text
     assert f"interquartile means over {seeds} seeds; bands are {ends}s." in text
     assert text.count(ends) == 2, "the band and the column"
+
+
+def test_a_run_that_was_resumed_with_other_settings_says_so(tmp_path):
+    path = write_run(tmp_path / "a")
+    assert "changed on the way" not in report_of(path).text
+    result = json.loads((path / "result.json").read_text())
+    result["changes"] = [{"step": 500_000, "key": "env.slope", "before": 0.0, "now": 3.0}]
+    (path / "result.json").write_text(json.dumps(result))
+    text = report_of(path).text
+    assert "Until the steps below it had other settings." in text
+    assert "env.slope 500k 0.0 3.0" in text
+    note = compare(read_runs([tmp_path])).notes[0]
+    assert note.endswith("a was resumed with other settings: env.slope at step 500,000.")
 
 
 def test_the_command_can_be_repeated_elsewhere(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from itertools import pairwise
@@ -146,6 +147,35 @@ def leaves(directory):
     state, _ = Checkpoints(directory.checkpoints).restore(like, {"env": "toy"})
     state = replace(state, key=jax.random.key_data(state.key))
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
+
+
+def test_what_a_resume_changes_is_said_and_remembered_even_if_it_is_killed_before_a_checkpoint(tmp_path):
+    run(tmp_path, total_steps=40)
+    changes = {"env.slope": (0.0, 3.0)}
+    _, _, directory = run(tmp_path, total_steps=60, checkpoint_every=1000, resume=True, changes=changes)
+    expected = [{"step": 40, "key": "env.slope", "before": 0.0, "now": 3.0}]
+    assert directory.read_result()["changes"] == expected
+    newest = Checkpoints(directory.checkpoints).steps()[-1]
+    assert newest == 60
+    shutil.rmtree(next(each for each in directory.checkpoints.iterdir() if each.name.lstrip("0") == "60"))
+    recorder = Recorder()
+    result, _, _ = run(tmp_path, recorder=recorder, resume=True, changes={"learning_rate": (1e-3, 1e-4)})
+    assert result["changes"][0] == expected[0]
+    assert (result["changes"][1]["key"], result["changes"][1]["step"]) == ("learning_rate", 40)
+    assert "learning_rate was 0.001 and is 0.0001 from here on." in recorder.notices
+    result, _, _ = run(tmp_path, total_steps=110, resume=True)
+    assert [change["key"] for change in result["changes"]] == ["env.slope", "learning_rate"]
+
+
+def test_the_result_says_of_which_step_its_evaluation_is(tmp_path):
+    assert run(tmp_path / "whole")[0]["evaluated_at"] == 100
+
+    def stop(rows):
+        if rows[-1]["step"] == 50:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    result, _, _ = run(tmp_path / "stopped", recorder=Recorder(stop))
+    assert (result["status"], result["env_steps"], result["evaluated_at"]) == ("interrupted", 50, 30)
 
 
 def test_rows_after_the_checkpoint_are_written_again_not_twice(tmp_path):
