@@ -191,7 +191,7 @@ class IQLearnConfig(DemonstrationsConfig):
     discount: float = 0.99
     chi2: float = 0.5
     temperature: float = 0.01
-    actor_learning_rate: float = 3e-5
+    actor_learning_rate: float = 3e-4
 
     name = "iq_learn"
 
