@@ -204,7 +204,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
                 num_seeds=config.num_seeds,
                 keep_checkpoints=config.keep_checkpoints,
                 resume=config.resume is not None,
-                changes=changed(read_config(path), config) if config.resume else {},
+                changes=_changes(config, directory) if config.resume else {},
                 inherit=inherit,
                 labels={"wandb_run_id": wandb.run_id, "recipes": built.recipes},
                 on_start=on_start,
@@ -220,6 +220,15 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     finally:
         trackers.finish(status)
     return result
+
+
+def _changes(config: ExperimentConfig, directory: RunDirectory) -> dict[str, tuple[Any, Any]]:
+    """What a resume changes. A resume from Python leaves what describes the run as it is: the result knows more."""
+    try:
+        before = read_config(directory.path)
+    except ConfigurationError:
+        return {}  # made in Python, of classes that are not there any more: nothing to compare with
+    return changed(before, config, directory.read_result().get("changes", ()))
 
 
 def _typed(overrides: Sequence[str]) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NO_VALUE = object()
@@ -30,9 +31,20 @@ def plain(value: Any) -> Any:
     return NO_VALUE
 
 
-def changed(before: Any, now: Any) -> dict[str, tuple[Any, Any]]:
-    """Options of two configurations that differ, `{key: (before, now)}`; what names or watches a run is none."""
+def changed(before: Any, now: Any, since: Iterable[Mapping[str, Any]] = ()) -> dict[str, tuple[Any, Any]]:
+    """Options of two configurations that differ, `{key: (before, now)}`; what names or watches a run is none.
+
+    Args:
+        before, now: the configurations.
+        since: what has changed after `before` was written down, oldest first: `key` and its value `now`.
+    """
     from l2t.report.runs import flatten, is_option
 
-    old, new = flatten(plain(before)), flatten(plain(now))
+    old, new = ({key: _json(value) for key, value in flatten(plain(each)).items()} for each in (before, now))
+    old |= {change["key"]: change["now"] for change in since}
     return {key: (old.get(key), new.get(key)) for key in old | new if is_option(key) and old.get(key) != new.get(key)}
+
+
+def _json(value: Any) -> Any:
+    """What a result can hold: there a number that is not finite would be no number."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

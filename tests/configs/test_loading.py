@@ -124,6 +124,26 @@ def test_overrides_are_a_list_and_not_a_text():
 def test_settings_that_a_resume_changes_are_found_and_what_watches_a_run_is_none():
     before, now = compose(SPMD), compose([*SPMD, "env.slope=3", "eval_episodes=5", "total_steps=128", "report=false"])
     assert changed(before, now) == {"env.slope": (0.0, 3.0), "total_steps": (64, 128)}
+    assert changed(before, now, [{"key": "env.slope", "now": 3.0}]) == {"total_steps": (64, 128)}
+    assert changed(now, compose([*SPMD, "algorithm.horizon=50"]))["algorithm.horizon"] == ("inf", 50.0)
+
+
+def test_resuming_from_python_says_what_it_changes_once_and_what_it_takes_back(tmp_path):
+    path = train(SPMD, tmp_path / "a").path
+    said = []
+    for slope, steps in ((3, 128), (3, 192), (0, 256)):
+        run = train([*SPMD, f"env.slope={slope}", f"total_steps={steps}", f"resume={path}"])
+        said.append([(each["key"], each["step"], each["now"]) for each in run.result["changes"]])
+    slopes = [[(step, now) for key, step, now in each if key == "env.slope"] for each in said]
+    assert slopes == [[(64, 3.0)], [(64, 3.0)], [(64, 3.0), (192, 0.0)]]
+
+
+def test_a_run_whose_description_cannot_be_read_any_more_is_resumed_from_python(tmp_path):
+    path = train(SPMD, tmp_path / "a").path
+    description = path / ".hydra" / "config.yaml"
+    description.write_text(description.read_text().replace("algorithms.config.SPMDConfig", "nowhere.Config"))
+    run = train([*SPMD, "total_steps=128", f"resume={path}"])
+    assert (run.result["env_steps"], run.result["changes"]) == (128, [])
 
 
 def test_a_loaded_policy_is_that_of_the_evaluation(taught):

@@ -113,3 +113,18 @@ def test_who_has_mastered_the_hardest_ground_meets_easy_ground_of_any_friction()
     for drawn in jax.tree.leaves(after.dynamics):
         for column in np.asarray(drawn, float).reshape(200, -1).T:
             assert column.std() == 0.0 or abs(np.corrcoef(difficulty, column)[0, 1]) < 0.3
+
+
+def test_beginnings_scatter_about_the_commanded_velocity_in_training_alone():
+    env = build(start_scatter=0.4)
+
+    def begin(task):
+        return jax.vmap(lambda key: task.start(key, env.model).qvel)(jax.random.split(jax.random.key(0), 4096))
+
+    scattered, steady = begin(env.task), begin(replace(env.task, start_scatter=0.0))
+    added = np.asarray(scattered - steady)
+    np.testing.assert_allclose(added[:, :2].std(axis=0), 0.4, rtol=0.05)
+    assert np.abs(added[:, :2].mean(axis=0)).max() < 0.02
+    assert abs(np.corrcoef(added[:, 0], np.asarray(steady)[:, 0])[0, 1]) < 0.05, "whatever the share of the command"
+    np.testing.assert_array_equal(added[:, 2:], 0.0)
+    np.testing.assert_array_equal(begin(env.task.undisturbed()), steady)

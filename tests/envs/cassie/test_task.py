@@ -326,21 +326,6 @@ def test_an_action_moves_the_targets_by_the_reach():
         CassieConfig(reach=0.0)
 
 
-def test_beginnings_scatter_about_the_commanded_velocity_in_training_alone():
-    env = build(start_scatter=0.4)
-
-    def begin(task):
-        return jax.vmap(lambda key: task.start(key, env.model).qvel)(jax.random.split(jax.random.key(0), 4096))
-
-    scattered, steady = begin(env.task), begin(replace(env.task, start_scatter=0.0))
-    added = np.asarray(scattered - steady)
-    np.testing.assert_allclose(added[:, :2].std(axis=0), 0.4, rtol=0.05)
-    assert np.abs(added[:, :2].mean(axis=0)).max() < 0.02
-    assert abs(np.corrcoef(added[:, 0], np.asarray(steady)[:, 0])[0, 1]) < 0.05, "whatever the share of the command"
-    np.testing.assert_array_equal(added[:, 2:], 0.0)
-    np.testing.assert_array_equal(begin(env.task.undisturbed()), steady)
-
-
 def test_an_action_of_a_delayed_robot_comes_one_step_late():
     env = build(randomisation=replace(NOMINAL, amount=1.0, action_delay=1.0))
     state = jax.jit(env.reset)(jax.random.key(0))
