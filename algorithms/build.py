@@ -263,8 +263,7 @@ def _memories(config: StudentConfig, labelled_on: str, context: BuildContext) ->
     groups = tuple(dict.fromkeys((labelled_on, "student", *context.reward.groups)))
     floats = (1 + paid) * sum(spec.observation_sizes[group] for group in groups) + spec.action_size + 1
     _check_memory(config.replay, 4 * floats + 2, context.num_seeds, "algorithm.student.replay")
-    meant = config.imitation == "nll"
-    return Replay(config.replay, config.replay_updates, config.replay_batch_size, groups, following=paid, meant=meant)
+    return Replay(config.replay, config.replay_updates, config.replay_batch_size, groups, following=paid)
 
 
 def _check_memory(steps: int, bytes_each: int, num_seeds: int, name: str = "algorithm.buffer_size") -> None:

@@ -204,7 +204,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
                 num_seeds=config.num_seeds,
                 keep_checkpoints=config.keep_checkpoints,
                 resume=config.resume is not None,
-                changes=_changes(config, directory) if config.resume else {},
+                changes=_changes(config, directory, host["env_steps"]) if config.resume else {},
                 inherit=inherit,
                 labels={"wandb_run_id": wandb.run_id, "recipes": built.recipes},
                 on_start=on_start,
@@ -222,13 +222,14 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     return result
 
 
-def _changes(config: ExperimentConfig, directory: RunDirectory) -> dict[str, tuple[Any, Any]]:
-    """What a resume changes. A resume from Python leaves what describes the run as it is: the result knows more."""
+def _changes(config: ExperimentConfig, directory: RunDirectory, step: int) -> dict[str, tuple[Any, Any]]:
+    """What a resume at a step changes. One from Python leaves the run's description as it is: the result knows more."""
     try:
         before = read_config(directory.path)
     except ConfigurationError:
         return {}  # made in Python, of classes that are not there any more: nothing to compare with
-    return changed(before, config, directory.read_result().get("changes", ()))
+    earlier = directory.read_result().get("changes", ())
+    return changed(before, config, [change for change in earlier if change["step"] <= step])
 
 
 def _typed(overrides: Sequence[str]) -> list[str]:

@@ -40,7 +40,9 @@ def changed(before: Any, now: Any, since: Iterable[Mapping[str, Any]] = ()) -> d
     """
     from l2t.report.runs import flatten, is_option
 
-    old, new = ({key: _json(value) for key, value in flatten(plain(each)).items()} for each in (before, now))
+    old, new = (
+        {key: _json(value) for key, value in flatten(plain(each)).items() if value != {}} for each in (before, now)
+    )
     old |= {change["key"]: change["now"] for change in since}
     return {key: (old.get(key), new.get(key)) for key in old | new if is_option(key) and old.get(key) != new.get(key)}
 

@@ -8,6 +8,7 @@ python scripts/render.py --env hopper --policy random --out hopper.gif
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import re
 import sys
@@ -247,7 +248,11 @@ def _check(out: Path, seconds: float) -> None:
 def _film_name(role: str, changes: Sequence[str]) -> str:
     """The file of a film, whose name is its caption in a report."""
     plain = re.sub(r"[^\w.=+-]+", "-", "_".join(change.removeprefix("env.") for change in changes)).strip("-")
-    return f"{role}_{plain}"[:LONGEST_NAME] if plain else role
+    name = f"{role}_{plain}" if plain else role
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(" ".join(changes).encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}_{digest}"
 
 
 def _can_render() -> bool:

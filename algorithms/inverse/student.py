@@ -112,7 +112,7 @@ class InverseStudent:
         policy = self.student.behaviour(state.student)
 
         own = along(policy, trajectory.observation, trajectory.first).sample(action_key)
-        own_steps = replace(trajectory, action=jnp.clip(own, -1.0, 1.0), replayed=None)
+        own_steps = replace(trajectory, action=jnp.clip(own, -1.0, 1.0), executed=None, replayed=None)
         shown = replace(state.reward, expert=seen_by_student(state.reward.expert, self.eyes, view_key))
         reward, reward_metrics = self.reward.learn(shown, own_steps, policy, reward_key)
         reward = replace(reward, expert=state.reward.expert)

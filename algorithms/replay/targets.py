@@ -32,10 +32,10 @@ def average_backup(
     gain: Float[Array, ""],
     horizon: float = math.inf,
 ) -> Backup:
-    """Σ_k κ^k [r_k - f] + Σ_{k>0} κ^k α H(π(·|s_k)), then κ^n V, with κ = 1 - 1/H: each step owes the gain.
+    """Σ_k ζ^k [r_k - f] + Σ_{k>0} ζ^k α H(π(·|s_k)), then ζ^n V, with ζ = 1 - 1/H: each step owes the gain.
 
     With a finite H the process is taken to begin anew after each step with probability 1/H, at a state like those that
-    are replayed, worth the mean of V over them: that has the weight 1 - κ^n, which is left.
+    are replayed, worth the mean of V over them: that has the weight 1 - ζ^n, which is left.
 
     A termination is a transition like any other, to the next episode's first state. A time limit cuts the backup off.
 

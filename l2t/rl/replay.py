@@ -41,7 +41,6 @@ class Replay:
         groups: observation groups to keep.
         window: steps of a window.
         following: whether to keep what came after each step; imitation has no use for it.
-        meant: keep the actions that were meant, which a likelihood is of, and not those that were executed.
     """
 
     capacity: int
@@ -50,7 +49,6 @@ class Replay:
     groups: tuple[str, ...]
     window: int = 1
     following: bool = True
-    meant: bool = False
 
     def init(self, example: Callable[[], Trajectory]) -> Ring:
         """An empty ring."""
@@ -89,8 +87,6 @@ class Replay:
 
     def _kept(self, trajectory: Trajectory) -> Transitions:
         steps = trajectory.transitions()
-        if self.meant:
-            steps = replace(steps, action=trajectory.action)
         following = self._seen(steps.following) if self.following else {}
         return replace(steps, observation=self._seen(steps.observation), following=following)
 

@@ -4,7 +4,7 @@ import pytest
 
 from envs.rendering import rendering_available
 from l2t.errors import ConfigurationError
-from scripts.render import Actor, frame_stride, main, play, render_run
+from scripts.render import LONGEST_NAME, Actor, _film_name, frame_stride, main, play, render_run
 from tests.scripts.checkpointed_run import write_checkpointed_run
 from tests.support.films import read_mp4
 from tests.support.probes import constant_reward
@@ -177,6 +177,13 @@ def test_a_film_of_another_environment_does_not_take_the_place_of_the_runs_own(r
     assert other.name == "teacher_slope=0.3_model=-body_mass-1.5.mp4"
     assert own.read_bytes() == before
     other.unlink()
+
+
+def test_films_of_many_changes_have_short_names_that_differ():
+    many = [f"env.parameters.something_with_a_long_name_{index}={index}" for index in range(5)]
+    names = {_film_name("student", [*many, f"env.difficulty={difficulty}"]) for difficulty in (0.3, 0.9)}
+    assert len(names) == 2
+    assert max(map(len, names)) == LONGEST_NAME
 
 
 def test_what_cannot_be_set_is_one_line(run_dir, tmp_path, capsys):

@@ -15,6 +15,7 @@ from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, Student
 from algorithms.inverse.config import AIRLConfig, FIRLConfig, GAILConfig, IPMDConfig, RewardConfig
 from l2t.config import NetworkConfig
 from l2t.rl.algorithm import BuildContext
+from l2t.rl.learner import Judgement
 from l2t.rl.policy import along
 from tests.support.demonstrated import demonstrate
 from tests.support.probes import signal_following
@@ -80,6 +81,31 @@ def test_the_teachers_reward_learns_from_what_the_teacher_did_where_the_student_
     # One of the four environments is the student's. In the others the actions have the density that the teacher gives.
     np.testing.assert_array_equal(metrics["seen"][0], shown[1:])
     np.testing.assert_allclose(metrics["given"], metrics["again"], atol=1e-5)
+
+
+class _Spy:
+    """A reward that hands on what was done in the transitions that it learns from."""
+
+    def __init__(self, reward: Any) -> None:
+        self.start, self.relabel, self.demonstrations = reward.start, reward.relabel, reward.demonstrations
+
+    def learn(self, state: Any, trajectory: Any, policy: Any, key: Any) -> Any:
+        del policy, key
+        return state, {"reward/done": trajectory.transitions().action}
+
+
+def test_the_students_reward_learns_from_the_students_own_actions_where_the_drivers_are_disturbed() -> None:
+    config = _l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD, held_out=0))
+    student = _loop(config, _context()).agent.student
+    spied = replace(student, reward=_Spy(student.reward))
+    state = jax.jit(spied.init)(jax.random.key(0))
+    batch = random_trajectory(1)
+    disturbed = replace(batch, executed=jnp.full_like(batch.action, 0.75))
+    np.testing.assert_array_equal(disturbed.transitions().action, 0.75)
+    judged = Judgement(along(spied.behaviour(state), batch.observation, batch.first), batch.reward)
+    learn = jax.jit(lambda steps: spied.learn(state, steps, judged, jax.random.key(2))[1]["student_reward/done"])
+    np.testing.assert_array_equal(learn(disturbed), learn(batch))
+    assert float(jnp.std(learn(disturbed))) > 0.1
 
 
 @pytest.mark.parametrize("kind", [AIRLConfig, GAILConfig, FIRLConfig])
