@@ -26,6 +26,9 @@ LOCK = ".lock"
 _DESCRIPTION = {LOCK, ".hydra", "multirun.yaml"}
 """What says how a run is to be made; a directory that holds nothing else holds no run yet."""
 
+_PATIENCE = 20
+"""How often, every 0.05 s, a claim looks again for what another process is about to do."""
+
 
 class RunDirectory:
     """An open run directory.
@@ -181,9 +184,7 @@ def _claim(path: Path, resume: bool = False) -> int:
         except FileNotFoundError:  # its last owner has just removed the directory
             continue
         try:
-            # Whoever only looks holds the lock for a moment.
-            if not _locked(lock) and (time.sleep(0.05) or not _locked(lock)):
-                raise _taken(path)
+            _wait_for_lookers(path, lock)
             if not _names(path / LOCK, lock):  # its last owner has just removed the file
                 os.close(lock)
                 continue
@@ -208,16 +209,28 @@ def _claim_numbered(path: Path) -> tuple[Path, int]:
     raise AssertionError
 
 
-def _locked(file: int) -> bool:
-    """Lock an open file for this process, and say whether that worked."""
+def _locked(file: int, *, to_look: bool = False) -> bool:
+    """Lock an open file for this process, and say whether that worked; those who only look share it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if to_look else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
     return True
+
+
+def _wait_for_lookers(path: Path, lock: int) -> None:
+    """Lock `lock` for writing. Whoever only looks has it for a moment; a writer keeps it, and then this raises."""
+    for _ in range(_PATIENCE):
+        if _locked(lock):
+            return
+        if not _locked(lock, to_look=True):
+            break
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        time.sleep(0.05)
+    raise _taken(path)
 
 
 def _names(path: Path, file: int) -> bool:
@@ -228,7 +241,7 @@ def _names(path: Path, file: int) -> bool:
 
 def _check_unheld(path: Path) -> None:
     with contextlib.suppress(OSError), (path / LOCK).open() as lock:
-        if not _locked(lock.fileno()):
+        if not _locked(lock.fileno(), to_look=True):
             raise _taken(path)
 
 
@@ -251,8 +264,10 @@ def _holds_a_run(path: Path) -> bool:
 
 def _taken(path: Path) -> RunDirectoryError:
     with contextlib.suppress(OSError):
-        if holder := (path / LOCK).read_text(encoding="utf-8"):
-            return _TakenError(f"{path} is being written by {holder}: stop that first, or choose another place.")
+        for _ in range(_PATIENCE):  # between a writer's lock and its name lies a moment
+            if holder := (path / LOCK).read_text(encoding="utf-8"):
+                return _TakenError(f"{path} is being written by {holder}: stop that first, or choose another place.")
+            time.sleep(0.05)
     return _TakenError(f"{path} is being written by another process: stop that first, or choose another place.")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from threading import Timer
 
 import pytest
 
@@ -107,6 +108,29 @@ def test_a_look_at_a_directory_that_is_written_names_the_holder_and_changes_noth
         assert {path: path.stat().st_mtime_ns for path in (run, *run.rglob("*"))} == before
     if check is check_resumable:
         check(run)
+
+
+@pytest.mark.parametrize("check", [check_new, check_resumable, lambda run: ExitStack().enter_context(claimed(run))])
+def test_a_writer_that_has_yet_to_write_its_name_is_waited_for(tmp_path, check):
+    run = a_run(tmp_path)
+    with (run / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        naming = Timer(0.2, (run / LOCK).write_text, ["process 7 on mars"])
+        naming.start()
+        with pytest.raises(RunDirectoryError, match="is being written by process 7 on mars"):
+            check(run)
+        naming.join()
+
+
+def test_those_who_only_look_hinder_neither_one_another_nor_a_writer(tmp_path):
+    run = a_run(tmp_path)
+    (run / LOCK).write_text("process 1 on elsewhere")
+    with (run / LOCK).open() as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        check_resumable(run)
+        Timer(0.2, fcntl.flock, [look, fcntl.LOCK_UN]).start()
+        with claimed(run, resume=True):
+            assert str(os.getpid()) in (run / LOCK).read_text()
 
 
 @pytest.mark.parametrize("content", ["result.json", "thesis.tex", "metrics.jsonl"])
