@@ -10,17 +10,7 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
-from algorithms.config import (
-    ActorCriticConfig,
-    DistillationConfig,
-    LearnToTeachConfig,
-    PPOConfig,
-    SPMDConfig,
-    SPMDVRTDConfig,
-    StudentConfig,
-    TeacherConfig,
-)
-from algorithms.distillation import FrozenTeacher
+from algorithms.config import ActorCriticConfig, PPOConfig, SPMDConfig, SPMDVRTDConfig, TeacherConfig
 from algorithms.inverse.build import (
     WARNINGS,
     WARNINGS_OF_CLONING,
@@ -33,13 +23,15 @@ from algorithms.inverse.build import (
 from algorithms.inverse.cloning import Cloning, DAgger, Regression
 from algorithms.inverse.config import CloningConfig, DAggerConfig, InverseConfig, IQLearnConfig
 from algorithms.inverse.iq_learn import IQLearn
-from algorithms.learn_to_teach import LearnToTeach
 from algorithms.ppo import PPO
 from algorithms.replay.config import ReplayConfig
 from algorithms.replay.learner import ReplayActorCritic
 from algorithms.spmd import SPMD
 from algorithms.spmd_vrtd import SPMDVRTD
-from algorithms.student import Student
+from algorithms.teaching.config import DistillationConfig, LearnToTeachConfig, StudentConfig
+from algorithms.teaching.distillation import FrozenTeacher
+from algorithms.teaching.learn_to_teach import LearnToTeach
+from algorithms.teaching.student import Student
 from l2t.config import check_idle
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy

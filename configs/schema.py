@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
-from algorithms.config import ActorCriticConfig, DistillationConfig, LearnToTeachConfig, SPMDVRTDConfig
+from algorithms.config import ActorCriticConfig, SPMDVRTDConfig
 from algorithms.inverse.config import DAggerConfig, DemonstrationsConfig
 from algorithms.replay.config import ReplayConfig
+from algorithms.teaching.config import DistillationConfig, LearnToTeachConfig
 from l2t.config import FIXED, NetworkConfig, check_count, identity, read_from
 from l2t.errors import ConfigurationError
 from l2t.run.tracking.config import TrackingConfig

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from algorithms.config import ActorCriticConfig, LearnToTeachConfig, SPMDVRTDConfig, StudentConfig
+from algorithms.config import ActorCriticConfig, SPMDVRTDConfig
 from algorithms.replay.config import ReplayConfig
+from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from configs.schema import ExperimentConfig
 from l2t.config import NetworkConfig, check_idle
 from l2t.errors import ConfigurationError

@@ -140,7 +140,8 @@ def _cases(environment: Any, arguments: argparse.Namespace) -> tuple[dict[str, C
     import jax.numpy as jnp
     import numpy as np
 
-    from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig
+    from algorithms.config import PPOConfig, SPMDConfig
+    from algorithms.teaching.config import LearnToTeachConfig
     from l2t.rl.rollout import collect
     from l2t.rl.vector import VectorEnvironment, scale_action
 

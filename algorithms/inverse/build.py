@@ -28,7 +28,7 @@ from algorithms.inverse.objectives import AIRL, GAIL, IPMD, Objective
 from algorithms.inverse.reward import Expert, RewardLearner
 from algorithms.inverse.student import InverseStudent
 from algorithms.replay.config import ReplayConfig
-from algorithms.student import Student
+from algorithms.teaching.student import Student
 from l2t.demonstrations.summary import at_bound
 from l2t.errors import ConfigurationError
 from l2t.rewards.model import RewardModel

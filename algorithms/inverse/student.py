@@ -24,7 +24,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from algorithms.inverse.reward import Expert, RewardLearner, RewardLearnerState
-from algorithms.student import Student, StudentState
+from algorithms.teaching.student import Student, StudentState
 from l2t.rl.learner import Judgement
 from l2t.rl.models import ActorPolicy, Critic, ModelState
 from l2t.rl.optimise import flatten_time, minimise

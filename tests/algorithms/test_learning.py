@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from algorithms.build import build
-from algorithms.config import DistillationConfig, LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
+from algorithms.config import PPOConfig, SPMDConfig
+from algorithms.teaching.config import DistillationConfig, LearnToTeachConfig, StudentConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext, FrozenPolicy

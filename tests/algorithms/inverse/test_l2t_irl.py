@@ -9,11 +9,11 @@ import jax
 import numpy as np
 import pytest
 
-from algorithms.config import LearnToTeachConfig, StudentConfig
 from algorithms.inverse.config import (
     GAILConfig,
     IPMDConfig,
 )
+from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.rl.algorithm import BuildContext
 from tests.support.demonstrated import demonstrate
 from tests.support.imitation import NETWORK, REWARD, SPMD, actions_of, build_context, train_inverse

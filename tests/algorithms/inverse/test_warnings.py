@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from algorithms.build import build
-from algorithms.config import LearnToTeachConfig, StudentConfig
 from algorithms.inverse.build import SaturatedExpertWarning, UnidentifiedScaleWarning, VariableHorizonWarning
 from algorithms.inverse.config import (
     AIRLConfig,
@@ -21,6 +20,7 @@ from algorithms.inverse.config import (
     IQLearnConfig,
     RegressionConfig,
 )
+from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.rl.algorithm import BuildContext
 from tests.support.demonstrated import demonstrate
 from tests.support.imitation import NETWORK, REPLAY, REWARD, SPMD, best_action, build_context, train_inverse

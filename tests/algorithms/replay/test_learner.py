@@ -12,9 +12,9 @@ import pytest
 import scipy.stats
 
 from algorithms.build import build
-from algorithms.config import LearnToTeachConfig, StudentConfig
 from algorithms.replay.config import RVISACConfig, SACConfig, SPMDReplayConfig
 from algorithms.replay.learner import ReplayActorCritic
+from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext

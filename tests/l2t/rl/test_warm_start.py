@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from algorithms.build import build
-from algorithms.config import LearnToTeachConfig, PPOConfig, SPMDConfig, StudentConfig
+from algorithms.config import PPOConfig, SPMDConfig
 from algorithms.replay.config import SACConfig, SPMDReplayConfig
+from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algorithms.config import StudentConfig
+from algorithms.teaching.config import StudentConfig
 from l2t.config import Default, identity
 from l2t.errors import CheckpointError
 from l2t.run.checkpoint import Checkpoints, dump

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from algorithms.config import StudentConfig
-from algorithms.student import Student, imitation_loss
+from algorithms.teaching.config import StudentConfig
+from algorithms.teaching.student import Student, imitation_loss
 from l2t.config import NetworkConfig
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.learner import ActionCritic, Judgement

@@ -30,7 +30,7 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Key, PyTree
 
-from algorithms.config import StudentConfig
+from algorithms.teaching.config import StudentConfig
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.keys import aside
 from l2t.rl.learner import ActionCritic, Judgement

@@ -13,9 +13,10 @@ import pytest
 import scipy.stats
 
 from algorithms.build import build
-from algorithms.config import DistillationConfig, LearnToTeachConfig, SPMDConfig, StudentConfig
+from algorithms.config import SPMDConfig
 from algorithms.replay.config import SPMDReplayConfig
-from algorithms.student import Student
+from algorithms.teaching.config import DistillationConfig, LearnToTeachConfig, StudentConfig
+from algorithms.teaching.student import Student
 from l2t.config import DisturbanceConfig, NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext, FrozenPolicy

@@ -1,0 +1,1 @@
+"""Learn-to-Teach and distillation: students, and what teaches them."""
