@@ -20,6 +20,12 @@ from configs.schema import KEYS, ExperimentConfig
 from configs.source import group_choice, group_options
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
+_MOVED = {
+    f"algorithms.config.{name}": f"algorithms.teaching.config.{name}"
+    for name in ("StudentConfig", "LearnToTeachConfig", "DistillationConfig")
+}
+"""Classes that are elsewhere now than in runs from before."""
+
 
 def experiment_config(config: DictConfig) -> ExperimentConfig:
     """Check a composed configuration and turn it into dataclasses. Imports neither JAX nor MuJoCo.
@@ -29,8 +35,8 @@ def experiment_config(config: DictConfig) -> ExperimentConfig:
         L2TError: whatever a configuration dataclass raises.
     """
     check_keys("", map(str, config), KEYS)
-    own = config.copy()  # checking turns 1e3 into 1000 where a whole number is meant
-    OmegaConf.set_readonly(own, False)
+    # Of its own: checking turns 1e3 into 1000 where a whole number is meant.
+    own = DictConfig(_moved(OmegaConf.to_container(config, resolve=False)))
     try:
         missing = sorted(OmegaConf.missing_keys(own))
         if missing:
@@ -72,6 +78,13 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
     for text in overrides:
         _change(config, text)
     return experiment_config(config)
+
+
+def _moved(node: Any) -> Any:
+    """With every class where it is now."""
+    if isinstance(node, dict):
+        return {key: _MOVED.get(v, v) if key == "_target_" else _moved(v) for key, v in node.items()}
+    return node
 
 
 def _value(name: str, node: Any) -> Any:

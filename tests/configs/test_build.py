@@ -208,3 +208,11 @@ def test_a_target_that_builds_nothing_trainable_is_refused():
     overrides = ["algorithm=spmd", "algorithm._target_=builtins.dict"]
     with pytest.raises(ConfigurationError, match="gave a dict; it needs a `name` and a `build` method"):
         experiment_config(compose_config(overrides))
+
+
+@pytest.mark.parametrize("name", ["l2t", "distillation"])
+def test_a_run_from_before_its_classes_moved_is_read_as_it_was(name):
+    config = compose_config([f"algorithm={name}", *(["algorithm.teacher_run=x"] if name == "distillation" else [])])
+    before = OmegaConf.create(OmegaConf.to_yaml(config).replace("algorithms.teaching.config.", "algorithms.config."))
+    assert before != config
+    assert experiment_config(before) == experiment_config(config)
