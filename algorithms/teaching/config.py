@@ -11,6 +11,7 @@ from l2t.config import (
     NetworkConfig,
     check_choice,
     check_count,
+    check_flag,
     check_idle,
     check_range,
     read_from,
@@ -25,6 +26,8 @@ class StudentConfig:
     Attributes:
         imitation: `mse` (on mean actions), `nll` (of the behaviour's actions), `kl` (to the teacher's distribution) or
             `asymmetric` (squared error weighted by the positive part of the advantage).
+        clip_labels: clip the means that are imitated to the actions that there are, as everybody's are when they act:
+            how far beyond the bound a teacher's lies is nothing to learn. For `mse` and `asymmetric`.
         imitation_coefficient, rl_coefficient: weights of the imitation loss and of the policy-gradient term.
         rl_clip: half-width of the interval that the ratio student/behaviour is clipped to.
         epochs, minibatches, learning_rate, learning_rate_schedule, max_grad_norm: as for actor-critics.
@@ -37,6 +40,7 @@ class StudentConfig:
     """
 
     imitation: str = "mse"
+    clip_labels: bool = True
     imitation_coefficient: float = 1.0
     rl_coefficient: float = 0.0
     rl_clip: float = 0.2
@@ -55,6 +59,9 @@ class StudentConfig:
 
     def __post_init__(self) -> None:
         check_choice("algorithm.student.imitation", self.imitation, ("mse", "nll", "kl", "asymmetric"))
+        check_flag("algorithm.student.clip_labels", self.clip_labels)
+        if self.imitation not in ("mse", "asymmetric"):
+            check_idle("algorithm.student", self, ("clip_labels",), f"algorithm.student.imitation={self.imitation}")
         check_range("algorithm.student.imitation_coefficient", self.imitation_coefficient, 0.0)
         check_range("algorithm.student.rl_coefficient", self.rl_coefficient, 0.0)
         check_range("algorithm.student.rl_clip", self.rl_clip, 0.0, open_low=True, allow_infinite=True)

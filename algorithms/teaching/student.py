@@ -3,7 +3,7 @@
     L = c_im L_imitation + c_rl L_rl,
 
 L_imitation compares with the teacher's policy π_T(·|s) at the same step:
-    mse         ½ |μ_S(o) - μ_T(s)|² + ½ |log σ_S - log σ_T|²
+    mse         ½ |μ_S(o) - clip(μ_T(s))|² + ½ |log σ_S - log σ_T|²
     nll         -log π_S(a|o), a the behaviour's action
     kl          KL(π_T(·|s) || π_S(·|o))
     asymmetric  the mse, weighted by the positive part of the standardised advantage
@@ -135,7 +135,7 @@ class Student:
             carry = rows.pop("carry")
             steps = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
             _, policy = actor.unroll(weights, carry, steps["features"], steps["first"])
-            imitation = imitation_loss(config.imitation, policy, steps)
+            imitation = self._imitation(policy, steps)
             total = config.imitation_coefficient * imitation
             metrics = {"loss/student_imitation": imitation}
             if config.rl_coefficient > 0.0:
@@ -157,6 +157,9 @@ class Student:
         model = ModelState(weights, state.actor.normaliser).seen(actor.inputs(trajectory.observation))
         return StudentState(model, optimiser, carry), metrics
 
+    def _imitation(self, policy: DiagonalGaussian, batch: dict[str, Any]) -> Float[Array, ""]:
+        return imitation_loss(self.config.imitation, policy, batch, self.config.clip_labels)
+
     def _relearn(
         self, actor: ModelState, weights: PyTree, optimiser: PyTree, steps: Transitions | None, judgement: Judgement
     ) -> tuple[PyTree, PyTree, Metrics]:
@@ -171,7 +174,7 @@ class Student:
         def update(carry: tuple[PyTree, PyTree], rows: dict[str, Any]) -> tuple[tuple[PyTree, PyTree], Array]:
             def loss(weights: PyTree) -> Float[Array, ""]:
                 policy = self.actor.apply(weights, rows["features"])
-                return self.config.imitation_coefficient * imitation_loss(self.config.imitation, policy, rows)
+                return self.config.imitation_coefficient * self._imitation(policy, rows)
 
             weights, optimiser = carry
             value, gradient = jax.value_and_grad(loss)(weights)
@@ -207,14 +210,17 @@ def soft_policy_loss(
     return -critic.value(features, action).mean() - critic.temperature * policy.paid_entropy().mean()
 
 
-def imitation_loss(kind: str, policy: DiagonalGaussian, batch: dict[str, Any]) -> Float[Array, ""]:
+def imitation_loss(
+    kind: str, policy: DiagonalGaussian, batch: dict[str, Any], clip_labels: bool = True
+) -> Float[Array, ""]:
     """One of the losses of the module's docstring, averaged over a minibatch of any shape."""
     if kind == "nll":
         return -policy.log_prob(batch["action"]).mean()
     teacher: DiagonalGaussian = batch["teacher"]
     if kind == "kl":
         return teacher.kl(policy).mean()
-    error = 0.5 * jnp.sum((policy.mean - teacher.mean) ** 2 + (policy.log_std - teacher.log_std) ** 2, axis=-1)
+    label = jnp.clip(teacher.mean, -1.0, 1.0) if clip_labels else teacher.mean
+    error = 0.5 * jnp.sum((policy.mean - label) ** 2 + (policy.log_std - teacher.log_std) ** 2, axis=-1)
     if kind == "asymmetric":
         return (jax.nn.relu(standardise(batch["advantage"])) * error).mean()
     return error.mean()

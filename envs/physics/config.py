@@ -69,7 +69,8 @@ class PhysicsConfig:
         if not gpu and not self.allow_cpu:
             raise MissingDependencyError(
                 "physics=mjx needs a GPU that JAX can see (on a CPU it is 10 to 100 times slower than physics=native). "
-                "Use physics=native or physics=auto, or add physics.allow_cpu=true for a smoke test."
+                "Use physics=native or physics=auto, or for a smoke test add physics.allow_cpu=true, in Python "
+                "physics=PhysicsConfig('mjx', allow_cpu=True) of envs.physics.config."
             )
         from envs.physics.mjx import MjxEngine
 

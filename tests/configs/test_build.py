@@ -31,6 +31,7 @@ PRESETS = {
     ],
 }
 NEEDS = {
+    "env=gymnasium": ["env.id=Pendulum-v1"],
     **{f"algorithm={name}": ["algorithm.demonstrations=somewhere"] for name in DEMONSTRATED},
     **{
         f"algorithm/optimizer={name}": ["algorithm=ipmd", "algorithm.demonstrations=somewhere"]

@@ -226,4 +226,5 @@ def test_what_a_file_lacks_or_breaks_is_told_in_one_line_that_names_it(stranger,
 
 def test_the_configuration_of_every_choice_is_checked_as_it_is_filled():
     for choice in group_options("env"):
-        assert experiment_config(compose_config([f"env={choice}"])).env.build
+        given = ["env.id=Pendulum-v1"] if choice == "gymnasium" else []
+        assert experiment_config(compose_config([f"env={choice}", *given])).env.build

@@ -31,7 +31,18 @@ BATCH = {
 
 def test_mse_is_half_the_squared_distance_of_means_and_log_stds() -> None:
     expected = np.mean([0.5 * (0.25 + 1.0 + 0.04), 0.5 * (4.0 + 0.04)])
-    assert imitation_loss("mse", POLICY, BATCH) == pytest.approx(expected, rel=1e-5)
+    assert imitation_loss("mse", POLICY, BATCH, clip_labels=False) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mse", "asymmetric"])
+def test_a_label_beyond_the_actions_that_there_are_is_the_last_of_these(kind: str) -> None:
+    """The second label is 2 and acts as 1; what students do beyond it they are taken back from, for 1 is enough."""
+    batch = BATCH | {"advantage": jnp.array([-1.0, 1.0])}
+    clipped = batch | {"teacher": BATCH["teacher"].replace(mean=jnp.array([[0.0, 0.0], [0.0, 1.0]]))}
+    assert imitation_loss(kind, POLICY, batch) == imitation_loss(kind, POLICY, clipped, clip_labels=False)
+    assert imitation_loss(kind, POLICY, batch) < imitation_loss(kind, POLICY, batch, clip_labels=False)
+    slope = jax.grad(lambda mean: imitation_loss(kind, DiagonalGaussian(mean, POLICY.log_std), batch))
+    assert slope(jnp.full((2, 2), 1.5))[1, 1] > 0.0
 
 
 def test_asymmetric_counts_only_actions_better_than_average() -> None:
