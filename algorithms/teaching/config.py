@@ -26,8 +26,8 @@ class StudentConfig:
     Attributes:
         imitation: `mse` (on mean actions), `nll` (of the behaviour's actions), `kl` (to the teacher's distribution) or
             `asymmetric` (squared error weighted by the positive part of the advantage).
-        clip_labels: clip the means that are imitated to the actions that there are, as everybody's are when they act:
-            how far beyond the bound a teacher's lies is nothing to learn. For `mse` and `asymmetric`.
+        clip_labels: clip what is imitated to the actions that there are, as everybody's are before they act: how far
+            beyond the bound a teacher's lies is nothing to learn.
         imitation_coefficient, rl_coefficient: weights of the imitation loss and of the policy-gradient term.
         rl_clip: half-width of the interval that the ratio student/behaviour is clipped to.
         epochs, minibatches, learning_rate, learning_rate_schedule, max_grad_norm: as for actor-critics.
@@ -60,8 +60,6 @@ class StudentConfig:
     def __post_init__(self) -> None:
         check_choice("algorithm.student.imitation", self.imitation, ("mse", "nll", "kl", "asymmetric"))
         check_flag("algorithm.student.clip_labels", self.clip_labels)
-        if self.imitation not in ("mse", "asymmetric"):
-            check_idle("algorithm.student", self, ("clip_labels",), f"algorithm.student.imitation={self.imitation}")
         check_range("algorithm.student.imitation_coefficient", self.imitation_coefficient, 0.0)
         check_range("algorithm.student.rl_coefficient", self.rl_coefficient, 0.0)
         check_range("algorithm.student.rl_clip", self.rl_clip, 0.0, open_low=True, allow_infinite=True)

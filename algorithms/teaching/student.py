@@ -3,10 +3,11 @@
     L = c_im L_imitation + c_rl L_rl,
 
 L_imitation compares with the teacher's policy π_T(·|s) at the same step:
-    mse         ½ |μ_S(o) - clip(μ_T(s))|² + ½ |log σ_S - log σ_T|²
+    mse         ½ |μ_S(o) - μ_T(s)|² + ½ |log σ_S - log σ_T|²
     nll         -log π_S(a|o), a the behaviour's action
     kl          KL(π_T(·|s) || π_S(·|o))
     asymmetric  the mse, weighted by the positive part of the standardised advantage
+where μ_T and a are clipped to [-1, 1], as everybody's actions are before they act.
 L_rl = -E[ min(r A, clip(r) A) ], r = π_S(a|o)/π_behaviour(a) corrects for who acted, A from the teacher's critic.
 Of a teacher with critics of actions (those that replay) the student asks what they think of its own action instead,
 L_rl = E[ α log π_S(a_S|o) - min_j Q_j(s, a_S) ], a_S = μ_S + σ_S ε: nothing then depends on who acted.
@@ -22,6 +23,7 @@ Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -214,13 +216,13 @@ def imitation_loss(
     kind: str, policy: DiagonalGaussian, batch: dict[str, Any], clip_labels: bool = True
 ) -> Float[Array, ""]:
     """One of the losses of the module's docstring, averaged over a minibatch of any shape."""
+    label = partial(jnp.clip, min=-1.0, max=1.0) if clip_labels else lambda action: action
     if kind == "nll":
-        return -policy.log_prob(batch["action"]).mean()
-    teacher: DiagonalGaussian = batch["teacher"]
+        return -policy.log_prob(label(batch["action"])).mean()
+    teacher: DiagonalGaussian = batch["teacher"].replace(mean=label(batch["teacher"].mean))
     if kind == "kl":
         return teacher.kl(policy).mean()
-    label = jnp.clip(teacher.mean, -1.0, 1.0) if clip_labels else teacher.mean
-    error = 0.5 * jnp.sum((policy.mean - label) ** 2 + (policy.log_std - teacher.log_std) ** 2, axis=-1)
+    error = 0.5 * jnp.sum((policy.mean - teacher.mean) ** 2 + (policy.log_std - teacher.log_std) ** 2, axis=-1)
     if kind == "asymmetric":
         return (jax.nn.relu(standardise(batch["advantage"])) * error).mean()
     return error.mean()
