@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Key
 
 from l2t.errors import CheckpointError, DivergenceError, ForeignEnvironmentError, L2TError
 from l2t.rl.algorithm import Algorithm, RunState
 from l2t.run.checkpoint import Checkpoints, dump
+from l2t.run.compiled import compile_iteration, own, run_once
 from l2t.run.directory import RunDirectory, write_atomically, writing
 from l2t.run.guard import check_finite, check_physics, device_errors
 from l2t.run.signals import StopSignals
@@ -164,7 +164,7 @@ class _Loop:
                 self.directory.path.mkdir(parents=True, exist_ok=True)
             with device_errors(0):
                 inherit = jax.vmap(self.settings.inherit) if self.batched else self.settings.inherit
-                self.state = jax.tree.map(_own, inherit(_run_once(init, key)))
+                self.state = jax.tree.map(own, inherit(run_once(init, key)))
         self.settings.on_start()
         self.started = True
         self.directory.rewind_metrics(self.env_steps)
@@ -310,44 +310,9 @@ class _Loop:
             ]
 
 
-def compile_iteration(iterate: Callable[[PyTree], Any], state: PyTree) -> Callable[[PyTree], Any]:
-    """Compile one iteration, donating its state, ahead of time: it cannot be traced or compiled a second time.
-
-    Raises:
-        TypeError: the state that comes out differs in structure, shape or type from the one that goes in.
-    """
-    lowered = jax.jit(iterate, donate_argnums=0).lower(state)
-    after = lowered.out_info[0]
-    before, result = jax.tree.structure(state), jax.tree.structure(after)
-    if before != result:
-        raise TypeError(f"iterate changes the structure of its state: {before} becomes {result}.")
-    for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(state), jax.tree.leaves(after), strict=True):
-        if (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise TypeError(
-                f"iterate changes state{jax.tree_util.keystr(path)}: "
-                f"{old.dtype}{list(old.shape)} becomes {new.dtype}{list(new.shape)}."
-            )
-    return lowered.compile()
-
-
-def _run_once(function: Callable[[Any], PyTree], argument: Any) -> PyTree:
-    """Call a function that will not be called again: compiling it fast matters more than running it fast."""
-    options: dict[str, str | bool] = {}
-    if jax.default_backend() == "cpu":
-        options["xla_backend_optimization_level"] = "0"
-    return jax.jit(function).lower(argument).compile(compiler_options=options)(argument)
-
-
 def _known(row: dict[str, Any]) -> dict[str, Any]:
     """Without the statistics of finished episodes, NaN until there is one."""
     return {name: value for name, value in row.items() if not (name.startswith("train/episode_") and value != value)}
-
-
-def _own(leaf: Array) -> Array:
-    """A copy of its own, of a strong type: two leaves that share memory cannot be donated."""
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jnp.copy(leaf)
-    return jnp.array(leaf, dtype=leaf.dtype, copy=True)
 
 
 def _pool(evaluations: list[dict[str, float]]) -> dict[str, float]:

@@ -12,8 +12,9 @@ import pytest
 
 from l2t.errors import CheckpointError, DivergenceError, ForeignEnvironmentError, RunDirectoryError
 from l2t.run.checkpoint import Checkpoints
+from l2t.run.compiled import compile_iteration
 from l2t.run.directory import RunDirectory
-from l2t.run.trainer import TrainerSettings, compile_iteration, train
+from l2t.run.trainer import TrainerSettings, train
 from tests.support.toys import Drift, Recorder, evaluate
 
 SETTINGS = TrainerSettings(
