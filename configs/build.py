@@ -83,8 +83,8 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
 def _moved(node: Any) -> Any:
     """With every class where it is now."""
     if isinstance(node, dict):
-        return {key: _MOVED.get(v, v) if key == "_target_" else _moved(v) for key, v in node.items()}
-    return node
+        return {key: _moved(value) for key, value in node.items()}
+    return _MOVED.get(node, node) if isinstance(node, str) else node
 
 
 def _value(name: str, node: Any) -> Any:
