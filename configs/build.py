@@ -25,6 +25,8 @@ _MOVED = {
     for name in ("StudentConfig", "LearnToTeachConfig", "DistillationConfig")
 }
 """Classes that are elsewhere now than in runs from before."""
+_UNTIL_THEN: dict[str, dict[str, Any]] = {"algorithms.teaching.config.StudentConfig": {"clip_labels": False}}
+"""What runs did from before an option, where that is not its default: a resume says that it changes it."""
 
 
 def experiment_config(config: DictConfig) -> ExperimentConfig:
@@ -75,6 +77,7 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
         config.physics.engine = engine
     # Where it was written, and after what, may hold ${now:...} and the like, which only a starting run resolves.
     config.run_dir = config.resume = None
+    config = DictConfig(_as_it_was(_moved(OmegaConf.to_container(config, resolve=False))))
     for text in overrides:
         _change(config, text)
     return experiment_config(config)
@@ -85,6 +88,15 @@ def _moved(node: Any) -> Any:
     if isinstance(node, dict):
         return {key: _moved(value) for key, value in node.items()}
     return _MOVED.get(node, node) if isinstance(node, str) else node
+
+
+def _as_it_was(node: Any) -> Any:
+    """With the options that a run from before them does not name."""
+    if not isinstance(node, dict):
+        return node
+    target = node.get("_target_")
+    before = _UNTIL_THEN.get(target, {}) if isinstance(target, str) else {}
+    return before | {key: _as_it_was(value) for key, value in node.items()}
 
 
 def _value(name: str, node: Any) -> Any:

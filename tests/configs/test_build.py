@@ -10,8 +10,9 @@ import pytest
 from omegaconf import OmegaConf
 
 import configs
-from configs.build import experiment_config
+from configs.build import experiment_config, read_config
 from configs.command_line import compose_config
+from configs.record import changed
 from configs.schema import KEYS, ExperimentConfig
 from configs.source import group_options
 from l2t.errors import ConfigurationError, MissingDependencyError
@@ -217,3 +218,18 @@ def test_a_run_from_before_its_classes_moved_is_read_as_it_was(name):
     before = OmegaConf.create(OmegaConf.to_yaml(config).replace("algorithms.teaching.config.", "algorithms.config."))
     assert before != config
     assert experiment_config(before) == experiment_config(config)
+
+
+@pytest.mark.parametrize("name", ["l2t", "distillation"])
+def test_a_run_from_before_an_option_did_what_it_did_then(name, tmp_path):
+    config = compose_config([f"algorithm={name}", *(["algorithm.teacher_run=x"] if name == "distillation" else [])])
+    assert config.algorithm.student.clip_labels
+    OmegaConf.set_struct(config, False)
+    del config.algorithm.student["clip_labels"]
+    (tmp_path / ".hydra").mkdir()
+    OmegaConf.save(config, tmp_path / ".hydra" / "config.yaml")
+    before, now = read_config(tmp_path), experiment_config(config)
+    assert not before.algorithm.student.clip_labels
+    # ... so that a resume, which begins with today's defaults, says what it changes.
+    assert changed(before, now) == {"algorithm.student.clip_labels": (False, True)}
+    assert read_config(tmp_path, ["algorithm.student.clip_labels=true"]).algorithm.student.clip_labels
