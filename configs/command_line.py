@@ -44,7 +44,8 @@ from configs.schema import KEYS, ExperimentConfig, check_directory
 from configs.source import group_options, list_groups_quickly, location
 from configs.together import check_together
 from l2t.errors import ConfigurationError, RunDirectoryError
-from l2t.run.directory import check_resumable, read_overrides
+from l2t.run.claim import check_resumable
+from l2t.run.directory import read_overrides
 
 
 def prepare(arguments: Sequence[str]) -> list[str]:

@@ -26,7 +26,9 @@ from configs.schema import ExperimentConfig
 from configs.together import check_together
 from l2t.config import check_choice
 from l2t.errors import ConfigurationError
-from l2t.run.directory import RunDirectory, claimed, write_atomically, writing
+from l2t.run.claim import claimed
+from l2t.run.directory import RunDirectory
+from l2t.run.files import write_atomically, writing
 
 if TYPE_CHECKING:
     from l2t.rl.acting import LoadedPolicy

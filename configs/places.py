@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from configs.overrides import combinations, plain_values, quote
 from l2t.errors import ConfigurationError
-from l2t.run.directory import check_new, check_writable, claimed
+from l2t.run.claim import check_new, check_writable, claimed
 
 
 def check_place(values: Mapping[str, object], multirun: bool) -> None:

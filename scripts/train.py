@@ -30,7 +30,9 @@ from configs.overrides import quoted_path
 from configs.places import sweep_claimed
 from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
-from l2t.run.directory import claimed, describe, read_overrides, write_atomically, writing
+from l2t.run.claim import claimed
+from l2t.run.directory import read_overrides
+from l2t.run.files import describe, write_atomically, writing
 from l2t.run.signals import StopSignals, exit_on_signals
 from scripts import studies
 from scripts.command_line import outlive_readers, progress, warnings_in_a_line

@@ -16,7 +16,7 @@ from l2t.report.plots import Line, Panel, draw, save_png, to_svg
 from l2t.report.runs import RunRecord, flatten, group_runs, is_option
 from l2t.report.scores import Groups, Ratio, Score, group_series, ratios_of, score_of
 from l2t.report.statistics import FEWEST, Interval, curve_with_band, interquartile_mean
-from l2t.run.directory import write_atomically
+from l2t.run.files import write_atomically
 
 METRICS = {
     "return_mean": "return per episode",

@@ -16,7 +16,7 @@ from l2t.report.pages import charts, count, duration, figure, folded, number, pa
 from l2t.report.plots import POINTS, Line, Panel, draw, thin, to_svg
 from l2t.report.runs import RunRecord, flatten, read_run
 from l2t.report.statistics import FEWEST, Curve, Series, bootstrap_interval, curve_with_band
-from l2t.run.directory import write_atomically
+from l2t.run.files import write_atomically
 
 EMBEDDED_VIDEO_BYTES = 12_000_000
 """Videos beyond this total are linked instead, or the page would no longer open on a phone."""

@@ -16,7 +16,8 @@ from l2t.report.pages import charts, duration, figure, page, section, table
 from l2t.report.plots import Line, Panel, draw, save_png, to_svg
 from l2t.report.statistics import FEWEST, Curve
 from l2t.report.study import StudyResult, markdown, mean_with_band
-from l2t.run.directory import RunDirectory, write_atomically, writing
+from l2t.run.directory import RunDirectory
+from l2t.run.files import write_atomically, writing
 
 
 def write_study(name: str, result: StudyResult, directory: Path, facts: dict[str, Any], command: str) -> list[Path]:

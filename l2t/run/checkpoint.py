@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 
 from l2t.config import Default
 from l2t.errors import CheckpointError
-from l2t.run.directory import writing
+from l2t.run.files import writing
 
 _FORMAT = 2
 _STATE, _BULK = "state", "newest"

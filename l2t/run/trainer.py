@@ -11,15 +11,16 @@ from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Array, Key
 
 from l2t.errors import CheckpointError, DivergenceError, ForeignEnvironmentError, L2TError
 from l2t.rl.algorithm import Algorithm, RunState
 from l2t.run.checkpoint import Checkpoints, dump
 from l2t.run.compiled import compile_iteration, own, run_once
-from l2t.run.directory import RunDirectory, write_atomically, writing
+from l2t.run.directory import RunDirectory
+from l2t.run.files import write_atomically, writing
 from l2t.run.guard import check_finite, check_physics, device_errors
+from l2t.run.rows import evaluations, metric_rows, pool
 from l2t.run.signals import StopSignals
 from l2t.run.tracking.base import Tracker
 from l2t.runtime import versions
@@ -183,7 +184,7 @@ class _Loop:
         self.iteration += 1
         self.training_seconds += seconds
         self.trained_steps += (self.env_steps - before) * self.settings.num_seeds
-        rows = self._rows(metrics)
+        rows = metric_rows(metrics, self.env_steps, self.settings.num_seeds if self.batched else None)
         try:
             check_finite(rows, self.iteration, self.env_steps)
             check_physics(rows, self.iteration, self.env_steps)
@@ -275,15 +276,6 @@ class _Loop:
         """Whether the last iteration passed a multiple of `every`; a matter of counters, which a resume keeps."""
         return self.env_steps // every > (self.env_steps - self.algorithm.steps_per_iteration) // every
 
-    def _rows(self, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """One row per seed; what has no value yet is left out."""
-        if not self.batched:
-            return [{"step": self.env_steps} | _known({name: np.asarray(v).item() for name, v in metrics.items()})]
-        return [
-            {"step": self.env_steps, "seed": seed} | _known({name: v[seed].item() for name, v in metrics.items()})
-            for seed in range(self.settings.num_seeds)
-        ]
-
     def _count_steps(self, rows: list[dict[str, Any]]) -> None:
         """Add up who took how many steps. On the host: an integer of a device would be full after 2^31 of them."""
         for name, taken in rows[0].items():
@@ -296,28 +288,13 @@ class _Loop:
     def _evaluate(self, rows: list[dict[str, Any]]) -> None:
         with device_errors(self.env_steps):
             found = jax.device_get(self.evaluate(self.state, jax.random.key(EVALUATION_SEED)))
-        if not self.batched:
-            found = jax.tree.map(lambda value: np.asarray(value)[None], found)
-        per_seed = [jax.tree.map(lambda value, i=i: value[i].item(), found) for i in range(len(rows))]
+        per_seed = evaluations(found, self.settings.num_seeds if self.batched else None)
         for row, evaluation in zip(rows, per_seed, strict=True):
             for role, numbers in evaluation.items():
                 row.update({f"eval/{role}/{name}": value for name, value in numbers.items()})
-        pooled = {role: _pool([e[role] for e in per_seed]) for role in found}
+        pooled = {role: pool([evaluation[role] for evaluation in per_seed]) for role in found}
         self.evaluation = {"evaluation": pooled, "evaluated_at": self.env_steps}
         if self.batched:
             self.evaluation["per_seed"] = [
                 {"seed": seed, "evaluation": evaluation} for seed, evaluation in enumerate(per_seed)
             ]
-
-
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    """Without the statistics of finished episodes, NaN until there is one."""
-    return {name: value for name, value in row.items() if not (name.startswith("train/episode_") and value != value)}
-
-
-def _pool(evaluations: list[dict[str, float]]) -> dict[str, float]:
-    """Several seeds' evaluations as if all their episodes were one sample."""
-    means = {name: float(np.mean([e[name] for e in evaluations])) for name in evaluations[0]}
-    spread = np.mean([e["return_std"] ** 2 for e in evaluations]) + np.var([e["return_mean"] for e in evaluations])
-    episodes = sum(int(e["episodes"]) for e in evaluations)
-    return means | {"return_std": float(np.sqrt(spread)), "episodes": episodes}

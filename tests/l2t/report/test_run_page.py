@@ -9,7 +9,7 @@ from l2t.report.comparison import compare
 from l2t.report.pages import count, duration, number
 from l2t.report.run_page import render_page, write_report
 from l2t.report.runs import read_run, read_runs
-from l2t.run.directory import write_atomically
+from l2t.run.files import write_atomically
 from tests.support.synthetic_runs import write_run
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -13,13 +13,15 @@ from threading import Timer
 import pytest
 
 from l2t.errors import RunDirectoryError
-from l2t.run.directory import LOCK, RunDirectory, check_new, check_resumable, claimed
+from l2t.run.claim import LOCK, check_new, check_resumable, claimed
+from l2t.run.directory import RunDirectory
 
 _WRITER = """
 import sys, time
 from pathlib import Path
 from l2t.errors import RunDirectoryError
-from l2t.run.directory import RunDirectory, claimed
+from l2t.run.claim import claimed
+from l2t.run.directory import RunDirectory
 path, start, options = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
 time.sleep(max(0.0, start - time.time()))
 try:

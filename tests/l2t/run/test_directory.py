@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from l2t.errors import RunDirectoryError
-from l2t.run.directory import RunDirectory, check_new, check_resumable, check_writable, writing
+from l2t.run.claim import check_new, check_resumable, check_writable
+from l2t.run.directory import RunDirectory
+from l2t.run.files import writing
 
 
 def test_every_row_is_on_disk_as_soon_as_it_is_appended(tmp_path):

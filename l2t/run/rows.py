@@ -1,0 +1,45 @@
+"""What an iteration and an evaluation measured, as rows of numbers: one for each seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def metric_rows(metrics: Mapping[str, Any], step: int, num_seeds: int | None) -> list[dict[str, Any]]:
+    """One row of metrics per seed; what has no value yet is left out.
+
+    Args:
+        metrics: by name, one number, or one per seed where seeds are batched.
+        step: environment steps that each seed has taken.
+        num_seeds: how many seeds are batched; None where the metrics are of a single one.
+    """
+    if num_seeds is None:
+        return [{"step": step} | _known({name: np.asarray(value).item() for name, value in metrics.items()})]
+    return [
+        {"step": step, "seed": seed} | _known({name: value[seed].item() for name, value in metrics.items()})
+        for seed in range(num_seeds)
+    ]
+
+
+def evaluations(found: dict[str, dict[str, Any]], num_seeds: int | None) -> list[dict[str, dict[str, float]]]:
+    """What an evaluation found, by role, of each seed; the arguments are as for `metric_rows`."""
+    if num_seeds is None:
+        found = jax.tree.map(lambda value: np.asarray(value)[None], found)
+    return [jax.tree.map(lambda value, i=i: value[i].item(), found) for i in range(num_seeds or 1)]
+
+
+def pool(evaluations: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Several seeds' evaluations as if all their episodes were one sample."""
+    means = {name: float(np.mean([e[name] for e in evaluations])) for name in evaluations[0]}
+    spread = np.mean([e["return_std"] ** 2 for e in evaluations]) + np.var([e["return_mean"] for e in evaluations])
+    episodes = sum(int(e["episodes"]) for e in evaluations)
+    return means | {"return_std": float(np.sqrt(spread)), "episodes": episodes}
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """Without the statistics of finished episodes, NaN until there is one."""
+    return {name: value for name, value in row.items() if not (name.startswith("train/episode_") and value != value)}
