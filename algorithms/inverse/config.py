@@ -55,8 +55,8 @@ class RewardConfig:
         updates: of the reward in each iteration.
         batch_size: steps of the policy, and as many of the expert, in each update.
         gradient_penalty: λ, the weight of (|∇r| - 1)₊² between policy and expert.
-        overfit: the reward rests while it pays the demonstrations it learns from so many standard deviations more than
-            the held-out ones.
+        overfit: the reward rests where it would pay the demonstrations it learns from so many standard deviations more
+            than the held-out ones.
     """
 
     inputs: str = field(default="state_action", metadata=FIXED)

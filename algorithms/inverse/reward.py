@@ -3,14 +3,15 @@
 Each iteration: some steps on the objective, between what the policy has just done and what the expert did; then the
 batch, and what is replayed with it, is relabelled. The task's own reward is never looked at but to be reported.
 
-A part of the demonstrations is held out. Where the reward pays the demonstrations that it learns from much more than
-those, it has begun to memorise them; it rests until the difference is small again.
+A part of the demonstrations is held out. Where the reward would pay the demonstrations that it learns from much more
+than those, it has begun to memorise them: it takes no step but one that makes the difference smaller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ class RewardLearnerState:
     """Networks and normalisers by name, optimisers, and the demonstrations.
 
     Attributes:
-        excess: by how much the part that is learnt from stands out, in standard deviations of the reward.
+        excess: by how much the part that is learnt from stands out, in standard deviations of the last batch's pay.
         new: before the first step.
     """
 
@@ -119,27 +120,24 @@ class RewardLearner:
     ) -> tuple[RewardLearnerState, Metrics]:
         """Steps of the objective, on what the policy has just done."""
         steps = trajectory.transitions()
-        ours = self.objective.features(state.normalisers, steps, trajectory.log_prob)
-        theirs = self._of_expert(state, state.expert.learnt_from, policy)
-        resting = state.excess > self.config.overfit
-        weights, optimisers, metrics = self._descend(state, ours, theirs, key)
-        # At rest it pays as it did: its view of the inputs stays, too.
-        weights, optimisers, normalisers = jax.tree.map(
-            lambda old, new: jnp.where(resting, old, new),
-            (state.weights, state.optimisers, dict(state.normalisers)),
-            (weights, optimisers, self._seen(state.normalisers, steps)),
+        # Its view of the inputs takes in the batch first: the batch is paid as the weights were fitted to see it.
+        seen = replace(state, normalisers=self._seen(state.normalisers, steps))
+        ours, theirs = self._views(seen, trajectory, policy)
+        weights, optimisers, metrics = self._descend(seen, ours, theirs, key)
+        stepped = replace(seen, weights=weights, optimisers=optimisers)
+        found = self._gaps(stepped, ours, theirs, policy)
+
+        def unless_it_helps() -> tuple[Bool[Array, ""], tuple[Metrics, Float[Array, ""]]]:
+            before = self._gaps(state, *self._views(state, trajectory, policy), policy)
+            resting = found[1] >= before[1]
+            return resting, jax.tree.map(partial(jnp.where, resting), before, found)
+
+        resting, (gaps, excess) = jax.lax.cond(
+            found[1] > self.config.overfit, unless_it_helps, lambda: (jnp.asarray(False), found)
         )
-        gaps, excess = self._gaps(state, weights, ours, theirs, policy)
+        state = jax.tree.map(partial(jnp.where, resting), state, stepped)
         told = {"reward/resting": resting.astype(jnp.float32)} | state.expert.compared(trajectory, state.new)
-        state = replace(
-            state,
-            weights=weights,
-            optimisers=optimisers,
-            normalisers=normalisers,
-            excess=excess,
-            new=jnp.asarray(False),
-        )
-        return state, metrics | gaps | told
+        return replace(state, excess=excess, new=jnp.asarray(False)), metrics | gaps | told
 
     def relabel(self, state: RewardLearnerState, trajectory: Trajectory) -> Trajectory:
         """The batch, and what is replayed with it, paid by this reward."""
@@ -157,6 +155,11 @@ class RewardLearner:
         self, state: RewardLearnerState, steps: Transitions, log_prob: Float[Array, " *batch"]
     ) -> Float[Array, " *batch"]:
         return self.objective.pay(state.weights, self.objective.features(state.normalisers, steps, log_prob))
+
+    def _views(self, state: RewardLearnerState, trajectory: Trajectory, policy: Policy) -> tuple[Features, Features]:
+        """What the reward sees of the batch, and of the demonstrations that it learns from."""
+        ours = self.objective.features(state.normalisers, trajectory.transitions(), trajectory.log_prob)
+        return ours, self._of_expert(state, state.expert.learnt_from, policy)
 
     def _of_expert(self, state: RewardLearnerState, steps: Transitions, policy: Policy) -> Features:
         rows = steps.terminated.shape[0]
@@ -206,10 +209,10 @@ class RewardLearner:
         return jax.lax.scan(update, (weights, optimiser), length=self.config.updates)[0]
 
     def _gaps(
-        self, state: RewardLearnerState, weights: PyTree, ours: Features, theirs: Features, policy: Policy
+        self, state: RewardLearnerState, ours: Features, theirs: Features, policy: Policy
     ) -> tuple[Metrics, Float[Array, ""]]:
         """How much more than the policy the expert is paid, on both parts; and how far the first part stands out."""
-        objective = self.objective
+        objective, weights = self.objective, state.weights
         paid, learnt = objective.pay(weights, ours), objective.pay(weights, theirs)
         gaps = {
             "reward/gap": learnt.mean() - paid.mean(),

@@ -129,8 +129,8 @@ def score_rows(comparison: Comparison) -> list[list[str]]:
     return [
         [
             *(score.env, score.label, score.role, str(score.seeds), count(score.env_steps)),
-            *(number(score.iqm.estimate), _ends(score.iqm, score.seeds)),
-            *(number(score.mean.estimate), _ends(score.mean, score.seeds)),
+            *(number(score.iqm.estimate), ends(score.iqm, score.seeds)),
+            *(number(score.mean.estimate), ends(score.mean, score.seeds)),
         ]
         for score in comparison.scores
     ]
@@ -141,7 +141,7 @@ def ratio_rows(comparison: Comparison) -> list[list[str]]:
     return [
         [
             *(ratio.env or "all", ratio.label, str(ratio.seeds), number(ratio.iqm.estimate, 3)),
-            *(_ends(ratio.iqm, ratio.seeds, 3), "–" if math.isnan(ratio.of_means) else number(ratio.of_means, 3)),
+            *(ends(ratio.iqm, ratio.seeds, 3), "–" if math.isnan(ratio.of_means) else number(ratio.of_means, 3)),
         ]
         for ratio in comparison.ratios
     ]
@@ -177,14 +177,15 @@ def _without_repetitions(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], li
     notes: list[str] = []
     for run in runs:
         options = {key: value for key, value in flatten(run.config).items() if is_option(key)}
-        seeds = (run.seed, run.config.get("num_seeds", 1))
+        # The first of a batch of seeds are those of a smaller batch, bit for bit; a single run has another stream.
+        seeds = (run.seed, run.config.get("num_seeds", 1) > 1)
         identity = repr((run.env, run.algorithm, seeds, sorted(options.items(), key=lambda item: item[0])))
         if identity in kept:
             notes.append(
                 f"{run.env}, {run.algorithm}: seed {run.seed} was run twice; the longer run counts, of equal ones the "
                 "one whose path comes later."
             )
-            run = max(run, kept[identity], key=lambda one: one.env_steps)
+            run = max(run, kept[identity], key=lambda one: (one.env_steps, one.config.get("num_seeds", 1)))
         kept[identity] = run
     return list(kept.values()), notes
 
@@ -215,11 +216,12 @@ def _panels(comparison: Comparison) -> list[Panel]:
     return panels
 
 
-def _ends(interval: Interval, scores: int, digits: int = 4) -> str:
+def ends(interval: Interval, scores: int, digits: int = 4) -> str:
+    """What is known of the spread of so many scores: an interval, their range, or a dash."""
     if math.isnan(interval.low):
         return "–"
-    ends = f"{number(interval.low, digits)} to {number(interval.high, digits)}"
-    return ends if scores >= FEWEST else f"range {ends}"
+    told = f"{number(interval.low, digits)} to {number(interval.high, digits)}"
+    return told if scores >= FEWEST else f"range {told}"
 
 
 def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> str:

@@ -185,7 +185,7 @@ def _final_table(run: RunRecord) -> str:
         if not returns:
             continue
         if len(returns) > 1:
-            interval = bootstrap_interval(returns)
+            interval = bootstrap_interval(returns, np.mean)
             spread = f"{number(interval.low)} to {number(interval.high)}"
         else:
             spread = f"± {number(finals['return_std'][0])}" if finals["return_std"] else "–"

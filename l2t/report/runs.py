@@ -99,13 +99,14 @@ class RunRecord:
                 found.setdefault(int(row.get("seed", self.seed)), []).append((float(row["step"]), float(value)))
         return {seed: Series(*np.array(points).T) for seed, points in found.items()}
 
-    def final(self, metric: str) -> dict[int, float]:
-        """The metric's last value for each seed."""
-        return {seed: float(series.values[-1]) for seed, series in self.series(metric).items()}
+    def final(self, metric: str, end: float = math.inf) -> dict[int, float]:
+        """The metric's last value for each seed that has one, or its last by step `end`."""
+        known = {seed: series.values[series.steps <= end] for seed, series in self.series(metric).items()}
+        return {seed: float(values[-1]) for seed, values in known.items() if len(values)}
 
-    def final_ratio(self) -> dict[int, float]:
+    def final_ratio(self, end: float = math.inf) -> dict[int, float]:
         """Final student return over final teacher return for each seed; a teacher that earns nothing gives none."""
-        student, teacher = (self.final(f"eval/{role}/return_mean") for role in ("student", "teacher"))
+        student, teacher = (self.final(f"eval/{role}/return_mean", end) for role in ("student", "teacher"))
         return {seed: student[seed] / teacher[seed] for seed in student if teacher.get(seed, 0.0) > 0.0}
 
 

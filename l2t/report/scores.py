@@ -14,6 +14,9 @@ from l2t.report.statistics import Interval, Series, bootstrap_interval
 Groups = dict[tuple[str, str], list[RunRecord]]
 """Runs by environment and label."""
 
+ROLES = ("student", "teacher")
+"""Whose ratio is told, in this order."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -37,10 +40,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Student return over teacher return, seed by seed; `env` is empty for the average over environments.
+    """Student return over teacher return, seed by seed, at the last step that all seeds of a group have come to.
 
     Attributes:
-        env, label: whose.
+        env, label: whose; `env` is empty for the average over environments.
         seeds: how many of them have a ratio: those whose teacher has earned something.
         iqm: over those.
         of_means: the student's mean return over the teacher's, all seeds counted; NaN over environments, and where the
@@ -59,9 +62,8 @@ def score_of(env: str, label: str, role: str, members: Sequence[RunRecord], metr
     series = group_series(members, f"eval/{role}/{metric}")
     if not series:
         return None
-    end = min(one.steps[-1] for one in series)
-    finals = [float(one.values[one.steps <= end][-1]) if one.steps[0] <= end else math.nan for one in series]
-    finals = [value for value in finals if not math.isnan(value)]
+    end = _common_end(series)
+    finals = [value for run in members for value in run.final(f"eval/{role}/{metric}", end).values()]
     return Score(
         env=env,
         label=label,
@@ -78,10 +80,12 @@ def ratios_of(groups: Groups) -> tuple[Ratio, ...]:
     found: dict[str, dict[str, list[float]]] = {}
     of_means: dict[tuple[str, str], float] = {}
     for (env, label), members in groups.items():
-        values = [value for run in members for value in run.final_ratio().values()]
+        both = [one for role in ROLES for one in group_series(members, f"eval/{role}/return_mean")]
+        end = _common_end(both) if both else math.nan
+        values = [value for run in members for value in run.final_ratio(end).values()]
         if values:
             found.setdefault(label, {})[env] = values
-            of_means[env, label] = _of_means(members)
+            of_means[env, label] = _of_means(members, end)
     ratios = [
         Ratio(env, label, len(values), bootstrap_interval(values), of_means[env, label])
         for label, by_env in found.items()
@@ -95,12 +99,17 @@ def ratios_of(groups: Groups) -> tuple[Ratio, ...]:
     return tuple(sorted(ratios, key=lambda ratio: (ratio.env == "", ratio.env, ratio.label)))
 
 
-def _of_means(members: Sequence[RunRecord]) -> float:
+def _of_means(members: Sequence[RunRecord], end: float) -> float:
     student, teacher = (
-        np.mean([value for run in members for value in run.final(f"eval/{role}/return_mean").values()])
-        for role in ("student", "teacher")
+        np.mean([value for run in members for value in run.final(f"eval/{role}/return_mean", end).values()])
+        for role in ROLES
     )
     return float(student / teacher) if teacher > 0.0 else math.nan
+
+
+def _common_end(series: Sequence[Series]) -> float:
+    """The last step that all of them have come to."""
+    return float(min(one.steps[-1] for one in series))
 
 
 def group_series(members: Sequence[RunRecord], metric: str) -> list[Series]:

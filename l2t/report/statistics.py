@@ -18,12 +18,15 @@ Statistic = Callable[..., np.ndarray]
 """`statistic(scores, axis=-1)` reduces the last axis; it is called on many resamples at once."""
 
 FEWEST = 5
-"""Of fewer scores the ends of a bootstrap interval are the least and the greatest: that is told, and no interval."""
+"""Of fewer scores a bootstrap says no more than their range: that is told, and no interval."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the ends of its confidence interval; the ends are NaN where one score leaves them unknown."""
+    """An estimate and the ends of its confidence interval.
+
+    The ends are NaN where one score leaves them unknown, and the least and greatest of fewer than `FEWEST`.
+    """
 
     estimate: float
     low: float
@@ -67,6 +70,8 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentile bootstrap of `statistic` over the pooled scores, resampled with replacement within each stratum.
 
+    Of fewer than `FEWEST` scores the ends are the least and the greatest.
+
     Args:
         strata: the scores of each task, one sequence per task; a flat sequence is a single task.
         statistic: what to estimate.
@@ -82,6 +87,8 @@ def bootstrap_interval(
     estimate = float(statistic(pooled, axis=-1))
     if all(len(group) < 2 for group in groups):
         return Interval(estimate, float("nan"), float("nan"))
+    if len(pooled) < FEWEST:
+        return Interval(estimate, float(pooled.min()), float(pooled.max()))
     generator = np.random.default_rng(seed)
     drawn = [group[generator.integers(len(group), size=(resamples, len(group)))] for group in groups]
     replicates = statistic(np.concatenate(drawn, axis=-1), axis=-1)
@@ -100,9 +107,9 @@ def curve_with_band(
 ) -> Curve:
     """Put seeds on a common grid and bootstrap the statistic at each of its points.
 
-    Only the stretch that *all* seeds cover is used: none is extrapolated and none drops out half-way, either of which
-    would bend the curve. On it, steps that all seeds share are kept; otherwise each seed is interpolated linearly on
-    `points` equal steps.
+    Of fewer than `FEWEST` seeds the band is their range. Only the stretch that *all* seeds cover is used: none is
+    extrapolated and none drops out half-way, either of which would bend the curve. On it, steps that all seeds share
+    are kept; otherwise each seed is interpolated linearly on `points` equal steps.
 
     Raises:
         ValueError: when there is no series, one is empty, or they have no stretch in common.
@@ -115,6 +122,8 @@ def curve_with_band(
     if len(series) == 1:
         unknown = np.full(len(grid), np.nan)
         return Curve(grid, centre, unknown, unknown, 1)
+    if len(series) < FEWEST:
+        return Curve(grid, centre, values.min(0), values.max(0), len(series))
     # Whole seeds are resampled, so that the same draw serves every point and the band does not flicker.
     picks = np.random.default_rng(seed).integers(len(series), size=(resamples, len(series)))
     replicates = np.stack([statistic(column[picks], axis=-1) for column in values.T], axis=-1)

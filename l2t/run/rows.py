@@ -37,6 +37,8 @@ def pool(evaluations: Sequence[Mapping[str, float]]) -> dict[str, float]:
     means = {name: float(np.mean([e[name] for e in evaluations])) for name in evaluations[0]}
     spread = np.mean([e["return_std"] ** 2 for e in evaluations]) + np.var([e["return_mean"] for e in evaluations])
     episodes = sum(int(e["episodes"]) for e in evaluations)
+    if means.get("episode_length_mean", 0.0) > 0.0:  # of all steps: long episodes have more of them
+        means["average_reward"] = means["return_mean"] / means["episode_length_mean"]
     return means | {"return_std": float(np.sqrt(spread)), "episodes": episodes}
 
 

@@ -105,6 +105,28 @@ def test_runs_of_different_lengths_are_read_at_the_same_step(tmp_path):
     assert any("runs of 500k to 1" in note and "where the shortest ends" in note for note in comparison.notes)
 
 
+def test_ratios_are_read_at_the_step_of_the_scores(tmp_path):
+    for seed, points in enumerate((50, 50, 25)):
+        write_run(tmp_path / str(seed), seed=seed, total_steps=20_000 * points, points=points, evaluations=points // 5)
+    runs = read_runs([tmp_path])
+    comparison = compare(runs, options=())
+    (ratio,) = comparison.ratios
+    finals = {role: [run.final(f"eval/{role}/return_mean", 500_000) for run in runs] for role in ("student", "teacher")}
+    student, teacher = ([value for by_seed in finals[role] for value in by_seed.values()] for role in finals)
+    assert {score.env_steps for score in comparison.scores} == {500_000}
+    assert ratio.iqm.estimate == pytest.approx(np.mean(np.divide(student, teacher)))
+    assert ratio.of_means == pytest.approx(np.mean(student) / np.mean(teacher))
+
+
+def test_a_batch_of_seeds_within_a_larger_one_counts_once(tmp_path):
+    write_run(tmp_path / "pilot", num_seeds=3)
+    write_run(tmp_path / "whole", num_seeds=5)
+    write_run(tmp_path / "alone")  # its random numbers are its own
+    comparison = compare(read_runs([tmp_path]))
+    assert [score.seeds for score in comparison.scores] == [6, 6]
+    assert any("seed 0 was run twice" in note for note in comparison.notes)
+
+
 def test_a_seed_whose_teacher_earns_nothing_is_told_and_counts_in_the_ratio_of_means(tmp_path):
     for seed, teacher in enumerate((4000.0, 2000.0, -900.0)):
         write_run(tmp_path / str(seed), seed=seed, final={"student": 1500.0, "teacher": teacher})

@@ -76,6 +76,20 @@ def test_interval_is_the_same_each_time():
     assert bootstrap_interval([1.0, 4.0, 2.0]) == bootstrap_interval([1.0, 4.0, 2.0])
 
 
+@pytest.mark.parametrize("statistic", [interquartile_mean, np.mean])
+@pytest.mark.parametrize("scores", [[1.0, 2.0, 3.0, 10.0], [[0.1, 0.9], [0.5, 0.7]], [2.0, 1.0]])
+def test_few_scores_have_their_range(scores, statistic):
+    interval = bootstrap_interval(scores, statistic)
+    assert (interval.low, interval.high) == (np.min(scores), np.max(scores))
+
+
+def test_the_band_of_few_seeds_is_their_range():
+    steps = np.array([1.0, 2.0])
+    curve = curve_with_band([Series(steps, np.array([v, 2 * v])) for v in (1.0, 5.0, 2.0, 9.0)], np.mean)
+    assert curve.low.tolist() == [1.0, 2.0]
+    assert curve.high.tolist() == [9.0, 18.0]
+
+
 def test_one_score_has_an_estimate_and_no_interval():
     interval = bootstrap_interval([3.0])
     assert interval.estimate == 3.0
