@@ -21,7 +21,7 @@ from algorithms.inverse.build import (
     learned_reward,
 )
 from algorithms.inverse.cloning import Cloning, DAgger, Regression
-from algorithms.inverse.config import CloningConfig, DAggerConfig, InverseConfig, IQLearnConfig
+from algorithms.inverse.config import AIRLConfig, CloningConfig, DAggerConfig, InverseConfig, IQLearnConfig
 from algorithms.inverse.iq_learn import IQLearn
 from algorithms.ppo import PPO
 from algorithms.replay.config import ReplayConfig
@@ -152,6 +152,11 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
     reward, student, warnings = context.reward, _student(config.student, context, num_steps), {}
     if isinstance(config.teacher, InverseConfig):
         _check_task_reward(context)
+        if isinstance(config.teacher, AIRLConfig) and config.disturbance.scale > 0.0:
+            raise ConfigurationError(
+                "algorithm.disturbance: AIRL weighs what was done by how likely the teacher was to do it, which a "
+                "disturbed action does not tell. Leave algorithm.disturbance.scale at 0, or use algorithm.teacher=ipmd."
+            )
         reward, warnings = learned_reward(config.teacher, context), WARNINGS_OF_TEACHER
         if config.student.rl_coefficient > 0.0:
             student = inverse_student(student, config.teacher, reward, context)

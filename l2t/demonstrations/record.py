@@ -187,10 +187,11 @@ def from_episodes(episodes: Sequence[Episode], facts: Facts) -> Demonstrations:
 
 def blank(lengths: Sequence[int], spec: EnvironmentSpec) -> Demonstrations:
     """Episodes of these lengths in which nothing happens: where only the shape is wanted."""
+    middle = 0.5 * (np.asarray(spec.action_low, np.float32) + np.asarray(spec.action_high, np.float32))
     episodes = [
         Episode(
             observation=np.zeros((length + 1, spec.observation_sizes[GROUP]), np.float32),
-            action=np.zeros((length, spec.action_size), np.float32),
+            action=np.tile(middle, (length, 1)),
             reward=np.zeros(length),
             terminated=np.zeros(length, bool),
             truncated=np.zeros(length, bool),

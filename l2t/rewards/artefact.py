@@ -64,7 +64,7 @@ class LearnedReward:
         return self.model(self.state, steps)
 
     def of(self, observation: Any, action: Any = None, following: Any = None) -> Float[np.ndarray, " *batch"]:
-        """r at raw observations, `[n]` or `[batch, n]`; actions in policy units, where the reward looks at them.
+        """r at raw observations, `[n]` or `[batch, n]`; actions in policy units (clipped), where it looks at them.
 
         Raises:
             RewardError: something that the reward looks at is missing, or has another length.
@@ -85,7 +85,8 @@ class LearnedReward:
             if array.ndim == 0 or array.shape[-1] != size:
                 given = "missing" if part is None else f"of shape {list(array.shape)}"
                 raise RewardError(f"The {name} is {given}; this reward looks at [..., {size}] of it.")
-            arrays.append(array if name == "action" else self.model.looked_at(array))
+            # As it is played: a step is paid for an action within the box.
+            arrays.append(np.clip(array, -1.0, 1.0) if name == "action" else self.model.looked_at(array))
         return np.concatenate(arrays, axis=-1)
 
     def table(self, steps: Transitions) -> Float[np.ndarray, "*batch n"]:

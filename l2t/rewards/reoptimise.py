@@ -57,7 +57,7 @@ def reoptimisability(fresh: Any, cotrained: Any, *, floor: float = 0.0, seed: in
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(b > floor, (a - floor) / (b - floor), np.inf)
     whole = np.array([ours.mean(), theirs.mean(), (ours.mean() - floor) / (theirs.mean() - floor)])
-    found = estimates(("fresh", "cotrained", "ratio"), whole, np.column_stack([a, b, ratio]))
+    found = estimates(("fresh", "cotrained", "ratio"), whole, np.column_stack([a, b, ratio]), between=False)
     unknown = [len(ours) < 2, len(theirs) < 2, len(ours) < 2 or len(theirs) < 2]
     intervals = [
         Interval(found[name].estimate, float("nan"), float("nan")) if missing else found[name]

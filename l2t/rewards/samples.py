@@ -159,9 +159,22 @@ def mean_estimates(
     return estimates(names, values.mean(0), sums[:, :-1] / sums[:, -1:])
 
 
-def estimates(names: Sequence[str], estimate: ndarray, replicates: Float[ndarray, "resample k"]) -> Estimates:
-    """Estimates with the middle 95 % of their bootstrap replicates."""
-    low, high = np.quantile(replicates, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0], axis=0)
+def estimates(
+    names: Sequence[str], estimate: ndarray, replicates: Float[ndarray, "resample k"], *, between: bool = True
+) -> Estimates:
+    """Estimates with the middle 95 % of their bootstrap replicates.
+
+    Args:
+        names, estimate: of k quantities.
+        replicates: the same of every resample.
+        between: interpolate between two replicates; of infinite ones that would be NaN.
+    """
+    tails = [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0]
+    if between:
+        low, high = np.quantile(replicates, tails, axis=0)
+    else:
+        low = np.quantile(replicates, tails[0], axis=0, method="lower")
+        high = np.quantile(replicates, tails[1], axis=0, method="higher")
     return Estimates(tuple(names), np.asarray(estimate, np.float64), low, high)
 
 

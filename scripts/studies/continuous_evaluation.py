@@ -19,6 +19,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from algorithms.policy_evaluation.config import VRTDConfig
+from envs.config import GymnasiumConfig
 from l2t.config import check_count, check_range, read_from
 from l2t.errors import ConfigurationError
 from l2t.report.statistics import Interval
@@ -173,6 +174,11 @@ class ContinuousEvaluation:
         from l2t.rl.vector import VectorEnvironment
 
         run = context.load_run(self.policy_run, [f"physics.threads={self.threads}"])
+        if isinstance(run.config.env, GymnasiumConfig):
+            raise ConfigurationError(
+                f"{self.policy_run} is of env=gymnasium, whose simulations can neither be copied, as true values ask, "
+                "nor go on past their time limit: give a run on one of l2t's own tasks."
+            )
         check_choice("study.role", self.role, run.algorithm.roles)
         distribution, encode = gaussian_policy(run, self.role)
         environment = Endless(run.environment)

@@ -107,6 +107,14 @@ def test_returns_are_those_of_each_seed():
         TrainedRun(Path("a"), {"evaluation": {}}).returns()
 
 
+def test_what_stands_for_episodes_that_were_swallowed_saturates_no_action():
+    from configs.loading import blank
+    from l2t.demonstrations.summary import at_bound
+
+    spec = compose(["algorithm=spmd", "env=hopper"]).env.build(compose(["algorithm=spmd"]).physics).spec
+    assert at_bound(blank([3, 4], replace(spec, action_low=(0.0,) * 3, action_high=(1.0,) * 3))) == 0.0
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [

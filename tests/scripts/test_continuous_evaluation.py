@@ -131,6 +131,12 @@ def test_a_role_or_a_batch_that_does_not_fit_is_refused(study):
         dataclasses.replace(study, policy_run="")
 
 
+def test_simulations_that_cannot_be_copied_are_refused(study, tmp_path):
+    run_dir = write_checkpointed_run(tmp_path / "a", "env=gymnasium", "env.id=Pendulum-v1", "algorithm=spmd")
+    with pytest.raises(ConfigurationError, match=r"is of env=gymnasium, whose simulations can neither be copied"):
+        dataclasses.replace(study, policy_run=str(run_dir)).run(_context(print))
+
+
 def test_both_roles_of_learn_to_teach_have_their_own_policy(tmp_path):
     run = load_run(write_checkpointed_run(tmp_path / "a", "env=inverted_pendulum", "algorithm=l2t"))
     observation = {

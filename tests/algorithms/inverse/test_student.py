@@ -14,7 +14,8 @@ from algorithms.build import build
 from algorithms.config import PPOConfig, SPMDConfig
 from algorithms.inverse.config import AIRLConfig, FIRLConfig, GAILConfig, IPMDConfig, RewardConfig
 from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
-from l2t.config import NetworkConfig
+from l2t.config import DisturbanceConfig, NetworkConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
 from l2t.rl.learner import Judgement
 from l2t.rl.policy import along
@@ -59,6 +60,13 @@ def test_the_warning_of_a_teachers_reward_names_the_teachers_key() -> None:
     told = _loop(config, _context()).warnings["reward/resting"]
     assert "algorithm.teacher.reward.gradient_penalty" in told
     assert hasattr(config.teacher.reward, "gradient_penalty")  # type: ignore[attr-defined]
+
+
+def test_airl_is_not_taught_by_disturbed_actions() -> None:
+    config = _l2t(AIRLConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD), rl_coefficient=0.0)
+    _loop(config, _context())
+    with pytest.raises(ConfigurationError, match=r"AIRL weighs what was done by how likely the teacher was to do it"):
+        _loop(replace(config, disturbance=DisturbanceConfig(scale=0.1)), _context())
 
 
 class _Recorder:

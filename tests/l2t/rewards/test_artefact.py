@@ -67,9 +67,10 @@ def test_it_is_asked_for_one_or_a_batch_and_told_what_is_missing(inputs: str) ->
     steps = batch.transitions()
     parts = {
         "state": (steps.observation["teacher"],),
-        "state_action": (steps.observation["teacher"], np.clip(steps.action, -1, 1)),
-        "state_action_next": (steps.observation["teacher"], np.clip(steps.action, -1, 1), steps.following["teacher"]),
+        "state_action": (steps.observation["teacher"], steps.action),
+        "state_action_next": (steps.observation["teacher"], steps.action, steps.following["teacher"]),
     }[inputs]
+    assert np.abs(steps.action).max() > 1.0  # what is drawn beyond the box is paid as it is played
     np.testing.assert_allclose(reward.of(*parts), paid, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(reward.of(*(part[0, 0] for part in parts)), paid[0, 0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(reward(steps), paid, rtol=1e-5, atol=1e-6)

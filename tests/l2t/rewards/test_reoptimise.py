@@ -22,6 +22,12 @@ def test_the_interval_is_that_of_the_delta_method():
     assert found.ratio.high - found.ratio.low == pytest.approx(2 * 1.96 * error, rel=0.12)
 
 
+def test_where_resamples_may_earn_nothing_the_ratio_has_no_upper_end():
+    found = reoptimisability([500.0, 800.0, 600.0], [100.0, 3000.0, -50.0], floor=50.0)
+    assert found.ratio.high == np.inf
+    assert 0.0 < found.ratio.low < found.ratio.estimate
+
+
 def test_a_single_seed_leaves_the_interval_unknown():
     found = reoptimisability([5.0], [10.0, 11.0])
     assert np.isnan(found.fresh.low)
