@@ -17,6 +17,8 @@ def changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig:
     from configs.build import read_config
     from l2t.errors import ConfigurationError
 
+    if isinstance(overrides, str):
+        raise ConfigurationError(f"Give a list of overrides, such as [{overrides!r}], and not one text.")
     for override in overrides:
         key, separator, _ = override.partition("=")
         if not separator or not key.startswith(("env.", "physics.")):

@@ -16,9 +16,9 @@ from jaxtyping import PyTree
 from omegaconf import DictConfig, OmegaConf
 
 from algorithms.build import build as build_algorithm
+from algorithms.inverse.build import AdviceWarning
 from configs.build import experiment_config, read_config
-from configs.record import plain
-from configs.recording import UNSEEN
+from configs.elsewhere import check_meaning, warn_of_other_dynamics
 from configs.schema import ExperimentConfig
 from l2t.config import check_choice
 from l2t.demonstrations.files import read_demonstrations
@@ -65,7 +65,7 @@ def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
         config.num_envs,
         config.total_steps,
         config.network,
-        pantry.load,
+        partial(pantry.load, env=config.env),
         config.num_seeds,
         partial(pantry.demonstrations, spec=environment.spec, env=config.env),
         pantry.reward(config.env, environment.spec),
@@ -112,7 +112,9 @@ def load_seeds(run_dir: str | Path, config: ExperimentConfig | None = None) -> l
     """
     config = config or read_config(run_dir)
     checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
-    built = build(config, checkpoints.host(config.identity).get("recipes"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AdviceWarning)
+        built = build(config, checkpoints.host(config.identity).get("recipes"))
     like = replace(jax.eval_shape(_init(built.algorithm, config.num_seeds), jax.random.key(0)), transient=None)
     state, _ = checkpoints.restore(like, config.identity, ".transient")
     states = [state]
@@ -142,8 +144,12 @@ class Pantry:
     known: Recipes
     recipes: dict[str, Any] = field(default_factory=dict)
 
-    def load(self, run: str, role: str) -> FrozenPolicy:
-        """The policy of a role, frozen: from the recipe where there is one, otherwise from the run's directory."""
+    def load(self, run: str, role: str, env: Any) -> FrozenPolicy:
+        """The policy of a role, frozen: from the recipe where there is one, otherwise from the run's directory.
+
+        Raises:
+            ConfigurationError: its numbers would mean something else in `env`, or there is no such role.
+        """
         name = f"{role} of {run}"
         if name in self.known:
             recipe = self.known[name]
@@ -156,6 +162,7 @@ class Pantry:
 
         else:
             config = read_config(run, engine="auto")
+            check_meaning(f"The {role} of {run}", config.env, env)
             loaded = load_run(run, config=replace(config, physics=self.physics))
             algorithm, environment = loaded.algorithm, loaded.environment
             check_choice("role", role, algorithm.roles)
@@ -187,7 +194,7 @@ class Pantry:
             found = blank(recipe["lengths"], spec)
         else:
             found = read_demonstrations(path, spec)
-            _warn_of_other_dynamics(path, found.facts.parameters, env)
+            warn_of_other_dynamics(path, found.facts.parameters, env)
             recipe = {"lengths": found.lengths.tolist()}
         self.recipes[name] = recipe
         return found
@@ -220,43 +227,6 @@ class Pantry:
 
         self.recipes[name] = recipe
         return FrozenReward(model, parameters, env.reward_weight, env.task_reward_weight)
-
-
-class OtherDynamicsWarning(UserWarning):
-    """Demonstrations come from an environment that is not the run's."""
-
-
-_NO_DYNAMICS = ("episode_length", "push.training_only", "curriculum", "progress")
-"""Settings that decide which episodes there are, and not how an action moves the robot."""
-
-
-def _warn_of_other_dynamics(path: str, recorded: Mapping[str, Any], env: Any) -> None:
-    settings = json.loads(json.dumps(plain(env)))
-    known = settings.keys() & recorded.keys()  # an older recording may not know a newer setting
-    before, now = (_leaves({key: where[key] for key in known}) for where in (recorded, settings))
-    told = [
-        f"env.{key} was {before.get(key, 'not set')}, here it is {now.get(key, 'not set')}"
-        for key in sorted(before.keys() | now.keys())
-        if not key.startswith((*UNSEEN, *_NO_DYNAMICS)) and before.get(key) != now.get(key)
-    ]
-    if told:
-        warnings.warn(
-            f"The demonstrations {path} come from other dynamics ({'; '.join(told)}): what their expert does may be "
-            "impossible here, and then no reward makes a policy do it.",
-            OtherDynamicsWarning,
-            stacklevel=2,
-        )
-
-
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Single values by their whole key, without what builds them."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _leaves(value, f"{prefix}{key}.")
-        elif key != "_target_":
-            found[f"{prefix}{key}"] = value
-    return found
 
 
 def _container(config: Any) -> DictConfig:

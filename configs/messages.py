@@ -94,11 +94,21 @@ def _unknown_key(key: str, overrides: Sequence[str], compose: Compose) -> Config
         path.append(parts.pop(0))
         node = node[path[-1]]
     inside = ".".join(path)
-    if not parts or not isinstance(node, DictConfig):
-        return ConfigurationError(f"{key} cannot be set: {inside} is a single value.")
+    if not parts and isinstance(node, DictConfig):
+        return ConfigurationError(
+            f"{key} cannot be set as a whole to this: it takes {', '.join(_names(node))}; give "
+            f"{inside}.<one of them>=..."
+        )
+    if not isinstance(node, DictConfig):
+        what = "no experiment is chosen: give experiment=..." if inside == "study" else f"{inside} is a single value"
+        return ConfigurationError(f"{key} cannot be set: {what}.")
     prefix = inside + "." if inside else ""
-    choices = [prefix + str(name) for name in node if name != "_target_"]
+    choices = [prefix + name for name in _names(node)] + ([] if inside else ["experiment", "preset"])
     return unknown(prefix + parts[0], prefix + parts[0], choices, elsewhere=list(_leaves(root, "")))
+
+
+def _names(node: DictConfig) -> list[str]:
+    return [str(name) for name in node if name != "_target_"]
 
 
 def unknown(

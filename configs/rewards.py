@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,7 @@ def learned_reward(run_dir: str | Path, seed_index: int = 0) -> LearnedReward:
         RewardError: the run learns no reward.
         RunDirectoryError, CheckpointError: there is nothing to read.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of training, which is over
-        loaded = load_run(run_dir, seed_index)
+    loaded = load_run(run_dir, seed_index)
     found = of_run(loaded, {"run": Path(run_dir).name, "seed_index": seed_index})
     if found is None:
         raise RewardError(f"{run_dir} is a run of {loaded.config.algorithm.name}, which learns no reward.")

@@ -48,6 +48,11 @@ def _check_share(path: str, part: LearnToTeachConfig, num_envs: int) -> None:
             f"{path}.student_share={part.student_share:g} would change nothing: of num_envs={num_envs} it is less than "
             f"one environment; {1.0 / num_envs:.3g} is one."
         )
+    if round(part.student_share * num_envs) == num_envs:
+        raise ConfigurationError(
+            f"{path}.student_share={part.student_share:g} leaves the teacher none of num_envs={num_envs} environments "
+            f"to learn in; give at most {1.0 - 1.0 / num_envs:.3g}."
+        )
 
 
 def _check_network(config: ExperimentConfig, parts: Mapping[str, Any], typed: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from configs.build import read_config
+from configs.elsewhere import check_meaning
 from configs.loading import Run, env_steps, load_run
 from configs.schema import AlgorithmConfig, ExperimentConfig
 from l2t.errors import ConfigurationError
@@ -49,7 +49,7 @@ def warm_start(algorithm: Algorithm, config: ExperimentConfig) -> WarmStart:
     """
     run_dir, roles = config.start_from, config.start_roles
     theirs = replace(read_config(run_dir, engine="auto"), physics=config.physics)
-    _check_meaning(run_dir, theirs.env, config.env)
+    check_meaning(f"start_from={run_dir}", theirs.env, config.env)
     _check_same_task(run_dir, theirs.env.name, config.env.name)  # before anything is loaded
     loaded = load_run(run_dir, config=theirs)
     if not isinstance(algorithm, Loop) or not isinstance(loaded.algorithm, Loop):
@@ -77,20 +77,6 @@ def _check_same_task(run_dir: Any, before: str, now: str) -> None:
         raise ConfigurationError(
             f"start_from={run_dir}: that run was trained on {before}, this one is {now}; name a run on {now}, or leave "
             "start_from out."
-        )
-
-
-def _check_meaning(run_dir: str, before: Any, now: Any) -> None:
-    """Raise where the numbers of the other run's networks meant something else (`l2t.config.MEANING`)."""
-    if type(before) is not type(now):
-        return  # another task, or as much as one
-    named = [field.name for field in dataclasses.fields(now) if "meaning" in field.metadata]
-    told = {name: getattr(before, name) for name in named if getattr(before, name) != getattr(now, name)}
-    if told:
-        was = " and ".join(f"env.{name}={value}" for name, value in told.items())
-        raise ConfigurationError(
-            f"start_from={run_dir}: that run was trained with {was}, and its networks would do something else here: "
-            "give this run the same, or leave start_from out."
         )
 
 

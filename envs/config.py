@@ -216,6 +216,8 @@ def check_reward(config: Any) -> None:
     for name in ("reward_weight", "task_reward_weight"):
         if not config.reward and getattr(config, name) != defaults[name]:
             raise ConfigurationError(f"env.{name} weighs a learned reward, and there is none: give env.reward=<run>.")
+    if config.reward and config.reward_weight == config.task_reward_weight == 0.0:
+        raise ConfigurationError("env.reward_weight and env.task_reward_weight are both 0: nothing would be paid.")
 
 
 def _view(config: MujocoConfig | GymnasiumConfig) -> StudentView:

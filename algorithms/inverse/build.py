@@ -60,15 +60,19 @@ WARNINGS_OF_CLONING = {name: WARNINGS[name] for name in ("warning/poor_expert",)
 """A clone learns actions alone: ends tell it nothing. DAgger knows no more of its expert than what it answers."""
 
 
-class VariableHorizonWarning(UserWarning):
+class AdviceWarning(UserWarning):
+    """What may go wrong in a training that begins; nothing to say of one that is over."""
+
+
+class VariableHorizonWarning(AdviceWarning):
     """Episodes can end early, so that their end gives the reward away."""
 
 
-class SaturatedExpertWarning(UserWarning):
+class SaturatedExpertWarning(AdviceWarning):
     """Many recorded actions lie at the faces of the box, where the likelihood of a Gaussian is a spike."""
 
 
-class UnidentifiedScaleWarning(UserWarning):
+class UnidentifiedScaleWarning(AdviceWarning):
     """The price of entropy follows the reward, so that the policy says nothing about the reward's scale."""
 
 

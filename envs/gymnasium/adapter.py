@@ -300,6 +300,8 @@ class _Host:
             observation, reward, terminated, truncated, _ = instance.env.step(_fit(action, self._action))
             instance.observation = self._flat(observation)
             paid, ended, cut = float(reward), bool(terminated), bool(truncated)
+            if not np.isfinite(paid):
+                raise ValueError(f"its reward is {paid}.")
         if ended or cut or last:
             self._end(instance, ended, cut)
         return paid
@@ -313,6 +315,8 @@ class _Host:
         flat = np.array(gymnasium.spaces.flatten(self._space, observation), np.float32)
         if flat.shape != (self._size,):
             raise ValueError(f"its observation holds {flat.size} numbers, its observation space {self._size}.")
+        if not np.isfinite(flat).all():
+            raise ValueError(f"its observation holds {flat[~np.isfinite(flat)][0]}.")
         return flat
 
     @contextmanager

@@ -43,7 +43,7 @@ NEEDS = {
         for name in group_options("algorithm/teacher/optimizer")
     },
     **{f"{group}={name}": needs for group, needs in PRESETS.items() for name in group_options(group)},
-    "algorithm/teacher=ipmd": ["algorithm.teacher.demonstrations=somewhere"],
+    **{f"algorithm/teacher={name}": ["algorithm.teacher.demonstrations=somewhere"] for name in DEMONSTRATED[:4]},
     "algorithm=dagger": ["algorithm.expert_run=somewhere"],
     "algorithm=distillation": ["algorithm.teacher_run=somewhere"],
     "experiment=mujoco_evaluation": ["study.policy_run=somewhere"],

@@ -37,6 +37,13 @@ MISTAKES = {
     "seeed=1": ["seeed is not known", "Did you mean seed?"],
     "+seeed=1": ["seeed is not known", "Did you mean seed?"],
     "seed.foo=1": ["seed is a single value"],
+    "study.samples=100": ["study.samples cannot be set: no experiment is chosen"],
+    "experimnt=smoke": ["experimnt is not known", "Did you mean experiment?"],
+    "env=cassie env.terrain=mixed env.terrain.weights={lava:1}": [
+        "env.terrain.weights cannot",
+        "it takes flat, ",
+        "stairs",
+    ],
     "algorithm.lerning_rate=1": ["algorithm.teacher.learning_rate or algorithm.student.learning_rate"],
     "algorithm.teacher.lerning_rate=1": ["Did you mean algorithm.teacher.learning_rate?"],
     "+algorithm.teacher.lerning_rate=1": ["Did you mean algorithm.teacher.learning_rate?"],

@@ -127,6 +127,7 @@ def test_what_stands_for_episodes_that_were_swallowed_saturates_no_action():
 )
 def test_demonstrations_of_other_dynamics_are_told(override, told, monkeypatch):
     from configs import loading
+    from configs.elsewhere import OtherDynamicsWarning
 
     config = compose(["algorithm=spmd", "env=hopper", override])
     environment = config.env.build(config.physics)
@@ -138,5 +139,5 @@ def test_demonstrations_of_other_dynamics_are_told(override, told, monkeypatch):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pantry.demonstrations("d", environment.spec, config.env)
-    texts = [str(w.message) for w in caught if issubclass(w.category, loading.OtherDynamicsWarning)]
+    texts = [str(w.message) for w in caught if issubclass(w.category, OtherDynamicsWarning)]
     assert (not texts) if not told else told in texts[0]

@@ -91,6 +91,7 @@ def test_a_run_that_is_read_back_is_not_asked():
         (["algorithm.student.memory_chunk=8"], "algorithm.student.memory_chunk=8 would change nothing"),
         (["algorithm.student_share_schedule=linear"], "algorithm.student_share=0"),
         (["algorithm.disturbance.steps=5"], "algorithm.disturbance.scale=0"),
+        (["algorithm.student_share=0.995"], "student_share=0.995 leaves the teacher none of num_envs=64 environments"),
         (["algorithm.student_share=0.005"], "student_share=0.005 would change nothing: of num_envs=64"),
     ],
 )

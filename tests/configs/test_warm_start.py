@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from configs import train
+from configs import compose, train
+from configs.loading import build
 from l2t.errors import ConfigurationError
 
 SMALL = [
@@ -41,6 +42,16 @@ def test_networks_whose_actions_would_mean_something_else_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"trained with env.prior=stepping and env.reach=0.5, and") as told:
         train([*SPMD, *other], tmp_path / "a")
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "overrides", [["algorithm=distillation", "algorithm.teacher_run="], ["algorithm=dagger", "algorithm.expert_run="]]
+)
+def test_teachers_and_experts_whose_actions_would_mean_something_else_are_refused(overrides):
+    zoo = Path(__file__).parents[2] / "zoo" / "cassie"
+    config = compose([overrides[0], f"{overrides[1]}{zoo}", "env=cassie", "env.command=forward", "env.reach=1.0"])
+    with pytest.raises(ConfigurationError, match=r"The teacher of .*: that run was trained with env.reach=0.5, and"):
+        build(config)
 
 
 def test_algorithms_of_different_kinds_are_called_by_their_names(cheetah, tmp_path):

@@ -86,6 +86,10 @@ class Fragile(BoxProbe):
             observation = np.zeros(3, np.float32)
         if self.steps == 3 and self.way == "pays nobody":
             reward = None
+        if self.steps == 3 and self.way == "pays nan":
+            reward = float("nan")
+        if self.steps == 3 and self.way == "shows inf":
+            observation = np.array([0.0, np.inf], np.float32)
         return observation, reward, terminated, truncated, info
 
 
@@ -303,6 +307,8 @@ def test_an_action_that_is_no_number_stops_the_program_with_one_line():
     [
         ("raises", r"in step 3 of an episode: KeyError: 'no such joint\\nand more of it'"),
         ("grows", r"in step 3 of an episode: ValueError: its observation holds 3 numbers, its observation space 2\."),
+        ("pays nan", r"in step 3 of an episode: ValueError: its reward is nan\."),
+        ("shows inf", r"in step 3 of an episode: ValueError: its observation holds inf\."),
         ("pays nobody", "in step 3 of an episode: TypeError: .*NoneType.*"),
         ("reset", r"at reset\(seed=\d+\): OSError"),
     ],
