@@ -68,6 +68,14 @@ def test_values_of_an_environment_are_refused_at_once(config, name, values):
             dataclasses.replace(config, **{name: value})
 
 
+def test_weights_of_rewards_that_pay_nothing_or_weigh_none_are_refused():
+    assert MujocoConfig("hopper", reward="runs/a", reward_weight=0.0, task_reward_weight=1.0).task_reward_weight == 1.0
+    with pytest.raises(ConfigurationError, match="are both 0: nothing would be paid"):
+        MujocoConfig("hopper", reward="runs/a", reward_weight=0.0)
+    with pytest.raises(ConfigurationError, match=r"env.reward_weight weighs a learned reward, and there is none"):
+        MujocoConfig("hopper", reward_weight=0.5)
+
+
 def test_a_time_limit_of_a_gymnasium_environment_is_a_number_of_steps():
     for value in (0, 1.5, True, 2**31):
         with pytest.raises(ConfigurationError, match=r"env\.episode_length"):
