@@ -15,10 +15,10 @@ Loaded = TypeVar("Loaded")
 def changed_config(run_dir: Path, overrides: Sequence[str]) -> ExperimentConfig:
     """The run's configuration with another environment, checked before anything heavy is imported."""
     from configs.build import read_config
+    from configs.messages import check_listed
     from l2t.errors import ConfigurationError
 
-    if isinstance(overrides, str):
-        raise ConfigurationError(f"Give a list of overrides, such as [{overrides!r}], and not one text.")
+    check_listed(overrides)
     for override in overrides:
         key, separator, _ = override.partition("=")
         if not separator or not key.startswith(("env.", "physics.")):

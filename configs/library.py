@@ -19,6 +19,7 @@ from algorithms.inverse.config import InverseConfig
 from configs.build import experiment_config, read_config
 from configs.command_line import compose_config
 from configs.fields import check_read, path_fields
+from configs.messages import check_listed
 from configs.overrides import expand_home, make_absolute, plain_infinities, quoted_path, shorthand
 from configs.presets import redirect_presets
 from configs.record import changed, plain
@@ -236,8 +237,7 @@ def _changes(config: ExperimentConfig, directory: RunDirectory, step: int) -> di
 
 def _typed(overrides: Sequence[str]) -> list[str]:
     """Overrides as Hydra wants them; paths are meant from the working directory of now."""
-    if isinstance(overrides, str):
-        raise ConfigurationError(f"Give a list of overrides, such as [{overrides!r}], and not one text.")
+    check_listed(overrides)
     given = [shorthand(plain_infinities(expand_home(quoted_path(override)))) for override in overrides]
     given = redirect_presets(given, compose_config)
     paths = path_fields(compose_config(given), ExperimentConfig)

@@ -70,6 +70,12 @@ def explain(error: Exception, overrides: Sequence[str], compose: Compose | None 
     return ConfigurationError(" ".join(lines) or first_line(error.__cause__ or error))
 
 
+def check_listed(overrides: Sequence[str]) -> None:
+    """Raise where one text was given in place of a list of them: it would be read letter by letter."""
+    if isinstance(overrides, str):
+        raise ConfigurationError(f"Give a list of overrides, such as [{overrides!r}], and not one text.")
+
+
 def first_line(error: BaseException) -> str:
     """What went wrong, without what libraries add below it."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

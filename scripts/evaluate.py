@@ -150,14 +150,14 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
 def _closing_lines(seeds: Sequence[dict[str, dict[str, float]]]) -> list[str]:
     from l2t.report.comparison import ends
     from l2t.report.pages import number
-    from l2t.report.statistics import bootstrap_interval
+    from l2t.report.statistics import FEWEST, bootstrap_interval
 
     lines = []
     for role in seeds[0] if len(seeds) > 1 else ():
         interval = bootstrap_interval([evaluation[role]["return_mean"] for evaluation in seeds])
         told = ends(interval, len(seeds))
-        doubt = told if told.startswith("range") else f"95 %: {told}"
-        lines.append(f"{role}: interquartile mean over seeds {number(interval.estimate)} ({doubt})")
+        kind = "95 %: " if len(seeds) >= FEWEST else ""  # a range says so itself
+        lines.append(f"{role}: interquartile mean over seeds {number(interval.estimate)} ({kind}{told})")
     if {"student", "teacher"} <= set(seeds[0]):
         ratios = [
             e["student"]["return_mean"] / e["teacher"]["return_mean"] for e in seeds if e["teacher"]["return_mean"] > 0

@@ -64,7 +64,8 @@ class RewardLearnerState:
     """Networks and normalisers by name, optimisers, and the demonstrations.
 
     Attributes:
-        excess: by how much the part that is learnt from stands out, in standard deviations of the last batch's pay.
+        excess: by how much the part that is learnt from stands out, in standard deviations of the last batch's pay. For
+            whoever reads a checkpoint: learning goes by the batch at hand.
         new: before the first step.
     """
 

@@ -97,3 +97,8 @@ def test_a_study_that_is_a_job_of_hydra_may_choose_too(tmp_path):
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert (answer.returncode, answer.stdout) == (0, "slope\n"), answer.stderr
+
+
+def test_one_text_in_place_of_a_list_of_changes_is_answered(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"Give a list of overrides, such as \['env.slope=2'\]"):
+        changed_config(_run(tmp_path / "a", "env=hopper"), "env.slope=2")

@@ -6,6 +6,7 @@ import jax
 import pytest
 
 from l2t.run.checkpoint import Checkpoints
+from scripts import evaluate
 from scripts.evaluate import evaluate_run, main
 from tests.scripts.checkpointed_run import write_checkpointed_run
 from tests.support.synthetic_runs import write_run
@@ -141,3 +142,10 @@ def test_a_run_without_a_configuration_is_one_clear_message(tmp_path, capsys):
     (path / ".hydra" / "config.yaml").unlink()
     assert main([str(path)]) == 1
     assert "no .hydra/config.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("count", "told"), [(4, "2,500 (range 1,000 to 4,000)"), (8, "4,500 (95 %: ")])
+def test_few_seeds_have_a_range_and_several_an_interval(count, told):
+    seeds = [{"teacher": {"return_mean": 1000.0 * (index + 1)}} for index in range(count)]
+    (line,) = evaluate._closing_lines(seeds)
+    assert line.startswith(f"teacher: interquartile mean over seeds {told}")
