@@ -71,9 +71,11 @@ def explain(error: Exception, overrides: Sequence[str], compose: Compose | None 
 
 
 def check_listed(overrides: Sequence[str]) -> None:
-    """Raise where one text was given in place of a list of them: it would be read letter by letter."""
+    """Raise unless this is a list of texts; one text would be read letter by letter."""
     if isinstance(overrides, str):
         raise ConfigurationError(f"Give a list of overrides, such as [{overrides!r}], and not one text.")
+    if not isinstance(overrides, Sequence) or not all(isinstance(override, str) for override in overrides):
+        raise ConfigurationError(f"Give a list of overrides, such as ['env=hopper'], and not {overrides!r}.")
 
 
 def first_line(error: BaseException) -> str:

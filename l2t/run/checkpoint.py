@@ -261,7 +261,7 @@ def _check_listing(saved: list[dict[str, Any]], wanted: list[dict[str, Any]], pa
     name = next((key for key in [*new, *old] if old.get(key) != new.get(key)), "the order of its parts")
     raise CheckpointError(
         f"The checkpoints in {path} belong to another configuration: {name} was {_describe(old.get(name))}, "
-        f"now {_describe(new.get(name))}. Resume with the configuration the run was started with."
+        f"now {_describe(new.get(name))}. Leave what decides on such shapes as the run was started with."
     )
 
 

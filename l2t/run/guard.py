@@ -41,7 +41,8 @@ def check_physics(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) 
             raise DivergenceError(
                 f"The physics failed in {share:.1%} of the transitions of iteration {iteration} "
                 f"(environment step {step:,}{seed}): the simulation is unstable. "
-                "Randomise less (env.randomise, on Cassie env.randomisation.amount), or check the task's model."
+                "Change the model less (env.model, env.randomise, on Cassie env.randomisation.amount), or check the "
+                "task's own."
             )
 
 

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 import envs.gymnasium  # noqa: F401  (registers the tasks)
 from configs import compose, load_policy, train
 from configs.build import read_config
+from configs.changed_runs import changed_config
 from configs.loading import load_run
 from configs.record import changed
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
@@ -119,6 +120,15 @@ def test_an_observation_that_the_policy_does_not_see_or_that_is_not_finite_is_re
 def test_overrides_are_a_list_and_not_a_text():
     with pytest.raises(ConfigurationError, match=r"Give a list of overrides, such as \['algorithm=l2t'\]"):
         compose("algorithm=l2t")
+
+
+@pytest.mark.parametrize("overrides", [None, 3, [3], ["env=hopper", None], {"env": "hopper"}])
+def test_anything_but_a_list_of_texts_is_refused(overrides, tmp_path):
+    for ask in (compose, train):
+        with pytest.raises(ConfigurationError, match=r"Give a list of overrides.* and not .*"):
+            ask(overrides)
+    with pytest.raises(ConfigurationError, match=r"Give a list of overrides.* and not .*"):
+        changed_config(tmp_path, overrides)
 
 
 def test_settings_that_a_resume_changes_are_found_and_what_watches_a_run_is_none():
