@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from configs.record import plain
-from configs.recording import UNSEEN
+from configs.record import leaves, plain
+from configs.recording import unseen
 from l2t.errors import ConfigurationError
 
 
@@ -17,8 +17,8 @@ class OtherDynamicsWarning(UserWarning):
     """Demonstrations come from an environment that is not the run's."""
 
 
-_NO_DYNAMICS = ("episode_length", "push.training_only", "curriculum", "progress")
-"""Settings that decide which episodes there are, and not how an action moves the robot."""
+_NO_DYNAMICS = ("episode_length", "push.training_only", "curriculum", "progress", "rewards")
+"""Settings that decide which episodes there are and what they are worth, and not how an action moves the robot."""
 
 
 def check_meaning(whose: str, before: Any, now: Any) -> None:
@@ -50,11 +50,11 @@ def warn_of_other_dynamics(path: str, recorded: Mapping[str, Any], env: Any) -> 
     """
     settings = json.loads(json.dumps(plain(env)))
     known = settings.keys() & recorded.keys()  # an older recording may not know a newer setting
-    before, now = (_leaves({key: where[key] for key in known}) for where in (recorded, settings))
+    before, now = (leaves({key: where[key] for key in known}) for where in (recorded, settings))
     told = [
         f"env.{key} was {before.get(key, 'not set')}, here it is {now.get(key, 'not set')}"
         for key in sorted(before.keys() | now.keys())
-        if not key.startswith((*UNSEEN, *_NO_DYNAMICS)) and before.get(key) != now.get(key)
+        if not unseen(key) and not key.startswith(_NO_DYNAMICS) and before.get(key) != now.get(key)
     ]
     if told:
         warnings.warn(
@@ -63,14 +63,3 @@ def warn_of_other_dynamics(path: str, recorded: Mapping[str, Any], env: Any) -> 
             OtherDynamicsWarning,
             stacklevel=2,
         )
-
-
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Single values by their whole key, without what builds them."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _leaves(value, f"{prefix}{key}.")
-        elif key != "_target_":
-            found[f"{prefix}{key}"] = value
-    return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from algorithms.inverse.config import InverseConfig
+from algorithms.inverse.config import reward_config
 from configs.build import experiment_config, read_config
 from configs.command_line import compose_config
 from configs.fields import check_read, path_fields
@@ -143,7 +143,7 @@ def nothing_to_do(config: ExperimentConfig, path: Path) -> dict[str, Any] | None
         return None
     if result["status"] != "finished" and config.total_steps >= read_config(path).total_steps:
         return None
-    if isinstance(config.algorithm, InverseConfig) and not (path / "reward").is_dir():
+    if reward_config(config.algorithm) and not (path / "reward").is_dir():
         return None
     from l2t.run.checkpoint import Checkpoints
 
@@ -218,8 +218,8 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
             make_evaluator(algorithm, config.eval_episodes),
         )
         status = result["status"]
-        if isinstance(config.algorithm, InverseConfig):
-            keep_reward(path, config.num_seeds)
+        if reward_config(config.algorithm):
+            keep_reward(path)
     finally:
         trackers.finish(status)
     return result

@@ -50,3 +50,14 @@ def changed(before: Any, now: Any, since: Iterable[Mapping[str, Any]] = ()) -> d
 def _json(value: Any) -> Any:
     """What a result can hold: there a number that is not finite would be no number."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Single values by their whole key, without what builds them."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= leaves(value, f"{prefix}{key}.")
+        elif key != "_target_":
+            found[f"{prefix}{key}"] = value
+    return found

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from l2t.demonstrations.record import Demonstrations, Episode, Facts
     from l2t.demonstrations.roll_out import RollOut
 
-UNSEEN = ("student_", "reset_cost", "reward", "task_reward")
-"""Settings of an environment that change nothing in what is recorded: the state is exact, the reward the task's own."""
+_UNSEEN = ("reset_cost", "reward", "reward_weight", "task_reward_weight")
+
+
+def unseen(setting: str) -> bool:
+    """Whether a setting of an environment changes nothing in what is recorded: exact states, the task's own reward."""
+    return setting.startswith("student_") or setting in _UNSEEN
 
 
 def roll_out(
@@ -153,16 +157,16 @@ def _check_same_task(run_dirs: Sequence[Path], configs: Sequence[ExperimentConfi
         for key in sorted(first.keys() | other.keys()):
             if first.get(key) != other.get(key):
                 raise ConfigurationError(
-                    f"{run_dir} and {run_dirs[0]} cannot be mixed: env.{key} is {other.get(key)!r} and "
-                    f"{first.get(key)!r}. Collect them apart, or let --set give both the same."
+                    f"{run_dir} and {run_dirs[0]} cannot be mixed: env.{key} is {other.get(key, 'not set')} and "
+                    f"{first.get(key, 'not set')}. Collect them apart, or let --set give both the same."
                 )
 
 
 def _dynamics(config: ExperimentConfig) -> dict[str, Any]:
-    """The settings of the environment that decide what is recorded."""
-    from configs.record import plain
+    """The settings of the environment that decide what is recorded, single values by their whole key."""
+    from configs.record import leaves, plain
 
-    return {key: value for key, value in plain(config.env).items() if not key.startswith(UNSEEN)}
+    return {key: value for key, value in leaves(plain(config.env)).items() if not unseen(key)}
 
 
 def _facts(

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from algorithms.inverse.config import reward_config
 from algorithms.inverse.objectives import KEPT
 from algorithms.inverse.reward import RewardLearner
-from configs.loading import Run, load_run
+from configs.loading import Run, load_run, load_seeds
 from l2t.rewards.artefact import LearnedReward, RewardError
 from l2t.runtime import versions
 
@@ -17,7 +18,7 @@ def learned_reward(run_dir: str | Path, seed_index: int = 0) -> LearnedReward:
     """The reward that a run has learnt, as its newest checkpoint has it; the run may still be going on.
 
     Args:
-        run_dir: a run of `ipmd`, `gail`, `airl` or `f_irl`.
+        run_dir: a run of `ipmd`, `gail`, `airl` or `f_irl`, or of `l2t` with such a teacher.
         seed_index: which of a batch of seeds.
 
     Raises:
@@ -37,9 +38,10 @@ def of_run(run: Run, provenance: Mapping[str, Any]) -> LearnedReward | None:
     if not isinstance(learner, RewardLearner):
         return None
     model = learner.objective.models[KEPT]
+    config = reward_config(run.config.algorithm)
     told = {
         "algorithm": run.config.algorithm.name,
-        "demonstrations": Path(getattr(run.config.algorithm, "demonstrations", "")).name,
+        "demonstrations": Path(getattr(config, "demonstrations", "")).name,
         "seed": run.config.seed,
         "iterations": int(run.state.iteration),
         "env_steps": int(run.state.iteration) * run.algorithm.steps_per_iteration,
@@ -50,10 +52,11 @@ def of_run(run: Run, provenance: Mapping[str, Any]) -> LearnedReward | None:
     return LearnedReward(model, state, spec.name, model.names(spec), told | dict(provenance))
 
 
-def keep_reward(run_dir: str | Path, num_seeds: int) -> None:
+def keep_reward(run_dir: str | Path) -> None:
     """Leave the learned reward of a run that has ended in its directory: `reward/`, or `reward/<seed index>/`."""
-    for index in range(num_seeds):
-        found = of_run(load_run(run_dir, index), {"run": Path(run_dir).name, "seed_index": index})
+    runs = load_seeds(run_dir)
+    for index, loaded in enumerate(runs):
+        found = of_run(loaded, {"run": Path(run_dir).name, "seed_index": index})
         if found is None:
             return
-        found.save(Path(run_dir) / "reward" if num_seeds == 1 else Path(run_dir) / "reward" / str(index))
+        found.save(Path(run_dir) / "reward" if len(runs) == 1 else Path(run_dir) / "reward" / str(index))

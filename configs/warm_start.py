@@ -65,8 +65,9 @@ def warm_start(algorithm: Algorithm, config: ExperimentConfig) -> WarmStart:
             "observation group, or leave start_from out."
         ) from error
     steps = env_steps(Path(run_dir))
+    before = steps + (0 if _same_teacher(theirs, config) else algorithm.prior_steps.get("pretraining", 0))
     return WarmStart(
-        replace(algorithm, prior_steps={**algorithm.prior_steps, "pretraining": steps}),
+        replace(algorithm, prior_steps={**algorithm.prior_steps, "pretraining": before}),
         partial(_inherit, algorithm, loaded, roles),
         f"Starting with the networks of {' and '.join(heirs)} from {run_dir} ({steps:,} steps).",
     )
@@ -78,6 +79,12 @@ def _check_same_task(run_dir: Any, before: str, now: str) -> None:
             f"start_from={run_dir}: that run was trained on {before}, this one is {now}; name a run on {now}, or leave "
             "start_from out."
         )
+
+
+def _same_teacher(theirs: ExperimentConfig, ours: ExperimentConfig) -> bool:
+    """Whether both runs have the policy of a third one, whose steps are then counted in what the first has cost."""
+    teacher = getattr(ours.algorithm, "teacher_run", None)
+    return teacher is not None and teacher == getattr(theirs.algorithm, "teacher_run", None)
 
 
 def _called(config: AlgorithmConfig, algorithm: Algorithm) -> str:

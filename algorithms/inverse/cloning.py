@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -75,13 +75,17 @@ class Regression:
 
 @struct.dataclass
 class CloneState:
-    """The policy that learns, the best one so far, and the demonstrations."""
+    """The policy that learns, the weights of the best one so far, which is played, and the demonstrations."""
 
     actor: ModelState
     optimiser: PyTree
     best: PyTree
     best_loss: Float[Array, ""]
     expert: Expert
+
+    def heirloom(self) -> CloneState:
+        """What other runs start from: the policy that is played, and not the one that has begun to memorise."""
+        return replace(self, actor=replace(self.actor, weights=self.best))
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,12 @@ class InverseConfig(DemonstrationsConfig):
         return self.optimizer.minibatches
 
 
+def reward_config(algorithm: object) -> InverseConfig | None:
+    """What a run's algorithm, or the teacher in it, learns a reward with; None where nobody learns one."""
+    parts = (algorithm, getattr(algorithm, "teacher", None))
+    return next((part for part in parts if isinstance(part, InverseConfig)), None)
+
+
 @dataclass(frozen=True)
 class IPMDConfig(InverseConfig):
     """Inverse policy mirror descent: maximum entropy, average reward.

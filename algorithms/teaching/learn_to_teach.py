@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Int, Key, PyTree
 
+from algorithms.teaching.distillation import FrozenTeacher
 from l2t.rl.distributions import Distribution, choose
 from l2t.rl.learner import Judgement, Teacher
 from l2t.rl.policy import Memory, Policy, along, ask
@@ -131,8 +132,9 @@ class LearnToTeach:
         return LearnToTeachState(teacher, student, iteration), teacher_metrics | student_metrics | gap
 
     def learner_states(self, state: LearnToTeachState) -> dict[str, PyTree]:
-        """Both learners'."""
-        return {"teacher": state.teacher, "student": state.student}
+        """Of those who learn: a frozen teacher is no learner."""
+        states = {"teacher": state.teacher, "student": state.student}
+        return states if not isinstance(self.teacher, FrozenTeacher) else {"student": state.student}
 
     def with_learner_states(self, state: LearnToTeachState, states: Mapping[str, PyTree]) -> LearnToTeachState:
         """With both learners' states replaced."""

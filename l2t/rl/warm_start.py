@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,23 @@ from l2t.rl.normaliser import Normaliser
 
 INHERITED = frozenset(
     {"models", "actor", "critic", "critics", "target", "student", "weights", "normaliser", "features", "theta"}
-    | {"log_temperature", "value_mean", "value_scale"}
+    | {"log_temperature", "value_mean", "value_scale", "best"}
 )
-"""Fields of learners' states that describe a policy and its values."""
+"""Fields of learners' states that describe a policy and its values. A state of other fields lists its own in a class
+attribute `inherited`."""
 
 
 LOG_STD = "log_std"
 """Of a Gaussian policy's weights, those that only say how much it explores."""
+
+
+@runtime_checkable
+class Heirloom(Protocol):
+    """A learner's state of which others take over something else than what it goes on with itself."""
+
+    def heirloom(self) -> Any:
+        """The state with the policy that is played in the place of the one that learns."""
+        ...
 
 
 class NothingInCommon(ConfigurationError):
@@ -72,8 +82,9 @@ def inherit(
 
 def _inherit(fresh: Any, old: Any, path: str) -> Any:
     """`fresh` with what fits of `old`; itself where nothing does."""
-    ours, theirs = _names(fresh), _names(old)
-    if not ours & INHERITED:  # not a learner or a model, but a part of one
+    old = old.heirloom() if isinstance(old, Heirloom) else old
+    ours, theirs, inherited = _names(fresh), _names(old), _inherited(fresh)
+    if not ours & inherited:  # not a learner or a model, but a part of one
         return _of_same_shapes(fresh, old, path)
     if "models" in theirs - ours:  # learners with a critic keep both models there, the others an actor
         return _inherit(fresh, old.models, path)
@@ -82,10 +93,14 @@ def _inherit(fresh: Any, old: Any, path: str) -> Any:
         return fresh if models is fresh.models else dataclasses.replace(fresh, models=models)
     parts = {
         name: _inherit(getattr(fresh, name), getattr(old, name), f"{path}.{name}")
-        for name in sorted(ours & theirs & INHERITED)
+        for name in sorted(ours & theirs & inherited)
     }
     changed = {name: part for name, part in parts.items() if part is not getattr(fresh, name)}
     return dataclasses.replace(fresh, **changed) if changed else fresh
+
+
+def _inherited(state: Any) -> frozenset[str]:
+    return frozenset(getattr(type(state), "inherited", INHERITED))
 
 
 def _names(state: Any) -> frozenset[str]:

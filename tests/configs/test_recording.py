@@ -11,8 +11,10 @@ import pytest
 
 import configs
 from configs import collect, compose, roll_out
+from configs.elsewhere import OtherDynamicsWarning, warn_of_other_dynamics
 from configs.library import TrainedRun
 from configs.record import plain
+from configs.recording import _check_same_task
 from l2t.errors import ConfigurationError, L2TError
 from tests.scripts.checkpointed_run import write_checkpointed_run
 
@@ -141,3 +143,22 @@ def test_demonstrations_of_other_dynamics_are_told(override, told, monkeypatch):
         pantry.demonstrations("d", environment.spec, config.env)
     texts = [str(w.message) for w in caught if issubclass(w.category, OtherDynamicsWarning)]
     assert (not texts) if not told else told in texts[0]
+
+
+def test_runs_whose_true_rewards_differ_are_not_mixed():
+    names = [Path("a"), Path("b")]
+    walkers = [compose(["algorithm=spmd", "env=cassie", *extra]) for extra in ([], ["env.rewards.forward=3"])]
+    with pytest.raises(ConfigurationError, match=r"b and a cannot be mixed: env.rewards.forward is 3 and 0.2\."):
+        _check_same_task(names, walkers)
+    seen = [compose(["algorithm=spmd", "env=hopper", *extra]) for extra in ([], ["env.student_noise=0"])]
+    _check_same_task(names, seen)  # what students see is not recorded
+
+
+def test_rewards_of_other_weights_are_no_other_dynamics():
+    before, now = (compose(["algorithm=spmd", "env=cassie", *extra]) for extra in ([], ["env.rewards.forward=3"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_other_dynamics("data", plain(before.env), now.env)
+    slower = compose(["algorithm=spmd", "env=cassie", "env.push.force=[10,20]"])
+    with pytest.warns(OtherDynamicsWarning, match=r"env.push.force"):
+        warn_of_other_dynamics("data", plain(before.env), slower.env)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 
 from algorithms.build import build
 from algorithms.config import PPOConfig, SPMDConfig
+from algorithms.inverse.config import CloningConfig, RegressionConfig
 from algorithms.replay.config import SACConfig, SPMDReplayConfig
-from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
+from algorithms.teaching.config import DistillationConfig, LearnToTeachConfig, StudentConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
-from l2t.rl.algorithm import BuildContext
+from l2t.rl.algorithm import BuildContext, FrozenPolicy
+from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.normaliser import Normaliser
+from l2t.rl.policy import Memoryless, ask
+from l2t.rl.warm_start import inherit
+from tests.support.demonstrated import demonstrate
 from tests.support.probes import signal_following
 from tests.support.training import FAST, train
 
@@ -141,6 +147,57 @@ def test_a_fixed_temperature_is_the_configurations_and_not_the_other_runs(fixed:
     assert float(metrics["train/temperature"]) == pytest.approx(fixed)
     assert _equal(one.learnt.agent.weights.actor, other.learnt.agent.weights.actor)
     assert _equal(one.learnt.agent.weights.critics, other.learnt.agent.weights.critics)
+
+
+def _playing(label: Any) -> Memoryless:
+    return Memoryless(lambda seen: DiagonalGaussian(jnp.full((*seen["teacher"].shape[:-1], 1), label), jnp.zeros(1)))
+
+
+def test_a_frozen_teacher_stays_the_one_that_was_asked_for() -> None:
+    def distilled(label: float) -> tuple[Any, Any]:
+        probe = signal_following()
+        teacher = FrozenPolicy(_playing, lambda: jnp.float32(label), probe.spec.name, 0)
+        student = StudentConfig(network=NetworkConfig((16,)), minibatches=4)
+        context = BuildContext(probe, 16, 10_000, NetworkConfig((16,)), load_policy=lambda run, role: teacher)
+        algorithm = build(DistillationConfig("runs/teacher", num_steps=4, student=student), context)
+        return algorithm, jax.jit(algorithm.init)(jax.random.key(int(10 * label))).learnt
+
+    (loop, learnt), old = distilled(0.5), distilled(-0.5)
+    heir, roles = loop.heir(learnt, *old)
+    assert roles == ("student",)
+    assert heir.agent.teacher == 0.5
+    assert _equal(heir.agent.student.actor, _exploring_anew(old[1].agent.student.actor, learnt.agent.student.actor))
+    assert not _equal(heir.agent.student.actor, learnt.agent.student.actor)
+    with pytest.raises(ConfigurationError, match="teacher is not a role of both runs"):
+        loop.heir(learnt, *old, roles=["teacher"])
+
+
+def test_what_a_clone_plays_is_inherited_and_not_what_it_learns_on_with() -> None:
+    found = demonstrate(signal_following(), lambda o: o[:, 0], 3)
+    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)), load_demonstrations=lambda path: found)
+    cloning = build(CloningConfig("x", regression=RegressionConfig(NetworkConfig((16,)))), context)
+    learnt = jax.jit(cloning.init)(jax.random.key(1)).learnt
+    memorised = jax.tree.map(lambda weight: weight + 1.0, learnt.agent.actor.weights)
+    learnt = replace(learnt, agent=replace(learnt.agent, actor=replace(learnt.agent.actor, weights=memorised)))
+    observation = {"teacher": jnp.linspace(-1.0, 1.0, 6).reshape(3, 2)}
+    played = ask(cloning.policy(learnt, "teacher"), observation).mode()
+    for config in (SPMDConfig(**FAST), CloningConfig("x", regression=RegressionConfig(NetworkConfig((16,))))):
+        algorithm = build(config, replace(context, network=NetworkConfig((16,), "tanh")))
+        heir, _ = algorithm.heir(jax.jit(algorithm.init)(jax.random.key(2)).learnt, cloning, learnt)
+        np.testing.assert_array_equal(ask(algorithm.policy(heir, "teacher"), observation).mode(), played)
+
+
+def test_a_state_of_other_fields_says_which_of_them_describe_its_policy() -> None:
+    @struct.dataclass
+    class Own:
+        inherited: ClassVar = ("actor", "q_network")
+
+        actor: Any
+        q_network: Any
+        optimiser: Any
+
+    heir, _ = inherit({"teacher": Own(0.0, 1.0, 2.0)}, {"teacher": Own(3.0, 4.0, 5.0)})
+    assert heir == {"teacher": Own(3.0, 4.0, 2.0)}
 
 
 def test_another_network_is_refused_with_both_shapes(taught: Any) -> None:
