@@ -174,7 +174,8 @@ def inverse_student(
     own = replace(teacher, objective=objective(replace(config, reward=settings), spec), config=settings)
     critic = Critic(group, spec.observation_sizes[group], student.config.network)
     # What values stand for is the teacher's choice, where it has made one.
-    shared = {name: getattr(config.optimizer, name) for name in SHARED if hasattr(config.optimizer, name)}
+    valued = getattr(config.optimizer, "actor", config.optimizer)  # spmd_vrtd keeps them with its actor
+    shared = {name: getattr(valued, name) for name in SHARED if hasattr(valued, name)}
     return InverseStudent(student, own, critic, environment.as_student, spec.reset_cost, **shared)
 
 

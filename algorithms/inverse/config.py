@@ -39,6 +39,8 @@ class DemonstrationsConfig:
             check_range("algorithm.held_out", self.held_out, 0, self.episodes - 1)
         check_count("algorithm.held_out", self.held_out, 0)
         check_count("algorithm.split_seed", self.split_seed, 0)
+        if self.held_out == 0 and self.episodes is None:
+            check_idle("algorithm", self, ("split_seed",), "all episodes are learnt from")
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class RewardConfig:
             check_count(f"algorithm.reward.{name}", getattr(self, name))
         check_range("algorithm.reward.gradient_penalty", self.gradient_penalty, 0.0)
         check_range("algorithm.reward.overfit", self.overfit, 0.0, open_low=True, allow_infinite=True)
+        check_idle("algorithm.reward.network", self.network, ("initial_log_std",), "a reward is no policy")
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,10 @@ class InverseConfig(DemonstrationsConfig):
         super().__post_init__()
         if isinstance(self.optimizer, DemonstrationsConfig) or not hasattr(self.optimizer, "num_steps"):
             raise ConfigurationError("algorithm.optimizer must be a learner: spmd, ppo, spmd_replay, sac or rvi_sac.")
+        if self.held_out == 0:
+            check_idle(
+                "algorithm.reward", self.reward, ("overfit",), "algorithm.held_out=0 leaves nothing to compare with"
+            )
 
     @property
     def observation(self) -> str:

@@ -54,7 +54,7 @@ class Expert:
         return {
             "expert/return": score,
             "expert/mean_reward": rate,
-            "expert/reward_ratio": earned / rate,
+            "expert/reward_gap": rate - earned,
             "warning/poor_expert": (new & (earned >= rate)).astype(jnp.float32),
         }
 

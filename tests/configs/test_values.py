@@ -190,6 +190,7 @@ def test_the_command_answers_a_bad_value_in_one_line(arguments, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+SHOWN = ["algorithm=ipmd", "algorithm.demonstrations=x"]
 POLICY = "experiment=mujoco_evaluation"
 
 
@@ -277,6 +278,12 @@ def test_a_resumed_run_keeps_the_paths_it_was_started_with(tmp_path, monkeypatch
         (["algorithm=spmd_replay", "algorithm.temperature=0"], "step_size is in units of 1/temperature"),
         (["algorithm=sac", "algorithm.critic=crossq", "algorithm.polyak=0.1"], "has no target networks"),
         (["algorithm=iq_learn", "algorithm.demonstrations=x", "algorithm.replay.n_step=3"], "would change nothing"),
+        (
+            [*SHOWN, "algorithm.held_out=0", "algorithm.reward.overfit=3"],
+            "overfit=3 would change nothing: .*held_out=0",
+        ),
+        ([*SHOWN, "algorithm.held_out=0", "algorithm.split_seed=7"], "split_seed=7 would change nothing: all episodes"),
+        ([*SHOWN, "algorithm.reward.network.initial_log_std=1"], "initial_log_std=1 would change .* is no policy"),
         (
             ["algorithm=iq_learn", "algorithm.demonstrations=x", "algorithm.replay.observation=student"],
             "no other group",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from algorithms.build import build
-from algorithms.config import PPOConfig, SPMDConfig
+from algorithms.config import PPOConfig, SPMDConfig, SPMDVRTDConfig
 from algorithms.inverse.config import AIRLConfig, FIRLConfig, GAILConfig, IPMDConfig, RewardConfig
 from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.config import DisturbanceConfig, NetworkConfig
@@ -131,8 +131,9 @@ def test_a_teacher_may_learn_any_reward_while_its_student_drives(kind: Any) -> N
     [
         (SPMDConfig(**STEPS, trace_decay=0.8, horizon=10.0), 0.8, 10.0),
         (PPOConfig(**STEPS, trace_decay=0.7), 0.7, float("inf")),
+        (SPMDVRTDConfig(SPMDConfig(**STEPS, trace_decay=0.6, horizon=20.0), critic_minibatches=2), 0.6, 20.0),
     ],
-    ids=["spmd", "ppo"],
+    ids=["spmd", "ppo", "spmd_vrtd"],
 )
 def test_the_students_critic_charges_for_resets_and_looks_as_far_as_its_teacher(
     optimizer: Any, decay: float, horizon: float
