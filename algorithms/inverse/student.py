@@ -7,8 +7,8 @@ each iteration: between clean and noisy observations a reward would tell nothing
 The critic holds differential values of r_ψ - c [terminated] along the teacher's steps, c being the task's cost of a
 reset (one that adapts is the teacher's alone), with the teacher's λ and horizon where it has them. Its advantages stand
 in the student's policy-gradient term, whose ratio π_S/π_behaviour corrects for who acted. It is fitted with the
-student's Adam step, held constant, and its number of passes, in minibatches of some 512 steps: `student.minibatches` and
-`student.learning_rate_schedule` are those of the imitation.
+student's Adam step, held constant, and its number of passes, in minibatches of some 512 steps: the student's own
+minibatches and schedule are those of the imitation.
 
 Source: Wu, Gu, Zhao and Wu, "Learn to Teach", arXiv 2402.06783; that the expert is noised is this project's correction.
 """
