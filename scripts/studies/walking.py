@@ -89,7 +89,7 @@ class Walking:
             x_label="",
             y_label="",
             notes=(
-                f"{self.episodes} episodes a row, seed {context.seed}; mean actions. In brackets 95 % intervals (Wilson).",
+                f"{self.episodes} episodes a row, seed {context.seed}; mean actions; 95 % Wilson intervals.",
                 EXPLAINED,
             ),
         )
