@@ -21,7 +21,8 @@ DIFFICULTY = 0.6
 """Of the terrains that are drawn."""
 
 WALK = (
-    "env.terrain.kind=flat",
+    "env.terrain=flat",
+    "env.curriculum=false",
     "env.command.forward=[1,1]",
     "env.command.lateral=[0,0]",
     "env.command.turn=[0,0]",
@@ -30,7 +31,10 @@ WALK = (
 )
 """1 m/s straight ahead, and nobody pushes."""
 
-FOLLOW = ("env.terrain.kind=flat", "env.command.stand=0.2", "env.push.force=[0,0]", "env.episode_length=1000")
+FOLLOW = (
+    *("env.terrain=flat", "env.curriculum=false", "env.command.stand=0.2"),
+    *("env.push.force=[0,0]", "env.episode_length=1000"),
+)
 """Any command, told to stand now and then, and nobody pushes."""
 
 CLIMB = (

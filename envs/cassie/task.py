@@ -31,7 +31,7 @@ from envs.cassie.terrain.terrain import Terrain
 from envs.cassie.terrain.terrain import draw as draw_terrain
 from envs.mujoco import pushes
 from envs.mujoco.task import Ended, Metrics, Start, Surroundings, Transition
-from envs.physics.base import PhysicsState, Reads
+from envs.physics.base import PhysicsState, Reads, displacement
 from envs.push import PushConfig
 from l2t.rl.keys import aside
 from l2t.rl.types import Observation
@@ -43,6 +43,10 @@ STEEPEST = {"flat": 20.0, "slope": 35.0, "stairs": 35.0, "uneven": 35.0, "moving
 LOWEST_HEEL = 0.08
 FASTEST = 60.0
 """Of any joint, rad/s."""
+ENDINGS = ("low", "tilted", "heel", "fast")
+"""How an episode may end: below `LOWEST`, beyond `STEEPEST`, a heel below `LOWEST_HEEL`, or beyond `FASTEST`."""
+AT_LIMIT = 0.98
+"""Share of an episode's own torque limit from which a motor counts as at it."""
 
 
 @dataclass(frozen=True)
@@ -222,21 +226,39 @@ class Cassie:
         return rewards.reward_terms(moment, self.rewards)
 
     def terminated(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Bool[Array, ""]:
-        """The robot has fallen, is about to, or moves as no robot can."""
+        """The robot has fallen, is about to, or moves as no robot can: any of the `endings`."""
+        return jnp.any(jnp.stack(list(self.endings(physics, memory, model).values())))
+
+    def endings(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> dict[str, Bool[Array, ""]]:
+        """Which criteria of `ENDINGS` a state meets; several may hold at once, and the first two differ by ground."""
         now = measure(physics, memory.terrain, model)
         lowest = jnp.array([LOWEST[kind] for kind in KINDS])[memory.terrain.kind]
         upright = jnp.cos(jnp.deg2rad(jnp.array([STEEPEST[kind] for kind in KINDS])))[memory.terrain.kind]
-        standing = (now.clearance >= lowest) & (now.up[2] >= upright) & (now.heel_heights.min() >= LOWEST_HEEL)
+        stands = (
+            now.clearance >= lowest,
+            now.up[2] >= upright,
+            now.heel_heights.min() >= LOWEST_HEEL,
+            jnp.abs(physics["qvel"]).max() <= FASTEST,
+        )
         # Not a number compares false, and has fallen.
-        return ~(standing & (jnp.abs(physics["qvel"]).max() <= FASTEST))
+        return {name: ~held for name, held in zip(ENDINGS, stands, strict=True)}
 
     def information(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
-        """How well the command is followed, and how the robot walks."""
+        """How well the command is followed, and how the robot walks.
+
+        `speed_along` is the pelvis's velocity in the world along the commanded direction, d · Δ(x, y)/Δt in m/s with
+        d = R(heading) v*/|v*|, and `speed_asked` is |v*|: turning about on the spot covers no ground. `saturation` is
+        the share of motors at the limit that the episode drew for them.
+        """
         memory: Memory = transition.memory
         now = measure(transition.after, memory.terrain, model)
         stands = jnp.linalg.norm(now.forces, axis=-1) > 1.0
         speeds = jnp.linalg.norm(now.sole_velocities[:, :2], axis=-1)
         heading = memory.command.heading + self._duration(model) * memory.command.velocity[2]
+        asked = jnp.linalg.norm(memory.command.velocity[:2])
+        towards = turned(memory.command.velocity.at[2].set(0.0), heading)[:2] / jnp.maximum(asked, 1e-6)
+        moved = displacement(transition.before, transition.after, "qpos")[:2] / self._duration(model)
+        heights = jnp.where(stands, 0.0, now.sole_heights)
         return {
             "x_position": now.position[0],
             "y_position": now.position[1],
@@ -244,15 +266,19 @@ class Cassie:
             "y_velocity": now.velocity[1],
             "velocity_error": jnp.linalg.norm(now.velocity[:2] - memory.command.velocity[:2]),
             "heading_error": jnp.abs(wrapped(now.yaw - heading)),
+            "speed_along": jnp.dot(towards, moved),
+            "speed_asked": asked,
             "difficulty": memory.terrain.difficulty,
             "push": jnp.linalg.norm(memory.push.acting),
-            "foot_clearance": jnp.where(stands, 0.0, now.sole_heights).max(),
+            "left_clearance": heights[0],
+            "right_clearance": heights[1],
             "slip": jnp.sum(stands * speeds) / jnp.maximum(jnp.sum(stands), 1.0),
             "left_contact": stands[0].astype(jnp.float32),
             "right_contact": stands[1].astype(jnp.float32),
             "double_support": jnp.all(stands).astype(jnp.float32),
             "flight": jnp.all(~stands).astype(jnp.float32),
-            "saturation": jnp.mean(jnp.abs(now.torques) > 0.98),
+            # The engine clips at the strength that was drawn, not at the nominal limit.
+            "saturation": jnp.mean(jnp.abs(now.torques) > AT_LIMIT * memory.dynamics.strength),
         }
 
     def observation_names(self, model: mujoco.MjModel) -> Mapping[str, tuple[str, ...]]:

@@ -7,8 +7,10 @@ Precipice" (arXiv 2108.13264).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -94,6 +96,27 @@ def bootstrap_interval(
     replicates = statistic(np.concatenate(drawn, axis=-1), axis=-1)
     low, high = np.quantile(replicates, _tails(confidence))
     return Interval(estimate, float(low), float(high))
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a probability of which `successes` of `trials` are known.
+
+    With p = successes / trials, n = trials and z the normal quantile of (1 + confidence) / 2,
+
+        (p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n).
+
+    Unlike p ± z √(p (1 - p)/n) it stays within [0, 1] and is an interval also where all or none succeed.
+
+    Raises:
+        ValueError: there is no trial, or more successes than trials.
+    """
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"{successes} successes of {trials} trials have no share")
+    share, z = successes / trials, NormalDist().inv_cdf(_tails(confidence)[1])
+    centre = share + z * z / (2 * trials)
+    half = z * math.sqrt(share * (1.0 - share) / trials + (z / (2 * trials)) ** 2)
+    scale = 1.0 + z * z / trials
+    return Interval(share, max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0))
 
 
 def curve_with_band(

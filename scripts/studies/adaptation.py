@@ -15,6 +15,7 @@ from scripts.studies.walking import walker
 
 SHOWN = {
     "survival": ("survival", 1.0, 3),
+    "walked [m]": ("walked", 1.0, 2),
     "velocity error [m/s]": ("velocity_error", 1.0, 3),
     "heading error [rad]": ("heading_error", 1.0, 3),
     "foot clearance [cm]": ("clearance", 100.0, 1),

@@ -10,17 +10,36 @@ from typing import Any
 from l2t.config import check_count, read_from
 from l2t.errors import ConfigurationError
 from l2t.report.runs import read_run
-from l2t.report.study import StudyContext, StudyResult, Table
+from l2t.report.statistics import wilson_interval
+from l2t.report.study import StudyContext, StudyResult, Table, interval_text
 from scripts.studies.gait import Walk, measure, played
 
 EVERYWHERE = ("env.episode_length=1000", "env.curriculum=false")
 """Changes of every case before its own: an episode lasts 20 s, however long those of the training were, on ground of
 the difficulty that the case asks for."""
 
+FOLLOWED = (
+    *("survival", "velocity error [m/s]", "heading error [rad]", "fall after [s]"),
+    "pushes recovered from",
+)
+COVERED = ("walked [m]", "asked [m]", "walked / asked")
+GAIT = (
+    *("foot clearance [m]", "its 10 % [m]", "slip [m/s]", "double support [%]"),
+    *("flight [%]", "steps / s", "at limit [%]"),
+)
+FALLS = ("falls", "low", "tilted", "heel", "fast")
+"""Columns of the tables, after the case and the role."""
+
+EXPLAINED = (
+    "Metres are of the pelvis in the world along the commanded direction, and those asked for, up to the end or the "
+    "fall. Clearance is the highest point of a swing, of the foot that lifts less: mean and 10th percentile of its "
+    "swings. A fall may meet several criteria; how far a pelvis may sink and tilt differs by ground."
+)
+
 
 @dataclass(frozen=True)
 class Walking:
-    """One saved policy in several cases.
+    """One saved policy in several cases, in episodes that the study's seed draws.
 
     Attributes:
         policy_run: run directory of the policy.
@@ -49,26 +68,30 @@ class Walking:
         Raises:
             L2TError: the run cannot be read, or its environment is not Cassie's.
         """
-        rows, gaits = [], []
+        rows, ground, gaits, falls = [], [], [], []
         for label, changes in self.cases.items():
             run = walker(context, self.policy_run, changes)
             for role in (role for role in run.algorithm.roles if role in self.roles):
                 context.notice(f"{label}, {role}: {self.episodes} episodes ...")
                 walk = measure(played(run, role, self.episodes, context.seed))
                 rows.append((label, role, *_follows(walk)))
+                ground.append((label, role, *_covers(walk)))
                 gaits.append((label, role, *_walks(walk)))
-        errors = ("velocity error [m/s]", "heading error [rad]")
-        followed = ("case", "role", "survival", *errors, "fall after [s]", "pushes recovered from")
-        gait = ("foot clearance [m]", "slip [m/s]", "double support [%]", "flight [%]", "steps / s", "at limit [%]")
+                falls.append((label, role, *_falls(walk)))
         return StudyResult(
             curves=(),
             tables=(
-                Table("Following commands", followed, tuple(rows)),
-                Table("Gait", ("case", "role", *gait), tuple(gaits)),
+                Table("Following commands", ("case", "role", *FOLLOWED), tuple(rows)),
+                Table("Ground covered", ("case", "role", *COVERED), tuple(ground)),
+                Table("Gait", ("case", "role", *GAIT), tuple(gaits)),
+                Table("Falls, by the criteria met at the end", ("case", "role", *FALLS), tuple(falls)),
             ),
             x_label="",
             y_label="",
-            notes=(f"{self.episodes} episodes a row, seed {context.seed}; mean actions.",),
+            notes=(
+                f"{self.episodes} episodes a row, seed {context.seed}; mean actions; 95 % Wilson intervals.",
+                EXPLAINED,
+            ),
         )
 
 
@@ -86,7 +109,7 @@ def walker(context: StudyContext, policy_run: str, changes: Sequence[str]) -> An
 
 def _follows(walk: Walk) -> tuple[str, ...]:
     return (
-        f"{walk.survival:.3f}",
+        interval_text(wilson_interval(round(walk.survival * walk.episodes), walk.episodes), 3),
         _cell(walk.velocity_error, 3),
         _cell(walk.heading_error, 3),
         _cell(walk.fall_after, 1),
@@ -94,9 +117,20 @@ def _follows(walk: Walk) -> tuple[str, ...]:
     )
 
 
+def _covers(walk: Walk) -> tuple[str, ...]:
+    share = walk.walked / walk.asked if walk.asked > 0.0 else float("nan")
+    return f"{walk.walked:.2f}", f"{walk.asked:.2f}", _cell(share, 3)
+
+
+def _falls(walk: Walk) -> tuple[str, ...]:
+    fallen = round((1.0 - walk.survival) * walk.episodes)
+    return str(fallen), *(str(walk.endings[name]) for name in FALLS[1:])
+
+
 def _walks(walk: Walk) -> tuple[str, ...]:
     return (
         _cell(walk.clearance, 3),
+        _cell(walk.lowest_clearance, 3),
         _cell(walk.slip, 3),
         _cell(100.0 * walk.double_support, 1),
         _cell(100.0 * walk.flight, 1),

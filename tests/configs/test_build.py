@@ -49,6 +49,7 @@ NEEDS = {
     "algorithm=distillation": ["algorithm.teacher_run=somewhere"],
     "experiment=mujoco_evaluation": ["study.policy_run=somewhere"],
     "experiment=cassie_walking": ["study.policy_run=somewhere"],
+    "experiment=cassie_ground": ["study.policy_run=somewhere"],
     "experiment=cassie_rewards": ["study.runs={naive:[somewhere]}"],
     **{f"{group}={name}": ["env=cassie"] for group in CASSIE for name in group_options(group)},
 }

@@ -16,9 +16,12 @@ from configs.changed_runs import changed_config
 from configs.command_line import compose_config
 from l2t.errors import ConfigurationError
 from l2t.report.study import StudyContext
-from scripts.studies.walking import Walking
+from scripts import studies
+from scripts.cassie_pictures import CLIMB, FOLLOW, WALK
+from scripts.studies.walking import EVERYWHERE, Walking
 
 ROOT = Path(__file__).parents[2]
+studies.register()
 
 
 def _run(folder: Path, *overrides: str) -> Path:
@@ -97,6 +100,22 @@ def test_a_study_that_is_a_job_of_hydra_may_choose_too(tmp_path):
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert (answer.returncode, answer.stdout) == (0, "slope\n"), answer.stderr
+
+
+def _cases():
+    for name in ("cassie_walking", "cassie_ground"):
+        cases = compose_config([f"experiment={name}", "study.policy_run=somewhere"]).study.cases
+        yield from ((f"{name}: {label}", [*EVERYWHERE, *changes]) for label, changes in cases.items())
+    yield from (("WALK", WALK), ("FOLLOW", FOLLOW), ("CLIMB", CLIMB))
+
+
+@pytest.mark.parametrize("changes", [pytest.param(changes, id=label) for label, changes in _cases()])
+def test_whoever_trained_on_a_weighted_mixture_with_a_curriculum_is_played_in_every_case(changes, tmp_path):
+    weights = "env.terrain.weights={flat:1,slope:1,stairs:4,uneven:1,moving:1}"
+    run = _run(tmp_path / "a", "experiment=cassie_terrains", weights)
+    environment = read_config(run, changes).env
+    asked = [change.partition("=")[2] for change in changes if change.startswith("env.terrain")]
+    assert [environment.terrain.kind] == (asked or ["mixed"])
 
 
 def test_one_text_in_place_of_a_list_of_changes_is_answered(tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from l2t.report.statistics import Series, bootstrap_interval, curve_with_band, interquartile_mean
+from l2t.report.statistics import Series, bootstrap_interval, curve_with_band, interquartile_mean, wilson_interval
 
 
 def series(steps, values) -> Series:
@@ -133,3 +133,18 @@ def test_curve_of_one_seed_is_that_seed_without_a_band():
 def test_seeds_that_never_overlap_are_refused():
     with pytest.raises(ValueError, match="no steps in common"):
         curve_with_band([series([1, 2], [0, 0]), series([3, 4], [0, 0])])
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(251, 256), (0, 8), (8, 8), (1, 3), (463, 512)])
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+def test_wilsons_interval_is_scipys(successes, trials, confidence):
+    ours = wilson_interval(successes, trials, confidence)
+    scipys = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    assert ours.estimate == successes / trials
+    assert (ours.low, ours.high) == pytest.approx((scipys.low, scipys.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 2)])
+def test_a_share_that_is_none_has_no_interval(successes, trials):
+    with pytest.raises(ValueError, match="successes of"):
+        wilson_interval(successes, trials)
