@@ -4,7 +4,8 @@
 
 with a_π ~ π(·|s), nothing after a termination, and half of the mixture from the expert. The χ² term is over the
 mixture: over the expert alone it diverges. It is discounted: at γ = 1 the term of V telescopes away. One critic, a
-fixed temperature, and an actor ten times slower than the critic. Held-out demonstrations are paid and teach nothing.
+fixed temperature, and an actor that steps as far as the critic, by default: with a tenth of that it had learnt nothing
+from 300k steps. Held-out demonstrations are paid and teach nothing.
 
 Source: Garg et al., "IQ-Learn: inverse soft-Q learning for imitation", arXiv 2106.12142.
 """
