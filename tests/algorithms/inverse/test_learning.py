@@ -108,6 +108,20 @@ def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None
     assert float(algorithm.agent.behaviour(state.learnt.agent).share) == 0.5**25
 
 
+def test_daggers_ring_is_asked_for_all_that_it_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = DAggerConfig("x", regression=RegressionConfig(NETWORK), num_steps=4, buffer_size=2048)
+    ring = jax.eval_shape(build(config, _asked()).init, jax.random.key(0)).transient.store
+    taken = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(ring))
+    assert taken > 2 * 2048 * 4 * 2  # actions, rewards and flags beside two floats of an observation
+    for free, fits in ((taken, True), (taken - 1, False)):
+        monkeypatch.setattr("algorithms.build.free_memory", lambda free=free: free)
+        if fits:
+            build(config, _asked())
+        else:
+            with pytest.raises(ConfigurationError, match=r"buffer_size=2,048 steps of 18 bytes"):
+                build(config, _asked())
+
+
 @dataclass(frozen=True)
 class _More(RewardLearner):
     """Pays `amount` more at every step."""
