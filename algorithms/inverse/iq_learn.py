@@ -27,6 +27,7 @@ from algorithms.inverse.reward import Expert
 from algorithms.replay.learner import reparametrised
 from algorithms.replay.networks import CriticNetwork, SquashedActor, SquashedPolicy
 from l2t.rl.keys import aside
+from l2t.rl.measured import once
 from l2t.rl.models import ModelState
 from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory, Transitions
 
@@ -106,18 +107,12 @@ class IQLearn:
             after, metrics = jax.lax.scan(update, state, (ours, theirs, held, jax.random.split(update_key, updates)))
             return after, jax.tree.map(jnp.mean, metrics)
 
-        names = ["loss/critic", "loss/actor", "train/entropy", "reward/gap", "reward/policy", "reward/rms"]
-        names += ["reward/held_out_gap"] if holds else []
-        state, metrics = jax.lax.cond(
-            state.iteration >= self.warm_iterations,
-            block,
-            lambda: (state, {name: jnp.zeros(()) for name in names}),
-        )
-        metrics |= state.expert.compared(trajectory, new=state.iteration == 0)
+        state, metrics = once(state.iteration >= self.warm_iterations, block, state)
+        told = state.expert.compared(trajectory, new=state.iteration == 0)
         state = replace(
             state, actor=state.actor.seen(trajectory.observation[self.actor.group]), iteration=state.iteration + 1
         )
-        return state, metrics
+        return state, metrics | told
 
     def _update(
         self, state: IQLearnState, ours: Transitions, theirs: Transitions, key: Key[Array, ""]

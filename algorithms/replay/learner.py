@@ -40,6 +40,7 @@ from algorithms.replay.targets import Backup, average_backup, discounted_backup
 from algorithms.reset_cost import ResetCost
 from l2t.rl.distributions import SquashedGaussian
 from l2t.rl.learner import ActionCritic, Judgement
+from l2t.rl.measured import once
 from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions
@@ -139,11 +140,8 @@ class ReplayActorCritic:
         if replayed is None:
             raise TypeError("An off-policy learner needs a Loop whose experience is a Replay.")
         cost = state.reset_cost.cost if self._averages else jnp.zeros(())
-        weights, metrics = jax.lax.cond(
-            state.iteration >= self.warm_iterations,
-            lambda: self._updates(state, replayed, cost, key),
-            lambda: (state.weights, self._no_metrics()),
-        )
+        ready = state.iteration >= self.warm_iterations
+        weights, metrics = once(ready, lambda: self._updates(state, replayed, cost, key), state.weights)
         earned = (trajectory.reward - cost * trajectory.terminated).mean()
         rate_step = jnp.where(state.iteration == 0, 1.0, 0.01)
         state = ReplayState(
@@ -291,10 +289,6 @@ class ReplayActorCritic:
     def _step(self, weights: Weights, name: str, moved: PyTree, gradient: PyTree) -> tuple[PyTree, dict[str, PyTree]]:
         updates, optimiser = self.optimiser.update(gradient, weights.optimisers[name], moved)
         return optax.apply_updates(moved, updates), weights.optimisers | {name: optimiser}
-
-    def _no_metrics(self) -> Metrics:
-        names = ("loss/critic", "train/q", "loss/actor", "train/entropy", "train/kl")
-        return {name: jnp.zeros(()) for name in names}
 
 
 def reparametrised(

@@ -15,7 +15,7 @@ Observation = dict[str, Array]
 """Observation groups by name, e.g. `{"teacher": s, "student": o}`; each model declares the group it sees."""
 
 Metrics = dict[str, Any]
-"""Flat and namespaced: `train/episode_return`, `loss/actor`, `env_steps/teacher`, ... to scalar arrays."""
+"""Flat and namespaced: `train/episode_return`, `loss/actor`, `env_steps/teacher` to scalars; any may be `Measured`."""
 
 
 @dataclass(frozen=True)

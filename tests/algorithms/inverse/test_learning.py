@@ -28,6 +28,7 @@ from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext, FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.policy import Memoryless
+from l2t.run.rows import metric_rows
 from tests.support.demonstrated import demonstrate
 from tests.support.imitation import (
     NETWORK,
@@ -309,7 +310,7 @@ def test_iq_learn_pays_what_is_held_out_beside_what_it_learns_from() -> None:
         features = jnp.concatenate([state.actor.normaliser(steps.observation["teacher"]), steps.action], axis=-1)
         worth[name] = float(learner.critic.apply(state.critic, features)[0])
     assert abs(worth["learnt_from"] - worth["held_out"]) > 0.05
-    apart = float(metrics["reward/gap"] - metrics["reward/held_out_gap"])
+    apart = float(metrics["reward/gap"]) - float(metrics["reward/held_out_gap"])
     assert apart == pytest.approx(worth["learnt_from"] - worth["held_out"], abs=1e-4)
 
 
@@ -325,6 +326,20 @@ def test_iq_learns_gap_stands_out_on_what_it_learns_from_where_there_is_nothing_
     assert known > unknown + 0.2
     whole = train_inverse(replace(config, held_out=0), few, 2)[2]
     assert "reward/held_out_gap" not in whole[-1]
+
+
+@pytest.mark.parametrize("held_out", [0, 5])
+def test_iq_learns_rows_say_nothing_of_updates_before_the_first(held_out: int) -> None:
+    config = IQLearnConfig("x", replay=replace(REPLAY, warm_up=128, updates_per_step=0.05), held_out=held_out)
+    algorithm = build(config, build_context())
+    state, iterate, rows = jax.jit(algorithm.init)(jax.random.key(0)), jax.jit(algorithm.iterate), []
+    for step in range(2):  # 128 steps each
+        state, metrics = iterate(state)
+        rows += metric_rows(jax.device_get(metrics), step, None)
+    told = {"loss/critic", "loss/actor", "train/entropy", "reward/gap", "reward/policy", "reward/rms"}
+    told |= {"reward/held_out_gap"} if held_out else set()
+    assert rows[1].keys() - rows[0].keys() - {"train/episode_return", "train/episode_length"} == told
+    assert not rows[0].keys() - rows[1].keys()
 
 
 @pytest.mark.parametrize(("schedule", "moves"), [("linear", False), ("constant", True)])

@@ -16,9 +16,11 @@ from algorithms.replay.config import RVISACConfig, SACConfig, SPMDReplayConfig
 from algorithms.replay.learner import ReplayActorCritic
 from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.config import NetworkConfig
-from l2t.errors import ConfigurationError
+from l2t.errors import ConfigurationError, DivergenceError
 from l2t.rl.algorithm import BuildContext
 from l2t.rl.types import Trajectory
+from l2t.run.guard import check_finite
+from l2t.run.rows import metric_rows
 from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end
 from tests.support.trajectories import random_trajectory
 
@@ -144,6 +146,25 @@ def test_nothing_is_learnt_and_actions_fill_the_box_while_warming_up() -> None:
     assert shares.max() < 0.12
     _, state, _ = _train(FAMILY[2], signal_following(), 9)
     assert not bool(algorithm.policy(state.learnt, "teacher").warming_up)
+
+
+def test_rows_say_nothing_of_updates_before_the_first() -> None:
+    algorithm, state, before = _train(FAMILY[2], signal_following(), 8)
+    after = jax.jit(algorithm.iterate)(state)[1]
+    before, after = (metric_rows(jax.device_get(metrics), 0, None)[0].keys() for metrics in (before, after))
+    told = {"loss/critic", "loss/actor", "train/q", "train/entropy", "train/kl"}
+    assert after - before - {"train/episode_return", "train/episode_length"} == told
+    assert not before - after
+
+
+def test_a_loss_that_is_not_a_number_after_the_warm_up_is_a_divergence() -> None:
+    algorithm, state, _ = _train(FAMILY[0], signal_following(), 8)
+    weights = state.learnt.agent.weights
+    lost = replace(weights, actor=jax.tree.map(lambda x: x + jnp.nan, weights.actor))
+    state = replace(state, learnt=replace(state.learnt, agent=replace(state.learnt.agent, weights=lost)))
+    metrics = jax.jit(algorithm.iterate)(state)[1]
+    with pytest.raises(DivergenceError, match="loss/actor became nan"):
+        check_finite(metric_rows(jax.device_get({"loss/actor": metrics["loss/actor"]}), 576, None), 9, 576)
 
 
 def _learner_and_rows() -> tuple[ReplayActorCritic, Any, dict[str, Any]]:
