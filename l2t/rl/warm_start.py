@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, Self, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,15 @@ INHERITED = frozenset(
 
 LOG_STD = "log_std"
 """Of a Gaussian policy's weights, those that only say how much it explores."""
+
+
+@runtime_checkable
+class Heir(Protocol):
+    """A learner's state that does something else from the start where its networks were inherited."""
+
+    def as_heir(self) -> Self:
+        """A fresh state with inherited networks, told so; of leaves that may be shapes alone."""
+        ...
 
 
 class NothingInCommon(ConfigurationError):
@@ -85,7 +94,10 @@ def _inherit(fresh: Any, old: Any, path: str) -> Any:
         for name in sorted(ours & theirs & INHERITED)
     }
     changed = {name: part for name, part in parts.items() if part is not getattr(fresh, name)}
-    return dataclasses.replace(fresh, **changed) if changed else fresh
+    if not changed:
+        return fresh
+    heir = dataclasses.replace(fresh, **changed)
+    return heir.as_heir() if isinstance(heir, Heir) else heir
 
 
 def _names(state: Any) -> frozenset[str]:

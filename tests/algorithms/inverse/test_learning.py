@@ -342,6 +342,17 @@ def test_iq_learns_rows_say_nothing_of_updates_before_the_first(held_out: int) -
     assert not rows[0].keys() - rows[1].keys()
 
 
+def test_an_actor_that_iq_learn_inherits_acts_while_the_ring_fills() -> None:
+    algorithm = build(IQLearnConfig("x", replay=REPLAY), build_context())
+    learnt = jax.jit(algorithm.init)(jax.random.key(0)).learnt
+    heir, roles = algorithm.heir(learnt, algorithm, learnt)
+    assert roles == ("teacher",)
+    assert [bool(algorithm.policy(each, "teacher").warming_up) for each in (learnt, heir)] == [True, False]
+    warm_up = algorithm.agent.learner.warm_up
+    assert not bool(warm_up.over(heir.agent.iteration))
+    assert bool(warm_up.over(heir.agent.iteration - warm_up.iterations))
+
+
 @pytest.mark.parametrize(("schedule", "moves"), [("linear", False), ("constant", True)])
 def test_a_rewards_step_falls_to_zero_with_the_runs_end(schedule: str, moves: bool) -> None:
     reward = replace(REWARD, learning_rate_schedule=schedule)
