@@ -135,8 +135,8 @@ def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
     spec, regression = context.environment.spec, config.regression
     policy = _frozen(context, config.expert_run, "teacher")
     agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, config.exploration, context.num_envs)
-    _check_memory(config.buffer_size, 4 * spec.observation_sizes["teacher"], context.num_seeds)
     experience = Replay(config.buffer_size, regression.updates, regression.batch_size, ("teacher",), following=False)
+    _check_memory(experience, config.num_steps, context)
     prior = {"pretraining": policy.env_steps}
     return Loop(
         context.environment, agent, context.num_envs, config.num_steps, experience=experience, prior_steps=prior
@@ -182,7 +182,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
                 "algorithm.student.replay is for teachers that learn from fresh steps; with a teacher that replays, "
                 "leave it at 0."
             )
-        experience = _memories(config.student, config.teacher.observation, context)
+        experience = _memories(config.student, config.teacher.observation, num_steps, context)
     return Loop(
         context.environment,
         agent,
@@ -207,7 +207,9 @@ def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
         replays=config.student.replay > 0,
     )
     prior = {"pretraining": policy.env_steps}
-    experience = _memories(config.student, "teacher", context) if config.student.replay > 0 else Fresh()
+    experience = Fresh()
+    if config.student.replay > 0:
+        experience = _memories(config.student, "teacher", config.num_steps, context)
     return Loop(
         context.environment,
         agent,
@@ -247,29 +249,31 @@ def _experience(config: TeacherConfig, context: BuildContext) -> Experience:
         return _experience(config.optimizer, context)
     if not isinstance(config, ReplayConfig):
         return Fresh()
-    spec = context.environment.spec
     groups = tuple(dict.fromkeys((config.observation, *context.reward.groups)))
-    floats = 2 * sum(spec.observation_sizes[group] for group in groups) + spec.action_size + 1
-    _check_memory(config.buffer_size, 4 * floats + 2, context.num_seeds)
-    return Replay(config.buffer_size, config.updates(context.num_envs), config.batch_size, groups, config.n_step)
+    ring = Replay(config.buffer_size, config.updates(context.num_envs), config.batch_size, groups, config.n_step)
+    _check_memory(ring, config.num_steps, context)
+    return ring
 
 
-def _memories(config: StudentConfig, labelled_on: str, context: BuildContext) -> Experience:
+def _memories(config: StudentConfig, labelled_on: str, num_steps: int, context: BuildContext) -> Experience:
     """What a student learns from again; a learned reward looks at it too, as at all that is replayed."""
-    spec, paid = context.environment.spec, not isinstance(context.reward, TaskReward)
+    paid = not isinstance(context.reward, TaskReward)
     groups = tuple(dict.fromkeys((labelled_on, "student", *context.reward.groups)))
-    floats = (1 + paid) * sum(spec.observation_sizes[group] for group in groups) + spec.action_size + 1
-    _check_memory(config.replay, 4 * floats + 2, context.num_seeds, "algorithm.student.replay")
-    return Replay(config.replay, config.replay_updates, config.replay_batch_size, groups, following=paid)
+    ring = Replay(config.replay, config.replay_updates, config.replay_batch_size, groups, following=paid)
+    _check_memory(ring, num_steps, context, "algorithm.student.replay")
+    return ring
 
 
-def _check_memory(steps: int, bytes_each: int, num_seeds: int, name: str = "algorithm.buffer_size") -> None:
-    needed, free = steps * bytes_each * num_seeds, free_memory()
-    if needed > free:
-        seeds = f" for each of {num_seeds} seeds" if num_seeds > 1 else ""
-        fits = max(1, int(0.5 * free) // (bytes_each * num_seeds))
+def _check_memory(ring: Replay, num_steps: int, context: BuildContext, name: str = "algorithm.buffer_size") -> None:
+    """Raise where there is no room for a ring that is filled by `num_steps` of each environment at a time."""
+    steps, seeds = ring.capacity, context.num_seeds
+    taken, free = ring.bytes(context.environment.spec, num_steps, context.num_envs), free_memory()
+    if taken * seeds > free:
+        each = taken // steps
+        times = f" for each of {seeds} seeds" if seeds > 1 else ""
+        fits = max(1, int(0.5 * free) // (each * seeds))
         raise ConfigurationError(
-            f"{name}={steps:,} steps of {bytes_each} bytes{seeds} take {needed / 2**30:.1f} GiB, and "
+            f"{name}={steps:,} steps of {each} bytes{times} take {taken * seeds / 2**30:.1f} GiB, and "
             f"{free / 2**30:.1f} GiB are free; half of that holds {name}={fits}."
         )
 

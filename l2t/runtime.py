@@ -17,6 +17,8 @@ from l2t.errors import ConfigurationError, MissingDependencyError
 
 PACKAGES = ("l2t", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "mujoco", "mujoco-mjx", "gymnasium", "numpy")
 
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux says what a container may take."""
 
 REFUSED = {
     "jax_enable_x64": "states and programs are in 32 bits",
@@ -105,11 +107,39 @@ def free_memory() -> int:
         if "bytes_limit" in memory:
             return memory["bytes_limit"] - memory["bytes_in_use"]
     free = psutil.virtual_memory().available
+    limited = container_memory()
+    return free if limited is None else min(free, limited)
+
+
+def container_memory(root: Path = CGROUP) -> int | None:
+    """Bytes that a container's limit leaves; None without one.
+
+    Pages of files that nobody has read of late count as used there, and are given up as soon as memory is wanted: a
+    container that has read its data sets would seem full.
+
+    Args:
+        root: of the control groups, of version 2 or 1.
+    """
+    v1 = root / "memory"
+    for limit, used, statistics, inactive in (
+        (root / "memory.max", root / "memory.current", root / "memory.stat", "inactive_file"),
+        (v1 / "memory.limit_in_bytes", v1 / "memory.usage_in_bytes", v1 / "memory.stat", "total_inactive_file"),
+    ):
+        try:
+            left = int(limit.read_text()) - int(used.read_text())
+        except (OSError, ValueError):  # another version, no container, or one without a limit
+            continue
+        return left + _statistic(statistics, inactive)
+    return None
+
+
+def _statistic(file: Path, name: str) -> int:
+    """A number of `memory.stat`; 0 where it does not tell."""
     try:
-        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
-    except (OSError, ValueError):  # no container, or one without a limit
-        return free
-    return min(free, limit - used)
+        lines = dict(line.split() for line in file.read_text().splitlines())
+        return int(lines.get(name, 0))
+    except (OSError, ValueError):
+        return 0
 
 
 def _device() -> Any:

@@ -37,9 +37,11 @@ from algorithms.replay.cross_critic import CrossCritic
 from algorithms.replay.networks import CriticModel, Critics, SquashedActor, SquashedPolicy, TwinCritic, smaller
 from algorithms.replay.reward_rate import relative_value_rate, soft_value, td_rate
 from algorithms.replay.targets import Backup, average_backup, discounted_backup
+from algorithms.replay.warm_up import FRESH, INHERITED, WarmUp, another, made
 from algorithms.reset_cost import ResetCost
 from l2t.rl.distributions import SquashedGaussian
 from l2t.rl.learner import ActionCritic, Judgement
+from l2t.rl.measured import once
 from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions
@@ -66,7 +68,7 @@ class ReplayState:
     Attributes:
         reset_cost: c.
         reward_rate: exponential average of what the policy earns, without entropy; logged, never learnt from.
-        iteration: how many have been made.
+        iteration: the counter of `WarmUp`.
     """
 
     weights: Weights
@@ -74,6 +76,10 @@ class ReplayState:
     reset_cost: ResetCost
     reward_rate: Float[Array, ""]
     iteration: Int[Array, ""]
+
+    def as_heir(self) -> ReplayState:
+        """See `Heir`."""
+        return replace(self, iteration=jnp.full_like(self.iteration, INHERITED))
 
 
 class ReplayActorCritic:
@@ -94,7 +100,7 @@ class ReplayActorCritic:
         self.critic: CriticModel = model(inputs, config.network)
         self.optimiser = optax.flatten(optax.adam(config.learning_rate))
         self.target_entropy = -float(spec.action_size)
-        self.warm_iterations = -(-config.warm_up // (num_envs * config.num_steps))
+        self.warm_up = WarmUp.of_steps(config.warm_up, num_envs * config.num_steps)
 
     def init(self, key: Key[Array, ""]) -> ReplayState:
         """Fresh networks."""
@@ -108,30 +114,36 @@ class ReplayActorCritic:
             normaliser=actor.normaliser,
             reset_cost=ResetCost.create(self.spec.reset_cost),
             reward_rate=jnp.zeros(()),
-            iteration=jnp.zeros((), jnp.int32),
+            iteration=jnp.asarray(FRESH, jnp.int32),
         )
 
     def policy(self, state: ReplayState) -> SquashedPolicy:
-        """π_k; nearly uniform actions until the warm-up is over."""
+        """π_k; from fresh networks nearly uniform actions until the warm-up is over."""
         model = ModelState(state.weights.actor, state.normaliser)
-        return SquashedPolicy(self.actor, model, state.iteration < self.warm_iterations)
+        return SquashedPolicy(self.actor, model, self.warm_up.blind(state.iteration))
 
     def judge(self, state: ReplayState, trajectory: Trajectory) -> Judgement:
-        """π_k as a Gaussian over actions, min_j Q_j(s, a) less its value at the mode, and the critics themselves."""
-        policy = self.policy(state).distribution(trajectory.observation)
+        """π_k as a Gaussian over actions, min_j Q_j(s, a) less its value at the mode, and the critics themselves.
+
+        Always the actor's: the uniform actions of a warm-up are there to be learnt from, and nothing to imitate.
+        """
+        acting = self.policy(state)
+        policy = acting.learnt(trajectory.observation)
         features = self._features(state, trajectory.observation)
         value, chosen = (
             smaller(self.critic.apply(state.weights.critics, features, action))
             for action in (policy.mode(), trajectory.action)
         )
         # Before the first update they have nothing to say of any action.
-        knows = state.iteration > self.warm_iterations
+        knows = self.warm_up.learnt(state.iteration)
         critic = ActionCritic(
             features,
             lambda seen, action: knows * smaller(self.critic.apply(state.weights.critics, seen, action)),
             knows * self._temperature(state.weights),
+            knows,
         )
-        return Judgement(policy.linearised(), chosen - value, critic=critic)
+        meant = acting.meant(trajectory.observation, trajectory.action)
+        return Judgement(policy.linearised(), chosen - value, critic=critic, action=meant)
 
     def learn(self, state: ReplayState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[ReplayState, Metrics]:
         """A block of updates on what was drawn from the ring."""
@@ -139,19 +151,16 @@ class ReplayActorCritic:
         if replayed is None:
             raise TypeError("An off-policy learner needs a Loop whose experience is a Replay.")
         cost = state.reset_cost.cost if self._averages else jnp.zeros(())
-        weights, metrics = jax.lax.cond(
-            state.iteration >= self.warm_iterations,
-            lambda: self._updates(state, replayed, cost, key),
-            lambda: (state.weights, self._no_metrics()),
-        )
+        ready = self.warm_up.over(state.iteration)
+        weights, metrics = once(ready, lambda: self._updates(state, replayed, cost, key), state.weights)
         earned = (trajectory.reward - cost * trajectory.terminated).mean()
-        rate_step = jnp.where(state.iteration == 0, 1.0, 0.01)
+        rate_step = jnp.where(made(state.iteration) == 0, 1.0, 0.01)
         state = ReplayState(
             weights=weights,
             normaliser=state.normaliser.update(trajectory.observation[self.actor.group]),
             reset_cost=self._next_cost(state, trajectory),
             reward_rate=state.reward_rate + rate_step * (earned - state.reward_rate),
-            iteration=state.iteration + 1,
+            iteration=another(state.iteration),
         )
         return state, metrics | {
             "train/reward_rate": state.reward_rate,
@@ -178,7 +187,7 @@ class ReplayActorCritic:
             return cost
         # Where random actions fall is no fault of the policy's, and no cost teaches it anything yet.
         return jax.lax.cond(
-            state.iteration >= self.warm_iterations,
+            self.warm_up.over(state.iteration),
             lambda: cost.update(
                 trajectory.terminated,
                 config.reset_rate,
@@ -291,10 +300,6 @@ class ReplayActorCritic:
     def _step(self, weights: Weights, name: str, moved: PyTree, gradient: PyTree) -> tuple[PyTree, dict[str, PyTree]]:
         updates, optimiser = self.optimiser.update(gradient, weights.optimisers[name], moved)
         return optax.apply_updates(moved, updates), weights.optimisers | {name: optimiser}
-
-    def _no_metrics(self) -> Metrics:
-        names = ("loss/critic", "train/q", "loss/actor", "train/entropy", "train/kl")
-        return {name: jnp.zeros(()) for name in names}
 
 
 def reparametrised(

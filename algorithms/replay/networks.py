@@ -13,7 +13,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from l2t.config import NetworkConfig
-from l2t.rl.distributions import SquashedGaussian
+from l2t.rl.distributions import INSIDE, SquashedGaussian
 from l2t.rl.models import ACTIVATIONS, MLP, ModelState
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Observation
@@ -95,11 +95,24 @@ class SquashedPolicy:
 
     def distribution(self, observation: Observation) -> SquashedGaussian:
         """The policy over any batch axes."""
-        learnt = self.actor.apply(self.state.weights, self.actor.features(self.state, observation))
+        learnt = self.learnt(observation)
         return SquashedGaussian(
             jnp.where(self.warming_up, 0.0, learnt.mean),
             jnp.where(self.warming_up, jnp.log(UNIFORM), learnt.log_std),
         )
+
+    def learnt(self, observation: Observation) -> SquashedGaussian:
+        """What the actor says itself, whoever acts."""
+        return self.actor.apply(self.state.weights, self.actor.features(self.state, observation))
+
+    def meant(self, observation: Observation, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+        """What the actor itself makes of the chance that led to `action`: the same but for the warm-up.
+
+        There a = tanh(0.87 ε), and the actor's is tanh(μ + σ ε).
+        """
+        learnt = self.learnt(observation)
+        noise = jnp.arctanh(jnp.clip(action, -INSIDE, INSIDE)) / UNIFORM
+        return jnp.where(self.warming_up, jnp.tanh(learnt.mean + jnp.exp(learnt.log_std) * noise), action)
 
 
 Pair = tuple[Float[Array, "*batch"], Float[Array, "*batch"]]

@@ -4,7 +4,7 @@
 
 L_imitation compares with the teacher's policy π_T(·|s) at the same step:
     mse         ½ |μ_S(o) - μ_T(s)|² + ½ |log σ_S - log σ_T|²
-    nll         -log π_S(a|o), a the behaviour's action
+    nll         -log π_S(a|o), a the behaviour's action; in a warm-up, what the teacher itself makes of the same chance
     kl          KL(π_T(·|s) || π_S(·|o))
     asymmetric  the mse, weighted by the positive part of the standardised advantage
 where μ_T and a are clipped to [-1, 1], as everybody's actions are before they act.
@@ -37,6 +37,7 @@ from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.keys import aside
 from l2t.rl.learner import ActionCritic, Judgement
 from l2t.rl.losses import clipped_surrogate, standardise
+from l2t.rl.measured import Measured
 from l2t.rl.memory import GRU, NoMemory
 from l2t.rl.models import Actor, ActorPolicy, ModelState
 from l2t.rl.optimise import adam, minimise
@@ -117,6 +118,7 @@ class Student:
             "log_prob": trajectory.log_prob,
             "teacher": judgement.distribution.batched(),
             "advantage": judgement.advantage,
+            "label": trajectory.action if judgement.action is None else judgement.action,
         }
         critic = judgement.critic if config.rl_coefficient > 0.0 else None
         if critic is not None:
@@ -137,7 +139,7 @@ class Student:
             carry = rows.pop("carry")
             steps = jax.tree.map(lambda x: x.swapaxes(0, 1), rows)
             _, policy = actor.unroll(weights, carry, steps["features"], steps["first"])
-            imitation = self._imitation(policy, steps)
+            imitation = self._imitation(policy, steps | {"action": steps["label"]})
             total = config.imitation_coefficient * imitation
             metrics = {"loss/student_imitation": imitation}
             if config.rl_coefficient > 0.0:
@@ -153,6 +155,8 @@ class Student:
         weights, optimiser, metrics = minimise(
             loss, self.optimiser, state.actor.weights, state.optimiser, batch, key, config.epochs, config.minibatches
         )
+        if critic is not None:
+            metrics["loss/student_rl"] = Measured(metrics["loss/student_rl"], critic.known)
         if judgement.replayed is not None:
             weights, optimiser, told = self._relearn(state.actor, weights, optimiser, trajectory.replayed, judgement)
             metrics |= told

@@ -107,7 +107,7 @@ class SquashedGaussian:
 
     def log_prob(self, action: Float[Array, "*batch action"]) -> Float[Array, " *batch"]:
         """log N(z) - Σ log(1 - a²), a = tanh(z). On the faces of the box, where z is infinite, just inside of them."""
-        return self.log_prob_of(jnp.arctanh(jnp.clip(action, -_INSIDE, _INSIDE)))
+        return self.log_prob_of(jnp.arctanh(jnp.clip(action, -INSIDE, INSIDE)))
 
     def log_prob_of(self, z: Float[Array, "*batch action"]) -> Float[Array, " *batch"]:
         """The same, exactly, for the action tanh(z)."""
@@ -135,7 +135,9 @@ class SquashedGaussian:
         return DiagonalGaussian(self.mode(), jnp.maximum(self.log_std + _log_slope(self.mean), math.log(0.01)))
 
 
-_INSIDE = 1.0 - 1e-6
+INSIDE = 1.0 - 1e-6
+"""The largest action of which it is asked where it came from: that of the box's faces is infinite."""
+
 _HERMITE = np.polynomial.hermite.hermgauss(32)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from l2t.rl.distributions import Distribution
 from l2t.rl.policy import Policy
@@ -35,11 +35,13 @@ class ActionCritic(NamedTuple):
         features: what it sees at every step, `[time, env, n]`; rows can be cut out of it.
         value: Q(s, a) of features and actions, in units of reward, differentiable in the action.
         temperature: α, the price of -log π beside it.
+        known: whether it has learnt anything; before, value and temperature are 0.
     """
 
     features: Float[Array, "time env n"]
     value: Callable[[Array, Array], Array]
     temperature: Float[Array, ""]
+    known: Bool[Array, ""] | bool = True
 
 
 class Judgement(NamedTuple):
@@ -50,17 +52,19 @@ class Judgement(NamedTuple):
         advantage: of every action that was taken.
         replayed: its policy at every step of `Trajectory.replayed`, where there is such.
         critic: of actions, where it has one.
+        action: what it would have done itself by the same chance, where something else acted for it; None: as was done.
     """
 
     distribution: Distribution
     advantage: Float[Array, "time env"]
     replayed: Distribution | None = None
     critic: ActionCritic | None = None
+    action: Float[Array, "time env action"] | None = None
 
 
 class Teacher(Learner, Protocol):
     """A learner that a student can learn from."""
 
     def judge(self, state: PyTree, trajectory: Trajectory) -> Judgement:
-        """Its policy and its judgement of each action, as the critic stands."""
+        """What it has learnt to do, whoever acted for it, and its judgement of each action, as the critic stands."""
         ...

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Int, Key
 
-from l2t.rl.types import Observation, Trajectory, Transitions
+from l2t.rl.types import EnvironmentSpec, Observation, Trajectory, Transitions, blank
 
 
 @struct.dataclass
@@ -60,6 +61,12 @@ class Replay:
             jnp.zeros((), jnp.int32),
             jnp.zeros((), jnp.int32),
         )
+
+    def bytes(self, spec: EnvironmentSpec, num_steps: int, num_envs: int) -> int:
+        """What the ring takes in a task that is collected in batches of `[num_steps, num_envs]`."""
+        batch = partial(blank, spec, num_steps, num_envs)
+        ring = jax.eval_shape(lambda: self.init(partial(jax.eval_shape, batch)))
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(ring))
 
     def exchange(self, store: Ring, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[Ring, Trajectory]:
         """Keep the batch; hand it on with minibatches of everything kept."""

@@ -103,10 +103,13 @@ def deviation(x: Float[Array, " *batch"]) -> tuple[Float[Array, ""], Float[Array
 def quartiles(x: Float[Array, " *batch"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Median, and the distance between the quartiles as a standard deviation: that of the normal distribution with it.
 
-    A few of 64 robots on their backs, each a thousand below the others, do not move either.
+    A few of 64 robots on their backs, each a thousand below the others, do not move either. Where the middle half is
+    one number, as where few steps are paid, the width is the standard deviation: 0 would leave nothing of the rest.
     """
     low, middle, high = jnp.percentile(x, jnp.array([25.0, 50.0, 75.0]))
-    return middle, (high - low) / 1.349
+    # Between two equal numbers the percentile interpolates, and rounds.
+    apart = high - low > 4.0 * jnp.finfo(x.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
+    return middle, jnp.where(apart, (high - low) / 1.349, x.std())
 
 
 def bounded(x: Float[Array, " *batch"], spread: Spread, bound: float) -> Float[Array, " *batch"]:
@@ -138,5 +141,10 @@ def discounted_advantage(
 
 
 def explained_variance(prediction: Float[Array, " *batch"], target: Float[Array, " *batch"]) -> Float[Array, ""]:
-    """1 - Var(target - prediction) / Var(target)."""
-    return 1.0 - jnp.var(target - prediction) / (jnp.var(target) + 1e-8)
+    """1 - Var(target - prediction) / Var(target), whatever the unit; 0 of a target that does not vary."""
+    # The variance of a constant is not 0 but rounding, the more so the longer it is: its range is.
+    low, high = target.min(), target.max()
+    varies = high - low > 4.0 * jnp.finfo(target.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
+    unit = jnp.where(varies, high - low, 1.0)  # squares of small numbers would be none at all
+    left, variance = jnp.var((target - prediction) / unit), jnp.var(target / unit)
+    return jnp.where(varies, 1.0 - left / jnp.where(varies, variance, 1.0), 0.0)

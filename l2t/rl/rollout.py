@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from l2t.rl.measured import Measured
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Metrics, Trajectory
 from l2t.rl.vector import PREVIOUS_ACTION, VectorEnvironment, VectorState
@@ -21,7 +22,7 @@ def collect(
     Returns:
         The environments after the last step, the trajectory, and metrics: mean reward terms under `reward/`, means of
         what else the task measures under `env/`, and statistics of each environment's last whole episode under
-        `train/`, NaN as long as there is none; `train/unstable` is the share of the transitions whose physics failed.
+        `train/`, unknown before there is one; `train/unstable` is the share of the transitions whose physics failed.
     """
 
     def step(
@@ -54,8 +55,8 @@ def collect(
     weight = statistics.finished.astype(jnp.float32)
     episodes = weight.sum()
     metrics = {_named(name): value.mean() for name, value in measured.items()} | {
-        "train/episode_return": (statistics.last_return * weight).sum() / episodes,
-        "train/episode_length": (statistics.last_length * weight).sum() / episodes,
+        "train/episode_return": Measured((statistics.last_return * weight).sum() / episodes, episodes > 0.0),
+        "train/episode_length": Measured((statistics.last_length * weight).sum() / episodes, episodes > 0.0),
         "train/mean_reward": trajectory.reward.mean(),
         "train/terminations": trajectory.terminated.sum(),
         "train/unstable": unstable.mean(),

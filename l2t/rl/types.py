@@ -15,7 +15,7 @@ Observation = dict[str, Array]
 """Observation groups by name, e.g. `{"teacher": s, "student": o}`; each model declares the group it sees."""
 
 Metrics = dict[str, Any]
-"""Flat and namespaced: `train/episode_return`, `loss/actor`, `env_steps/teacher`, ... to scalar arrays."""
+"""Flat and namespaced: `train/episode_return`, `loss/actor`, `env_steps/teacher` to scalars; any may be `Measured`."""
 
 
 @dataclass(frozen=True)
@@ -208,3 +208,15 @@ class Trajectory:
 
 _PER_STEP = ("observation", "first", "successor", "action", "log_prob", "reward", "terminated", "truncated", "executed")
 """Fields of a trajectory with axes `[time, env]`, the last of them where there is such."""
+
+
+def blank(spec: EnvironmentSpec, num_steps: int, num_envs: int) -> Trajectory:
+    """A trajectory of a task's shapes and types, with nothing in it."""
+    lead = (num_steps, num_envs)
+    false, zeros = jnp.zeros(lead, bool), jnp.zeros(lead)
+
+    def seen(*lead: int) -> Observation:
+        return {group: jnp.zeros((*lead, size)) for group, size in spec.observation_sizes.items()}
+
+    action = jnp.zeros((*lead, spec.action_size))
+    return Trajectory(seen(*lead), false, seen(*lead), action, zeros, zeros, false, false, seen(num_envs))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -37,8 +37,17 @@ LOG_STD = "log_std"
 class Heirloom(Protocol):
     """A learner's state of which others take over something else than what it goes on with itself."""
 
-    def heirloom(self) -> Any:
+    def heirloom(self) -> Self:
         """The state with the policy that is played in the place of the one that learns."""
+        ...
+
+
+@runtime_checkable
+class Heir(Protocol):
+    """A learner's state that does something else from the start where its networks were inherited."""
+
+    def as_heir(self) -> Self:
+        """A fresh state with inherited networks, told so; of leaves that may be shapes alone."""
         ...
 
 
@@ -96,7 +105,10 @@ def _inherit(fresh: Any, old: Any, path: str) -> Any:
         for name in sorted(ours & theirs & inherited)
     }
     changed = {name: part for name, part in parts.items() if part is not getattr(fresh, name)}
-    return dataclasses.replace(fresh, **changed) if changed else fresh
+    if not changed:
+        return fresh
+    heir = dataclasses.replace(fresh, **changed)
+    return heir.as_heir() if isinstance(heir, Heir) else heir
 
 
 def _inherited(state: Any) -> frozenset[str]:

@@ -8,21 +8,21 @@ from typing import Any
 import jax
 import numpy as np
 
+from l2t.rl.measured import Measured
+
 
 def metric_rows(metrics: Mapping[str, Any], step: int, num_seeds: int | None) -> list[dict[str, Any]]:
-    """One row of metrics per seed; what has no value yet is left out.
+    """One row of metrics per seed; what is not known is left out.
 
     Args:
-        metrics: by name, one number, or one per seed where seeds are batched.
+        metrics: by name, one number, or one per seed where seeds are batched; any may be `Measured`.
         step: environment steps that each seed has taken.
         num_seeds: how many seeds are batched; None where the metrics are of a single one.
     """
     if num_seeds is None:
-        return [{"step": step} | _known({name: np.asarray(value).item() for name, value in metrics.items()})]
-    return [
-        {"step": step, "seed": seed} | _known({name: value[seed].item() for name, value in metrics.items()})
-        for seed in range(num_seeds)
-    ]
+        return [{"step": step} | _known(metrics)]
+    seeds = (jax.tree.map(lambda values, seed=seed: values[seed], dict(metrics)) for seed in range(num_seeds))
+    return [{"step": step, "seed": seed} | _known(each) for seed, each in enumerate(seeds)]
 
 
 def evaluations(found: dict[str, dict[str, Any]], num_seeds: int | None) -> list[dict[str, dict[str, float]]]:
@@ -42,6 +42,8 @@ def pool(evaluations: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return means | {"return_std": float(np.sqrt(spread)), "episodes": episodes}
 
 
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    """Without the statistics of finished episodes, NaN until there is one."""
-    return {name: value for name, value in row.items() if not (name.startswith("train/episode_") and value != value)}
+def _known(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that there are."""
+    values = {name: x.value if isinstance(x, Measured) else x for name, x in metrics.items()}
+    unknown = {name for name, x in metrics.items() if isinstance(x, Measured) and not x.known}
+    return {name: np.asarray(value).item() for name, value in values.items() if name not in unknown}

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from l2t.runtime import source_commit
+from l2t.runtime import container_memory, source_commit
 
 _PROGRAM = """
 from l2t.errors import L2TError
@@ -68,3 +68,25 @@ def test_the_commit_is_that_of_a_checkout_and_marked_where_it_was_changed(tmp_pa
     assert commit() == f"{clean}-dirty"
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
     assert commit() == f"{clean}-dirty", "as inside a hook of another repository"
+
+
+V2 = ("memory.max", "memory.current", "memory.stat", "inactive_file")
+V1 = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file")
+
+
+@pytest.mark.parametrize("names", [V2, V1], ids=["v2", "v1"])
+def test_files_that_a_container_has_read_take_none_of_its_memory(tmp_path, names):
+    limit, used, statistics, inactive = names
+    (tmp_path / limit).parent.mkdir(exist_ok=True)
+    (tmp_path / limit).write_text("1000\n")
+    (tmp_path / used).write_text("900\n")
+    assert container_memory(tmp_path) == 100, "nothing is told of files"
+    (tmp_path / statistics).write_text(f"anon 200\nactive_file 50\n{inactive} 650\n")
+    assert container_memory(tmp_path) == 750
+
+
+def test_without_a_limit_a_container_is_none(tmp_path):
+    assert container_memory(tmp_path) is None
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    assert container_memory(tmp_path) is None

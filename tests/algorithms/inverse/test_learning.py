@@ -28,6 +28,7 @@ from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext, FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.policy import Memoryless
+from l2t.run.rows import metric_rows
 from tests.support.demonstrated import demonstrate
 from tests.support.imitation import (
     NETWORK,
@@ -106,6 +107,20 @@ def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None
     assert all(row["expert/queries"] == 64 for row in rows)
     assert algorithm.prior_steps == {"pretraining": 77}
     assert float(algorithm.agent.behaviour(state.learnt.agent).share) == 0.5**25
+
+
+def test_daggers_ring_is_asked_for_all_that_it_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = DAggerConfig("x", regression=RegressionConfig(NETWORK), num_steps=4, buffer_size=2048)
+    ring = jax.eval_shape(build(config, _asked()).init, jax.random.key(0)).transient.store
+    taken = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(ring))
+    assert taken > 2 * 2048 * 4 * 2  # actions, rewards and flags beside two floats of an observation
+    for free, fits in ((taken, True), (taken - 1, False)):
+        monkeypatch.setattr("algorithms.build.free_memory", lambda free=free: free)
+        if fits:
+            build(config, _asked())
+        else:
+            with pytest.raises(ConfigurationError, match=r"buffer_size=2,048 steps of 18 bytes"):
+                build(config, _asked())
 
 
 @dataclass(frozen=True)
@@ -295,7 +310,7 @@ def test_iq_learn_pays_what_is_held_out_beside_what_it_learns_from() -> None:
         features = jnp.concatenate([state.actor.normaliser(steps.observation["teacher"]), steps.action], axis=-1)
         worth[name] = float(learner.critic.apply(state.critic, features)[0])
     assert abs(worth["learnt_from"] - worth["held_out"]) > 0.05
-    apart = float(metrics["reward/gap"] - metrics["reward/held_out_gap"])
+    apart = float(metrics["reward/gap"]) - float(metrics["reward/held_out_gap"])
     assert apart == pytest.approx(worth["learnt_from"] - worth["held_out"], abs=1e-4)
 
 
@@ -311,6 +326,31 @@ def test_iq_learns_gap_stands_out_on_what_it_learns_from_where_there_is_nothing_
     assert known > unknown + 0.2
     whole = train_inverse(replace(config, held_out=0), few, 2)[2]
     assert "reward/held_out_gap" not in whole[-1]
+
+
+@pytest.mark.parametrize("held_out", [0, 5])
+def test_iq_learns_rows_say_nothing_of_updates_before_the_first(held_out: int) -> None:
+    config = IQLearnConfig("x", replay=replace(REPLAY, warm_up=128, updates_per_step=0.05), held_out=held_out)
+    algorithm = build(config, build_context())
+    state, iterate, rows = jax.jit(algorithm.init)(jax.random.key(0)), jax.jit(algorithm.iterate), []
+    for step in range(2):  # 128 steps each
+        state, metrics = iterate(state)
+        rows += metric_rows(jax.device_get(metrics), step, None)
+    told = {"loss/critic", "loss/actor", "train/entropy", "reward/gap", "reward/policy", "reward/rms"}
+    told |= {"reward/held_out_gap"} if held_out else set()
+    assert rows[1].keys() - rows[0].keys() - {"train/episode_return", "train/episode_length"} == told
+    assert not rows[0].keys() - rows[1].keys()
+
+
+def test_an_actor_that_iq_learn_inherits_acts_while_the_ring_fills() -> None:
+    algorithm = build(IQLearnConfig("x", replay=REPLAY), build_context())
+    learnt = jax.jit(algorithm.init)(jax.random.key(0)).learnt
+    heir, roles = algorithm.heir(learnt, algorithm, learnt)
+    assert roles == ("teacher",)
+    assert [bool(algorithm.policy(each, "teacher").warming_up) for each in (learnt, heir)] == [True, False]
+    warm_up = algorithm.agent.learner.warm_up
+    assert not bool(warm_up.over(heir.agent.iteration))
+    assert bool(warm_up.over(heir.agent.iteration - warm_up.iterations))
 
 
 @pytest.mark.parametrize(("schedule", "moves"), [("linear", False), ("constant", True)])

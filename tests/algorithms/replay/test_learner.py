@@ -16,9 +16,11 @@ from algorithms.replay.config import RVISACConfig, SACConfig, SPMDReplayConfig
 from algorithms.replay.learner import ReplayActorCritic
 from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.config import NetworkConfig
-from l2t.errors import ConfigurationError
+from l2t.errors import ConfigurationError, DivergenceError
 from l2t.rl.algorithm import BuildContext
 from l2t.rl.types import Trajectory
+from l2t.run.guard import check_finite
+from l2t.run.rows import metric_rows
 from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end
 from tests.support.trajectories import random_trajectory
 
@@ -146,6 +148,33 @@ def test_nothing_is_learnt_and_actions_fill_the_box_while_warming_up() -> None:
     assert not bool(algorithm.policy(state.learnt, "teacher").warming_up)
 
 
+def test_rows_say_nothing_of_updates_before_the_first() -> None:
+    student = StudentConfig(rl_coefficient=0.1, epochs=1, minibatches=1, network=FAST["network"])
+    algorithm, state, metrics = _train(LearnToTeachConfig(FAMILY[2], student), signal_following(), 8)
+    iterate, rows = jax.jit(algorithm.iterate), [metrics]
+    for _ in range(2):
+        state, metrics = iterate(state)
+        rows.append(metrics)
+    names = [set(metric_rows(jax.device_get(row), 0, None)[0]) for row in rows]
+    told = {"loss/critic", "loss/actor", "train/q", "train/entropy", "train/kl"}
+    assert [name - {"train/episode_return", "train/episode_length"} - names[0] for name in names] == [
+        set(),
+        told,
+        told | {"loss/student_rl"},  # of critics that have been updated
+    ]
+    assert {"loss/student_imitation", "train/reward_rate"} < names[0] < names[1] < names[2]
+
+
+def test_a_loss_that_is_not_a_number_after_the_warm_up_is_a_divergence() -> None:
+    algorithm, state, _ = _train(FAMILY[0], signal_following(), 8)
+    weights = state.learnt.agent.weights
+    lost = replace(weights, actor=jax.tree.map(lambda x: x + jnp.nan, weights.actor))
+    state = replace(state, learnt=replace(state.learnt, agent=replace(state.learnt.agent, weights=lost)))
+    metrics = jax.jit(algorithm.iterate)(state)[1]
+    with pytest.raises(DivergenceError, match="loss/actor became nan"):
+        check_finite(metric_rows(jax.device_get({"loss/actor": metrics["loss/actor"]}), 576, None), 9, 576)
+
+
 def _learner_and_rows() -> tuple[ReplayActorCritic, Any, dict[str, Any]]:
     learner = ReplayActorCritic(SPMDReplayConfig(**FAST), signal_following().spec, 8)
     state = learner.init(jax.random.key(0))
@@ -232,11 +261,89 @@ def test_a_student_without_imitation_learns_what_the_replaying_teachers_critics_
 def test_critics_that_were_never_updated_tell_a_student_nothing() -> None:
     learner = ReplayActorCritic(SPMDReplayConfig(**FAST), signal_following().spec, 8)
     state, batch = learner.init(jax.random.key(0)), random_trajectory(0)
-    for iteration, told in ((learner.warm_iterations, False), (learner.warm_iterations + 1, True)):
+    last = learner.warm_up.iterations
+    # From inherited networks (below 0) they know what they knew.
+    for iteration, told in ((last, False), (last + 1, True), (-1, True), (-1 - last, True)):
         critic = learner.judge(replace(state, iteration=jnp.asarray(iteration)), batch).critic
         assert critic is not None
         assert bool(jnp.any(critic.value(critic.features, batch.action) != 0.0)) is told
         assert float(critic.temperature) == pytest.approx(0.1 if told else 0.0)
+        assert bool(critic.known) is told
+
+
+def _certain(state: Any, by: float = 1.0) -> Any:
+    """With an actor whose mean is higher by so much everywhere: tanh(1) = 0.76 and not the middle of the box."""
+
+    def raised(path: Any, leaf: Any) -> Any:
+        last = "Dense_1" in jax.tree_util.keystr(path) and leaf.ndim == 1
+        return leaf.at[0].add(by) if last else leaf
+
+    actor = jax.tree_util.tree_map_with_path(raised, state.weights.actor)
+    return replace(state, weights=replace(state.weights, actor=actor))
+
+
+@pytest.mark.parametrize("made", [0, 8, 20])
+def test_a_judgement_is_the_actors_own_whoever_acts(made: int) -> None:
+    learner = ReplayActorCritic(SPMDReplayConfig(**FAST), signal_following().spec, 8)
+    state, shape = _certain(learner.init(jax.random.key(0))), (200, 100)
+    state = replace(state, iteration=jnp.asarray(made))
+    zeros, false = jnp.zeros(shape), jnp.zeros(shape, bool)
+    seen = {"teacher": jnp.broadcast_to(jnp.array([0.3, -0.4]), (*shape, 2))}
+    acting = learner.policy(state).distribution(seen)
+    action = acting.sample(jax.random.key(1))
+    batch = Trajectory(seen, false, seen, action, acting.log_prob(action), zeros, false, false, {})
+    judged = learner.judge(state, batch)
+
+    own = learner.actor.apply(state.weights.actor, state.normaliser(seen["teacher"]))
+    mean, deviation = float(own.mean[0, 0, 0]), float(jnp.exp(own.log_std[0, 0, 0]))
+    assert mean == pytest.approx(1.0, abs=0.1)
+    np.testing.assert_allclose(judged.distribution.mean, np.tanh(mean), rtol=1e-5)
+    np.testing.assert_allclose(judged.distribution.log_std, np.log(deviation * (1.0 - np.tanh(mean) ** 2)), atol=1e-4)
+    # The action that it would have taken: of its own distribution, and the one that was taken where it acted.
+    z = np.arctanh(np.asarray(judged.action, np.float64)).ravel()
+    assert (z.mean(), z.std()) == pytest.approx((mean, deviation), abs=0.01)
+    assert (made >= learner.warm_up.iterations) == np.array_equal(judged.action, action)
+
+
+@pytest.mark.parametrize("imitation", ["mse", "kl", "nll"])
+def test_a_student_learns_what_the_teacher_knows_and_not_its_warm_up(imitation: str) -> None:
+    student = StudentConfig(
+        imitation,
+        epochs=8,
+        minibatches=2,
+        learning_rate=1e-2,
+        learning_rate_schedule="constant",
+        network=FAST["network"],
+    )
+    config = LearnToTeachConfig(SPMDReplayConfig(**FAST), student)
+    algorithm, state, _ = _train(config, signal_following(), 0)
+    agent = replace(state.learnt.agent, teacher=_certain(state.learnt.agent.teacher))
+    state, iterate = replace(state, learnt=replace(state.learnt, agent=agent)), jax.jit(algorithm.iterate)
+    for _ in range(7):  # of the warm-up's 8
+        state, _ = iterate(state)
+    assert bool(algorithm.policy(state.learnt, "teacher").warming_up)
+    x = np.array([[0.6], [-0.6], [0.0]], np.float32)
+    np.testing.assert_allclose(_actions(algorithm, state, "student", x), 2.0 * np.tanh(1.0), atol=0.3)
+
+
+def test_inherited_networks_act_from_the_first_step_and_learn_no_sooner() -> None:
+    config = SPMDReplayConfig(**(FAST | {"warm_up": 128}))  # two iterations
+    algorithm, state, _ = _train(config, signal_following(), 0)
+    old = replace(state.learnt, agent=_certain(state.learnt.agent))
+    heir, _ = algorithm.heir(state.learnt, algorithm, old)
+    shapes, _ = algorithm.heir(jax.eval_shape(lambda: state.learnt), algorithm, old)  # as a run is checked
+    assert jax.tree.structure(heir) == jax.tree.structure(state.learnt) == jax.tree.structure(shapes)
+    run, fresh, iterate = replace(state, learnt=heir), state, jax.jit(algorithm.iterate)
+    for made in range(4):
+        policies = [algorithm.policy(each.learnt, "teacher") for each in (run, fresh)]
+        assert [bool(policy.warming_up) for policy in policies] == [False, made < 2]
+        weights = run.learnt.agent.weights
+        (run, metrics), (fresh, told) = iterate(run), iterate(fresh)
+        assert bool(metrics["loss/critic"].known) == bool(told["loss/critic"].known) == (made >= 2)
+        same = jax.tree.map(np.array_equal, weights.actor, run.learnt.agent.weights.actor)
+        assert jax.tree.all(same) == (made < 2)
+        if made == 0:  # the first estimate is the first batch's mean
+            assert float(metrics["train/reward_rate"]) == pytest.approx(float(metrics["train/mean_reward"]), rel=1e-5)
 
 
 def test_a_clip_of_ratios_that_a_replaying_teacher_has_not_is_refused() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from l2t.rl.replay import Replay
+from l2t.rl.types import EnvironmentSpec
 from tests.support.trajectories import ENVS, TIME, following_by_a_loop, random_trajectory
 
 GROUPS = ("teacher",)
@@ -87,3 +88,15 @@ def test_a_batch_is_handed_on_with_what_was_drawn() -> None:
     assert out.replayed is not None
     assert np.isin(np.asarray(out.replayed.reward), np.asarray(batch.reward)).all()
     assert jnp.unique(out.replayed.reward).size > TIME * ENVS / 2
+
+
+@pytest.mark.parametrize("following", [True, False])
+@pytest.mark.parametrize("groups", [("teacher",), ("teacher", "student")])
+def test_a_ring_takes_as_many_bytes_as_it_says(groups: tuple[str, ...], following: bool) -> None:
+    replay = Replay(capacity=1_000, updates=1, batch_size=1, groups=groups, following=following)
+    spec = EnvironmentSpec("batches", {"teacher": 2, "student": 1}, (-1.0,), (1.0,), 10)
+    ring = _filled(replay, [random_trajectory(0)])
+    assert replay.bytes(spec, TIME, ENVS) == sum(leaf.nbytes for leaf in jax.tree.leaves(ring))
+    # Floats of the observations, the action and the reward, two flags; whole batches; two counters.
+    each = 4 * ((1 + following) * (len(groups) + 1) + 1 + 1) + 2
+    assert replay.bytes(spec, TIME, ENVS) == -(-1_000 // (TIME * ENVS)) * TIME * ENVS * each + 2 * 4

@@ -115,6 +115,23 @@ def test_explained_variance_is_one_for_a_perfect_critic_and_zero_for_a_constant_
     assert explained_variance(jnp.full(10, 3.0), target) == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e-5, 1.0, 1e6])
+def test_explained_variance_is_the_same_in_every_unit_of_reward(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=4_000)
+    prediction = target + 0.1 * rng.normal(size=4_000)
+    expected = 1.0 - np.var(target - prediction) / np.var(target)  # about 0.99, in float64
+    found = explained_variance(jnp.asarray(scale * prediction), jnp.asarray(scale * target))
+    assert float(found) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.3, -7e4])
+def test_nothing_is_explained_of_a_target_that_does_not_vary(constant: float) -> None:
+    prediction = jnp.linspace(-1.0, 1.0, 1_000)
+    assert float(explained_variance(prediction, jnp.full(1_000, constant))) == 0.0
+    assert float(explained_variance(jnp.zeros(1_000), jnp.full(1_000, constant))) == 0.0
+
+
 @pytest.mark.parametrize(("step", "kept"), [(1.0, 0.0), (0.25, 0.75)])
 def test_a_differential_critics_target_is_centred_and_its_scale_follows_the_spread(step: float, kept: float) -> None:
     x = _random(3)
@@ -136,6 +153,17 @@ def test_quartiles_of_a_normal_sample_are_its_mean_and_deviation_and_stay_when_a
     x[:1_200] = -1_500.0  # two of 64 robots
     assert (float(quartiles(x)[0]), float(quartiles(x)[1])) == pytest.approx((2.9, 2.05), rel=0.05)
     assert float(deviation(x)[1]) > 200.0
+
+
+@pytest.mark.parametrize("common", [0.0, 0.3, -1234.5])
+def test_where_the_middle_half_is_one_number_quartiles_are_as_far_apart_as_the_deviation(common: float) -> None:
+    x = np.full(64 * 97, common, np.float32)
+    x[::8] = np.random.default_rng(0).normal(common, 5.0, len(x[::8]))
+    centre, width = quartiles(jnp.asarray(x))
+    assert float(centre) == pytest.approx(common, rel=1e-6)
+    assert float(width) == pytest.approx(x.astype(float).std(), rel=1e-3)
+    kept = np.asarray(bounded(jnp.asarray(x), quartiles, 20.0))
+    np.testing.assert_array_equal(kept, x)  # none lies twenty deviations off: nothing is clipped to the median
 
 
 def test_what_is_bounded_lies_within_so_many_widths_of_the_centre() -> None:

@@ -67,7 +67,8 @@ def test_episode_statistics_count_whole_episodes_only() -> None:
     vector = VectorEnvironment(_counting(10), 8)
     state = vector.init(jax.random.key(3), staggered=False)
     state, _, metrics = collect(vector, Memoryless(_still), state, jax.random.key(1), 9)
-    assert np.isnan(metrics["train/episode_return"])
+    assert np.isnan(float(metrics["train/episode_return"]))
+    assert not metrics["train/episode_length"].known
     state, _, metrics = collect(vector, Memoryless(_still), state, jax.random.key(1), 16)
     assert bool(state.statistics.finished.all())
     assert float(metrics["train/episode_return"]) == 10.0

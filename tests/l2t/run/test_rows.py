@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 
+from l2t.errors import DivergenceError
+from l2t.rl.measured import Measured
+from l2t.run.guard import check_finite
 from l2t.run.rows import evaluations, metric_rows, pool
 
 
@@ -26,11 +29,27 @@ def test_seeds_are_pooled_as_if_all_their_episodes_were_one_sample():
 
 def test_a_metric_is_a_number_or_one_for_each_seed():
     assert metric_rows({"loss": np.float32(2.0)}, 10, None) == [{"step": 10, "loss": 2.0}]
-    rows = metric_rows({"loss": np.array([1.0, 2.0]), "train/episode_return": np.array([np.nan, 3.0])}, 10, 2)
-    assert rows == [
-        {"step": 10, "seed": 0, "loss": 1.0},
-        {"step": 10, "seed": 1, "loss": 2.0, "train/episode_return": 3.0},
-    ]
+    rows = metric_rows({"loss": np.array([1.0, 2.0]), "steps": np.array([3, 4])}, 10, 2)
+    assert rows == [{"step": 10, "seed": 0, "loss": 1.0, "steps": 3}, {"step": 10, "seed": 1, "loss": 2.0, "steps": 4}]
+
+
+def test_what_is_not_known_is_left_out_whatever_its_name_and_value():
+    for unknown in (np.nan, 0.0):
+        assert metric_rows({"loss/critic": Measured(np.float32(unknown), np.False_)}, 10, None) == [{"step": 10}]
+        told = Measured(np.array([unknown, 3.0]), np.array([False, True]))
+        rows = metric_rows({"loss": np.array([1.0, 2.0]), "train/episode_return": told}, 10, 2)
+        assert rows == [
+            {"step": 10, "seed": 0, "loss": 1.0},
+            {"step": 10, "seed": 1, "loss": 2.0, "train/episode_return": 3.0},
+        ]
+
+
+@pytest.mark.parametrize("name", ["loss/critic", "train/episode_return"])
+def test_a_number_that_is_known_and_not_finite_is_a_divergence(name):
+    for number in (np.float32(np.nan), Measured(np.float32(np.nan), np.True_)):
+        with pytest.raises(DivergenceError, match=f"{name} became nan in iteration 3"):
+            check_finite(metric_rows({name: number}, 10, None), 3, 10)
+    check_finite(metric_rows({name: Measured(np.float32(np.nan), np.False_)}, 10, None), 3, 10)
 
 
 def test_an_evaluation_is_told_seed_by_seed():
