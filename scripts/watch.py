@@ -62,16 +62,12 @@ def _show(environment: Any, policy: Any, seed: int) -> None:
     import mujoco.viewer
     import numpy as np
 
+    from l2t.rl.playing import go_on
     from l2t.rl.vector import VectorEnvironment
 
     vector = VectorEnvironment(environment, 1)
     init = jax.jit(lambda key: vector.init(key, staggered=False))
-
-    @jax.jit
-    def step(state: Any, memory: Any) -> tuple[Any, Any]:
-        memory, distribution = policy.step(memory, state.observation, state.first)
-        return vector.step(state, distribution.mode())[0], memory
-
+    step = jax.jit(lambda state, memory: go_on(vector, policy, state, memory)[:2])
     state, memory = init(jax.random.key(seed)), policy.initial(1)
     jax.block_until_ready(step(state, memory))  # compiled before the window opens
     extras = jax.device_get(jax.tree.map(lambda leaf: leaf[0], state.environment.extras))
