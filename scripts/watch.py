@@ -40,7 +40,7 @@ def watch(run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[st
     from l2t.errors import MissingDependencyError
     from l2t.report.runs import read_run
 
-    roles = read_run(run_dir).roles
+    read_run(run_dir)
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise MissingDependencyError(
             f"The viewer needs a display, and there is none. A film needs none: python scripts/render.py {run_dir}"
@@ -48,11 +48,12 @@ def watch(run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[st
 
     from configs.build import read_config
     from configs.loading import load_run
+    from l2t.rl.algorithm import default_role
     from l2t.runtime import configure
 
     configure()
     run = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"))
-    role = role or (*roles, "student")[0]
+    role = role or default_role(run.algorithm.roles)
     check_choice("--role", role, run.algorithm.roles)
     _show(run.environment, run.algorithm.policy(run.state.learnt, role), seed)
 
