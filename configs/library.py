@@ -59,7 +59,9 @@ class TrainedRun:
         pooled = self.result["evaluation"]
         if not pooled:
             raise ConfigurationError(f"{self.path} was not evaluated yet: resume it, or lower eval_every.")
-        role = role or ("student" if "student" in pooled else next(iter(pooled)))
+        from l2t.rl.algorithm import default_role
+
+        role = role or default_role(pooled)
         check_choice("role", role, pooled)
         seeds = self.result.get("per_seed") or [self.result]
         return [float(one["evaluation"][role]["return_mean"]) for one in seeds]
@@ -122,13 +124,14 @@ def load_policy(run: str | Path, role: str | None = None, *, seed_index: int = 0
     from configs.loading import load_run
     from l2t import runtime
     from l2t.rl.acting import LoadedPolicy
+    from l2t.rl.algorithm import default_role
 
     # A few robots at most act from Python: C MuJoCo is there without a GPU too.
     config = read_config(run, engine="native")
     runtime.configure()
     loaded = load_run(run, seed_index, config)
     roles = loaded.algorithm.roles
-    role = role or ("student" if "student" in roles else roles[0])
+    role = role or default_role(roles)
     check_choice("role", role, roles)
     return LoadedPolicy(loaded.environment, loaded.algorithm.policy(loaded.state.learnt, role), role)
 

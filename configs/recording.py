@@ -55,12 +55,13 @@ def roll_out(
 
     from l2t.demonstrations.collecting import play
     from l2t.demonstrations.roll_out import from_episodes
+    from l2t.rl.algorithm import default_role
     from l2t.runtime import configure
 
     configure()
     loaded = load_changed(Path(run), overrides, config, _of_seed(seed_index))
     roles = loaded.algorithm.roles
-    role = role or ("student" if "student" in roles else roles[0])
+    role = role or default_role(roles)
     check_choice("role", role, roles)
     policy = loaded.algorithm.policy(loaded.state.learnt, role)
     return from_episodes(

@@ -149,15 +149,14 @@ def _roll(
 
     from configs.build import read_config
     from configs.loading import load_run
+    from l2t.rl.playing import go_on
     from l2t.rl.vector import VectorEnvironment
 
     run: Any = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"))
     vector, policy = VectorEnvironment(run.environment, 1), run.algorithm.policy(run.state.learnt, role)
 
     def step(carry: Any, _: Any) -> Any:
-        state, memory = carry
-        memory, distribution = policy.step(memory, state.observation, state.first)
-        state, outcome = vector.step(state, distribution.mode())
+        state, memory, outcome = go_on(vector, policy, *carry)
         return (state, memory), see(state, outcome)
 
     start = vector.init(jax.random.key(seed), staggered=False)

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def render_run(
     run_dir: Path,
-    role: str,
+    role: str | None,
     seconds: float = 20.0,
     out: Path | None = None,
     *,
@@ -56,7 +56,7 @@ def render_run(
 
     Args:
         run_dir: the run directory.
-        role: who acts.
+        role: who acts; None for the student where there is one.
         seconds: of simulated time, which is also how long the film runs.
         out: an `.mp4` or `.gif`; by default `videos/<role>.mp4` in the run directory, where reports look for it, or
             with changes `videos/<role>_<changes>.mp4`.
@@ -70,7 +70,6 @@ def render_run(
         RunDirectoryError, CheckpointError: there is nothing to load.
         ConfigurationError: the role is unknown, or the environment cannot be drawn.
     """
-    out = out or run_dir / "videos" / f"{_film_name(role, overrides)}.mp4"
     _check(out, seconds)
     from l2t.config import check_choice
     from l2t.report.runs import read_run
@@ -81,12 +80,15 @@ def render_run(
 
     from configs.build import read_config
     from configs.loading import load_run
+    from l2t.rl.algorithm import default_role
     from l2t.runtime import configure
 
     configure()
     # One robot is filmed: C MuJoCo is faster than an engine for thousands, and is there without a GPU too.
     run = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"))
+    role = role or default_role(run.algorithm.roles)
     check_choice("--role", role, run.algorithm.roles)
+    out = out or run_dir / "videos" / f"{_film_name(role, overrides)}.mp4"
     caption = role
     noise = getattr(run.config.env, "student_noise", None)
     if role == "student" and noise is not None:
@@ -237,12 +239,13 @@ def _scene(environment: Environment) -> Callable[[Any], Any]:
     return scene or (lambda extras: model)
 
 
-def _check(out: Path, seconds: float) -> None:
+def _check(out: Path | None, seconds: float) -> None:
     from l2t.config import check_range
     from l2t.report.film import check_film
 
     check_range("--seconds", seconds, 0.0, 3600.0, open_low=True)
-    check_film(out)
+    if out is not None:
+        check_film(out)
 
 
 def _film_name(role: str, changes: Sequence[str]) -> str:
@@ -267,8 +270,7 @@ def _can_render() -> bool:
 def _command(options: argparse.Namespace) -> None:
     chosen = {"seed": options.seed, "overrides": options.overrides}
     if options.run_dir is not None:
-        role = options.role or _first_role(options.run_dir)
-        _announce(render_run(options.run_dir, role, options.seconds, options.out, **chosen))
+        _announce(render_run(options.run_dir, options.role, options.seconds, options.out, **chosen))
         return
     policy = options.policy or "zero"
     out = options.out or Path(f"{options.env}-{policy}.mp4")
@@ -278,13 +280,6 @@ def _command(options: argparse.Namespace) -> None:
 def _announce(path: Path | None) -> None:
     if path is not None:
         print(path)
-
-
-def _first_role(run_dir: Path) -> str:
-    """The student where there is one: it is the policy that leaves the simulation."""
-    from l2t.report.runs import read_run
-
-    return (*read_run(run_dir).roles, "student")[0]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -40,7 +40,7 @@ def watch(run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[st
     from l2t.errors import MissingDependencyError
     from l2t.report.runs import read_run
 
-    roles = read_run(run_dir).roles
+    read_run(run_dir)
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise MissingDependencyError(
             f"The viewer needs a display, and there is none. A film needs none: python scripts/render.py {run_dir}"
@@ -48,11 +48,12 @@ def watch(run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[st
 
     from configs.build import read_config
     from configs.loading import load_run
+    from l2t.rl.algorithm import default_role
     from l2t.runtime import configure
 
     configure()
     run = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"))
-    role = role or (*roles, "student")[0]
+    role = role or default_role(run.algorithm.roles)
     check_choice("--role", role, run.algorithm.roles)
     _show(run.environment, run.algorithm.policy(run.state.learnt, role), seed)
 
@@ -62,16 +63,12 @@ def _show(environment: Any, policy: Any, seed: int) -> None:
     import mujoco.viewer
     import numpy as np
 
+    from l2t.rl.playing import go_on
     from l2t.rl.vector import VectorEnvironment
 
     vector = VectorEnvironment(environment, 1)
     init = jax.jit(lambda key: vector.init(key, staggered=False))
-
-    @jax.jit
-    def step(state: Any, memory: Any) -> tuple[Any, Any]:
-        memory, distribution = policy.step(memory, state.observation, state.first)
-        return vector.step(state, distribution.mode())[0], memory
-
+    step = jax.jit(lambda state, memory: go_on(vector, policy, state, memory)[:2])
     state, memory = init(jax.random.key(seed)), policy.initial(1)
     jax.block_until_ready(step(state, memory))  # compiled before the window opens
     extras = jax.device_get(jax.tree.map(lambda leaf: leaf[0], state.environment.extras))

@@ -28,6 +28,7 @@ from algorithms.inverse.reward import Expert
 from l2t.rl.algorithm import FrozenPolicy
 from l2t.rl.distributions import DiagonalGaussian, Distribution, choose
 from l2t.rl.models import Actor, ActorPolicy, ModelState
+from l2t.rl.optimise import bounded_adam, descend
 from l2t.rl.policy import Memory, Policy, ask
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory
 
@@ -46,31 +47,10 @@ class Regression:
         """On the exact observation."""
         return cls(config, Actor.of_group(GROUP, spec, config.network))
 
-    def descend(
-        self,
-        weights: PyTree,
-        optimiser: PyTree,
-        draw: Callable[[Key[Array, ""]], PyTree],
-        loss: Callable[[PyTree, PyTree], Float[Array, ""]],
-        key: Key[Array, ""],
-    ) -> tuple[PyTree, PyTree, Float[Array, ""]]:
-        """An iteration's updates, each on what `draw` gives; and their mean loss."""
-
-        def update(carry: tuple[PyTree, PyTree], key: Key[Array, ""]) -> tuple[tuple[PyTree, PyTree], Array]:
-            weights, state = carry
-            value, gradient = jax.value_and_grad(loss)(weights, draw(key))
-            updates, state = self.optimiser.update(gradient, state, weights)
-            return (optax.apply_updates(weights, updates), state), value
-
-        keys = jax.random.split(key, self.config.updates)
-        (weights, optimiser), values = jax.lax.scan(update, (weights, optimiser), keys)
-        return weights, optimiser, values.mean()
-
     @property
     def optimiser(self) -> optax.GradientTransformation:
         """Adam behind a bound on the gradient's norm."""
-        clip = optax.clip_by_global_norm(self.config.max_grad_norm)
-        return optax.flatten(optax.chain(clip, optax.adam(self.config.learning_rate)))
+        return bounded_adam(self.config.learning_rate, self.config.max_grad_norm)
 
 
 @struct.dataclass
@@ -108,19 +88,23 @@ class Cloning:
 
     def learn(self, state: CloneState, trajectory: Trajectory, key: Key[Array, ""]) -> tuple[CloneState, Metrics]:
         """Some updates on the demonstrations."""
-        actor, expert = self.regression.actor, state.expert
+        actor, config, expert = self.regression.actor, self.regression.config, state.expert
         batch = self._labelled(state, expert.learnt_from)
         count = batch["action"].shape[0]
-
-        def draw(key: Key[Array, ""]) -> PyTree:
-            rows = jax.random.randint(key, (self.regression.config.batch_size,), 0, count)
-            return jax.tree.map(lambda x: x[rows], batch)
 
         def surprise(weights: PyTree, rows: dict[str, Any]) -> Float[Array, ""]:
             return -actor.apply(weights, rows["features"]).log_prob(rows["action"]).mean()
 
-        weights, optimiser, loss = self.regression.descend(state.actor.weights, state.optimiser, draw, surprise, key)
-        held = loss
+        def drawn(weights: PyTree, key: Key[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+            rows = jax.random.randint(key, (config.batch_size,), 0, count)
+            value = surprise(weights, jax.tree.map(lambda x: x[rows], batch))
+            return value, value
+
+        keys = jax.random.split(key, config.updates)
+        weights, optimiser, losses = descend(
+            drawn, self.regression.optimiser, state.actor.weights, state.optimiser, keys
+        )
+        held = loss = losses.mean()
         if expert.held_out.terminated.shape[0] > 0:
             held = surprise(weights, self._labelled(state, expert.held_out))
         better = held < state.best_loss
@@ -213,17 +197,14 @@ class DAgger:
             "label": _answers(expert, replayed.observation)[:, :, 0],
         }
 
-        def update(carry: tuple[PyTree, PyTree], rows: dict[str, Any]) -> tuple[tuple[PyTree, PyTree], Array]:
-            def loss(weights: PyTree) -> Float[Array, ""]:
-                return ((actor.apply(weights, rows["features"]).mean - rows["label"]) ** 2).sum(axis=-1).mean()
-
-            weights, optimiser = carry
-            value, gradient = jax.value_and_grad(loss)(weights)
-            updates, optimiser = self.regression.optimiser.update(gradient, optimiser, weights)
-            return (optax.apply_updates(weights, updates), optimiser), value
+        def loss(weights: PyTree, rows: dict[str, Any]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+            value = ((actor.apply(weights, rows["features"]).mean - rows["label"]) ** 2).sum(axis=-1).mean()
+            return value, value
 
         del keys  # the rows were drawn already
-        (weights, optimiser), losses = jax.lax.scan(update, (state.actor.weights, state.optimiser), batch)
+        weights, optimiser, losses = descend(
+            loss, self.regression.optimiser, state.actor.weights, state.optimiser, batch
+        )
         state = DAggerState(
             actor=ModelState(weights, state.actor.normaliser).seen(actor.inputs(trajectory.observation)),
             optimiser=optimiser,

@@ -24,7 +24,7 @@ from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import KEPT, Features, Objective
 from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
-from l2t.rl.optimise import flatten_time
+from l2t.rl.optimise import bounded_adam, descend, flatten_time
 from l2t.rl.policy import Policy
 from l2t.rl.types import Metrics, Trajectory, Transitions
 
@@ -180,34 +180,24 @@ class RewardLearner:
             count = features["x"].shape[0]
             return jax.tree.map(lambda x: x[jax.random.randint(key, (batch,), 0, count)], features)
 
-        def update(carry: tuple[PyTree, PyTree], key: Key[Array, ""]) -> tuple[tuple[PyTree, PyTree], Metrics]:
-            weights, optimiser = carry
+        def loss(weights: PyTree, key: Key[Array, ""]) -> tuple[Float[Array, ""], Metrics]:
             keys = jax.random.split(key, 3)
-            loss = jax.grad(objective.loss, has_aux=True)
-            gradient, metrics = loss(weights, rows(flat, keys[0]), rows(theirs, keys[1]), keys[2])
-            updates, optimiser = self._optimiser.update(gradient, optimiser, weights)
-            return (optax.apply_updates(weights, updates), optimiser), metrics
+            return objective.loss(weights, rows(flat, keys[0]), rows(theirs, keys[1]), keys[2])
 
-        start = state.weights, state.optimisers["loss"]
-        (weights, optimiser), metrics = jax.lax.scan(update, start, jax.random.split(key, self.config.updates))
+        keys = jax.random.split(key, self.config.updates)
+        weights, optimiser, metrics = descend(loss, self._optimiser, state.weights, state.optimisers["loss"], keys)
         optimisers = state.optimisers | {"loss": optimiser}
         if isinstance(objective, FIRL):
-            weights, stretch = self._descend_stretches(objective, weights, optimisers["stretch"], ours)
+
+            def stretch_loss(weights: PyTree, _: None) -> tuple[Float[Array, ""], None]:
+                return objective.stretch_loss(weights, ours), None
+
+            # As many steps on the whole batch, or the policy would be ahead of its reward.
+            weights, stretch, _ = descend(
+                stretch_loss, self._stretch_optimiser, weights, optimisers["stretch"], None, self.config.updates
+            )
             optimisers = optimisers | {"stretch": stretch}
         return weights, optimisers, jax.tree.map(jnp.mean, metrics)
-
-    def _descend_stretches(
-        self, objective: FIRL, weights: PyTree, optimiser: PyTree, ours: Features
-    ) -> tuple[PyTree, PyTree]:
-        """As many steps on the whole batch, or the policy would be ahead of its reward."""
-
-        def update(carry: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], None]:
-            weights, optimiser = carry
-            gradient = jax.grad(objective.stretch_loss)(weights, ours)
-            updates, optimiser = self._stretch_optimiser.update(gradient, optimiser, weights)
-            return (optax.apply_updates(weights, updates), optimiser), None
-
-        return jax.lax.scan(update, (weights, optimiser), length=self.config.updates)[0]
 
     def _gaps(
         self, state: RewardLearnerState, ours: Features, theirs: Features, policy: Policy
@@ -241,7 +231,5 @@ class RewardLearner:
         return self._adam(self.stretch_rate)
 
     def _adam(self, first: float) -> optax.GradientTransformation:
-        rate = first
-        if self.config.learning_rate_schedule == "linear":
-            rate = optax.linear_schedule(first, 0.0, self.iterations * self.config.updates)
-        return optax.flatten(optax.chain(optax.clip_by_global_norm(self.config.max_grad_norm), optax.adam(rate)))
+        linear = self.config.learning_rate_schedule == "linear"
+        return bounded_adam(first, self.config.max_grad_norm, self.iterations * self.config.updates if linear else None)

@@ -35,9 +35,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax.scipy.linalg import lu_factor, lu_solve
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float
+
+from l2t.mdp import poisson_system, solve_poisson
 
 
 class Evaluation(NamedTuple):
@@ -85,9 +86,7 @@ def evaluate(
     log_policy: Float[Array, "state action"],
     entropy: float | Float[Array, ""],
 ) -> Evaluation:
-    """d_π, ρ and Q by one factorisation: with M = I - P^π + 1 1ᵀ, regular for one recurrent class,
-
-        νᵀ M = 1ᵀ,   ρ = Σ ν (r^π + μ H(π(.|s))),   M V = r^π + μ H - ρ.
+    """d_π, ρ and Q by a linear solve (`l2t.mdp`), each step earning r^π + μ H(π(.|s)).
 
     A policy with several recurrent classes gives numbers that are not finite, or huge ones.
 
@@ -100,11 +99,7 @@ def evaluate(
     policy = jnp.exp(log_policy)
     bonus = -entropy * xlogy(policy, policy).sum(1)
     earned = (policy * reward).sum(1) + bonus
-    factors = lu_factor(_system(transition, policy))
-    stationary = lu_solve(factors, jnp.ones_like(earned), trans=1)
-    rate = stationary @ earned
-    value = lu_solve(factors, earned - rate)
-    value = value - stationary @ value
+    stationary, rate, value = solve_poisson(poisson_system(transition, policy), earned)
     q = reward + bonus[:, None] - rate + transition @ value
     return Evaluation(stationary[:, None] * policy, rate, q)
 
@@ -113,7 +108,7 @@ def visitation(
     transition: Float[Array, "state action state"], policy: Float[Array, "state action"]
 ) -> Float[Array, "state action"]:
     """d_π(s,a) = ν(s) π(a|s), by the solve of `evaluate`."""
-    system = _system(transition, policy)
+    system = poisson_system(transition, policy)
     return jnp.linalg.solve(system.T, jnp.ones(len(policy), policy.dtype))[:, None] * policy
 
 
@@ -138,10 +133,3 @@ def reward_gradient(
     value, pull_back = jax.vjp(reward, parameters)
     (gradient,) = pull_back(policy_visits - expert_visits + 2.0 * penalty * (policy_visits + expert_visits) * value)
     return gradient
-
-
-def _system(
-    transition: Float[Array, "state action state"], policy: Float[Array, "state action"]
-) -> Float[Array, "state state"]:
-    chain = jnp.einsum("sa,sat->st", policy, transition)
-    return jnp.eye(len(policy), dtype=policy.dtype) - chain + 1.0

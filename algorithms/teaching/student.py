@@ -28,7 +28,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -40,7 +39,7 @@ from l2t.rl.losses import clipped_surrogate, standardise
 from l2t.rl.measured import Measured
 from l2t.rl.memory import GRU, NoMemory
 from l2t.rl.models import Actor, ActorPolicy, ModelState
-from l2t.rl.optimise import adam, minimise
+from l2t.rl.optimise import adam, descend, minimise
 from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory, Transitions
 from l2t.rl.vector import PREVIOUS_ACTION
 
@@ -177,17 +176,12 @@ class Student:
             "teacher": judgement.replayed,
         }
 
-        def update(carry: tuple[PyTree, PyTree], rows: dict[str, Any]) -> tuple[tuple[PyTree, PyTree], Array]:
-            def loss(weights: PyTree) -> Float[Array, ""]:
-                policy = self.actor.apply(weights, rows["features"])
-                return self.config.imitation_coefficient * self._imitation(policy, rows)
+        def loss(weights: PyTree, rows: dict[str, Any]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+            policy = self.actor.apply(weights, rows["features"])
+            value = self.config.imitation_coefficient * self._imitation(policy, rows)
+            return value, value
 
-            weights, optimiser = carry
-            value, gradient = jax.value_and_grad(loss)(weights)
-            updates, optimiser = self.optimiser.update(gradient, optimiser, weights)
-            return (optax.apply_updates(weights, updates), optimiser), value
-
-        (weights, optimiser), losses = jax.lax.scan(update, (weights, optimiser), jax.lax.stop_gradient(rows))
+        weights, optimiser, losses = descend(loss, self.optimiser, weights, optimiser, jax.lax.stop_gradient(rows))
         return weights, optimiser, {"loss/student_replayed": losses.mean() / self.config.imitation_coefficient}
 
 

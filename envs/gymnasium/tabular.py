@@ -16,7 +16,7 @@ from numpy import ndarray
 from envs.gymnasium.checks import check_options, check_seed
 from envs.gymnasium.registration import FINITE_FAMILIES
 from envs.tabular import families
-from envs.tabular.model import TabularMDP
+from envs.tabular.model import TabularMDP, cumulated
 from l2t.config import check_choice
 from l2t.errors import ConfigurationError, ModelError
 
@@ -56,8 +56,8 @@ class TabularEnvironment(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space = Discrete(mdp.num_states)
         self.action_space = Discrete(mdp.num_actions)
-        self._cumulative = _cumulate(mdp.transition)
-        self._cumulative_start = _cumulate(self.start)
+        self._cumulative = cumulated(mdp.transition)
+        self._cumulative_start = cumulated(self.start)
         self._state: int | None = None
         self._generator: np.random.Generator | None = None
 
@@ -146,12 +146,6 @@ def _start_distribution(mdp: TabularMDP, start: Any) -> Float[ndarray, " state"]
     if abs(start.sum() - 1.0) > _TOLERANCE:
         raise ModelError(f"{mdp.name}: the probabilities of start sum to {float(start.sum())!r}, not to 1.")
     return start
-
-
-def _cumulate(probability: Float[ndarray, "*batch n"]) -> Float[ndarray, "*batch n"]:
-    """Cumulative sums; 2 from the last possible entry on, which no draw reaches, whatever rounding does to the sum."""
-    after = np.flip(np.cumsum(np.flip(probability, -1), -1), -1) - probability
-    return np.where(after > 0.0, np.cumsum(probability, -1), 2.0)
 
 
 def _check_number(name: str, value: Any, size: int) -> int:

@@ -14,13 +14,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import lu_factor, lu_solve
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Key
 
 from envs.tabular.model import TabularMDP
 from envs.tabular.sampling import Sampler
 from l2t.config import check_count, check_range
+from l2t.mdp import poisson_system, solve_poisson
 
 QEstimator = Callable[
     [Float[Array, "state action"], Key[Array, ""], Any], tuple[Float[Array, "state action"], dict[str, Array], Any]
@@ -29,11 +29,7 @@ QEstimator = Callable[
 
 
 def exact_critic(mdp: TabularMDP, entropy: float = 0.0) -> QEstimator:
-    """Q^π by a linear solve, in the policy's dtype. With M = I - P^π + 1 1ᵀ, which is regular for a unichain P^π,
-
-        νᵀ M = 1ᵀ,   ρ = Σ ν (r^π - h^π),   M W = r^π - h^π - ρ,   V = W - Σ ν W,
-
-    where Σ W = 0, so that (I - P^π) W = r^π - h^π - ρ; Σ ν V = 0 as in `exact.evaluate`.
+    """Q^π by a linear solve (`l2t.mdp`), in the policy's dtype; Σ ν V = 0 as in `exact.evaluate`.
 
     Args:
         mdp: the process. A policy with several recurrent classes gives numbers that are not finite, or huge ones.
@@ -48,15 +44,9 @@ def exact_critic(mdp: TabularMDP, entropy: float = 0.0) -> QEstimator:
         policy: Float[Array, "state action"], key: Key[Array, ""], state: Any
     ) -> tuple[Float[Array, "state action"], dict[str, Array], Any]:
         transition, reward = jnp.asarray(mdp.transition, policy.dtype), jnp.asarray(mdp.reward, policy.dtype)
-        size = mdp.num_states
         regulariser = entropy * xlogy(policy, policy).sum(1)
         regularised = (policy * reward).sum(1) - regulariser
-        chain = jnp.einsum("sa,sat->st", policy, transition)
-        factors = lu_factor(jnp.eye(size, dtype=policy.dtype) - chain + 1.0)
-        stationary = lu_solve(factors, jnp.ones(size, policy.dtype), trans=1)
-        rate = stationary @ regularised
-        value = lu_solve(factors, regularised - rate)
-        value = value - stationary @ value
+        _, rate, value = solve_poisson(poisson_system(transition, policy), regularised)
         q = reward - regulariser[:, None] - rate + transition @ value
         return q, {"reward_rate": rate, "samples": jnp.zeros((), jnp.int32)}, state
 

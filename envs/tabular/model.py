@@ -107,6 +107,12 @@ def check_unichain(chain: Float[ndarray, "state state"]) -> None:
         )
 
 
+def cumulated(probability: Float[ndarray, "*batch n"]) -> Float[ndarray, "*batch n"]:
+    """Cumulative sums; 2 from the last possible entry on, which no draw reaches, whatever rounding does to the sum."""
+    after = np.flip(np.cumsum(np.flip(probability, -1), -1), -1) - probability
+    return np.where(after > 0.0, np.cumsum(probability, -1), 2.0)
+
+
 def _check_distributions(name: str, rows: np.ndarray) -> None:
     if not np.isfinite(rows).all() or rows.min() < 0.0:
         raise ModelError(f"{name} holds a negative probability, or a number that is not finite.")

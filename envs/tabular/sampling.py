@@ -11,7 +11,7 @@ from flax import struct
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Int, Key
 
-from envs.tabular.model import TabularMDP
+from envs.tabular.model import TabularMDP, cumulated
 from l2t.rl.transitions import PairTransitions
 
 
@@ -24,7 +24,7 @@ class Sampler:
 
     Attributes:
         successor: state numbers, those of probability 0 last.
-        cumulative: their cumulative probabilities, see `_cumulate`.
+        cumulative: their cumulative probabilities, see `cumulated`.
         policy: cumulative π(a|s).
         reward: r[s, a].
     """
@@ -184,9 +184,7 @@ def _regularised_reward(
 
 
 def _cumulate(probability: Float[np.ndarray, "*batch n"]) -> Float[Array, "*batch n"]:
-    """Cumulative sums; 2 from the last possible entry on, which no draw reaches, whatever rounding does to the sum."""
-    after = np.flip(np.cumsum(np.flip(probability, -1), -1), -1) - probability
-    return jnp.asarray(np.where(after > 0.0, np.cumsum(probability, -1), 2.0), jnp.float32)
+    return jnp.asarray(cumulated(probability), jnp.float32)
 
 
 def _invert(cumulative: Float[Array, " n"], uniform: Float[Array, ""]) -> Int[Array, ""]:

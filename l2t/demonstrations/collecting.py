@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from l2t.config import check_choice
 from l2t.demonstrations.record import GROUP, Episode
 from l2t.errors import DemonstrationError
-from l2t.rl.policy import Memory, Policy
-from l2t.rl.types import Environment, EnvironmentState
-from l2t.rl.vector import scale_action, with_action
+from l2t.rl.distributions import Distribution
+from l2t.rl.playing import Playing, begin, modes, proceed
+from l2t.rl.policy import Policy
+from l2t.rl.types import Environment
 
 ACTIONS = ("mean", "sampled")
 AT_ONCE = 64
@@ -26,11 +26,8 @@ STRETCH = 128
 
 
 class _Players(NamedTuple):
-    state: EnvironmentState
-    action: Float[Array, "env action"]
-    memory: Memory
+    playing: Playing
     key: Key[Array, " env"]
-    time: Int[Array, ""]
 
 
 class _Seen(NamedTuple):
@@ -66,17 +63,17 @@ def play(environment: Environment, policy: Policy, seeds: Sequence[int], actions
     check_choice("actions", actions, ACTIONS)
     width = min(AT_ONCE, len(seeds))
     length = environment.spec.episode_length
-    begin = jax.jit(lambda keys: _begin(environment, policy, keys))
-    proceed = jax.jit(lambda players: _proceed(environment, policy, players, actions, min(STRETCH, length)))
+    start = jax.jit(lambda keys: _start(environment, policy, keys))
+    go_on = jax.jit(lambda players: _go_on(environment, policy, players, actions, min(STRETCH, length)))
     episodes: list[Episode] = []
     for at in range(0, len(seeds), width or 1):
         part = list(seeds[at : at + width])
         padded = [*part, *[part[-1]] * (width - len(part))]  # one size, one program
-        players = begin(jax.vmap(jax.random.key)(np.array(padded, np.uint32)))
-        starts, seen = np.asarray(players.state.observation[GROUP]), []
+        players = start(jax.vmap(jax.random.key)(np.array(padded, np.uint32)))
+        starts, seen = np.asarray(players.playing.state.observation[GROUP]), []
         playing = np.ones(width, bool)
         for _ in range(math.ceil(length / min(STRETCH, length))):
-            players, stretch = proceed(players)
+            players, stretch = go_on(players)
             seen.append(jax.device_get(stretch))
             playing &= ~(seen[-1].terminated | seen[-1].truncated).any(axis=0)
             if not playing.any():
@@ -88,36 +85,26 @@ def play(environment: Environment, policy: Policy, seeds: Sequence[int], actions
     return episodes
 
 
-def _begin(environment: Environment, policy: Policy, keys: Key[Array, " env"]) -> _Players:
+def _start(environment: Environment, policy: Policy, keys: Key[Array, " env"]) -> _Players:
     halves = jax.vmap(jax.random.split)(keys)
-    count = len(keys)
-    return _Players(
-        state=jax.vmap(environment.reset)(halves[:, 1]),
-        action=jnp.zeros((count, environment.spec.action_size)),
-        memory=policy.initial(count),
-        key=halves[:, 0],
-        time=jnp.zeros((), jnp.int32),
-    )
+    return _Players(begin(environment, policy, halves[:, 1]), halves[:, 0])
 
 
-def _proceed(
+def _go_on(
     environment: Environment, policy: Policy, players: _Players, actions: str, steps: int
 ) -> tuple[_Players, _Seen]:
     """The next steps, also of those whose episode is over: what they do then is cut off."""
 
     def step(players: _Players, _: None) -> tuple[_Players, _Seen]:
-        first = jnp.full(len(players.action), players.time == 0)
-        observation = with_action(players.state.observation, players.action)
-        memory, distribution = policy.step(players.memory, observation, first)
-        if actions == "mean":
-            action = distribution.mode()
-        else:
-            keys = jax.vmap(lambda key: jax.random.fold_in(key, players.time))(players.key)
-            action = jax.vmap(lambda own, key: own.sample(key))(distribution.batched(), keys)
-        taken = scale_action(environment.spec, action)
-        state = jax.vmap(environment.step)(players.state, taken)
+        def sample(distribution: Distribution) -> Float[Array, "env action"]:
+            keys = jax.vmap(lambda key: jax.random.fold_in(key, players.playing.time))(players.key)
+            return jax.vmap(lambda own, key: own.sample(key))(distribution.batched(), keys)
+
+        choice = modes if actions == "mean" else sample
+        playing, taken = proceed(environment, policy, players.playing, choice)
+        state = playing.state
         seen = _Seen(state.observation[GROUP], taken, state.reward, state.terminated, state.truncated)
-        return _Players(state, jnp.clip(action, -1.0, 1.0), memory, players.key, players.time + 1), seen
+        return _Players(playing, players.key), seen
 
     return jax.lax.scan(step, players, length=steps)
 

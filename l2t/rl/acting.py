@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
 from l2t.config import check_choice
 from l2t.errors import ConfigurationError
+from l2t.rl.playing import decide
 from l2t.rl.policy import Policy
 from l2t.rl.types import Environment
-from l2t.rl.vector import scale_action, with_action
 
 
 class LoadedPolicy:
@@ -35,7 +35,7 @@ class LoadedPolicy:
         self._memory: PyTree = None
         self._first = np.ones(0, bool)
         self._action = np.zeros((0, 0), np.float32)
-        self._step = jax.jit(self._advance)
+        self._step = jax.jit(partial(decide, environment.spec, policy))
 
     def reset(self, which: np.ndarray | None = None) -> None:
         """Forget the episode: of every robot, or of those of a batch where `which` is true."""
@@ -87,8 +87,3 @@ class LoadedPolicy:
             raise ConfigurationError(missing) from error
         self._first, self._action = np.zeros(robots, bool), np.asarray(clipped)
         return np.asarray(action)[0] if single else np.asarray(action)
-
-    def _advance(self, memory: PyTree, observation: Any, action: Any, first: Any) -> tuple[PyTree, Any, Any]:
-        memory, distribution = self._policy.step(memory, with_action(observation, action), first)
-        action = distribution.mode()
-        return memory, jnp.clip(action, -1.0, 1.0), scale_action(self.environment.spec, action)

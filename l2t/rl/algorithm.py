@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -77,6 +77,16 @@ class Algorithm(Protocol):
     def policy(self, learnt: PyTree, role: str) -> Policy:
         """The policy of a role, from the learnt part of a state."""
         ...
+
+
+def default_role(roles: Iterable[str]) -> str:
+    """Whose policy is meant where no role is named: the student's where there is one, for it leaves the simulation.
+
+    Args:
+        roles: those of an algorithm, at least one.
+    """
+    roles = tuple(roles)
+    return "student" if "student" in roles else roles[0]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from l2t.rl.algorithm import Algorithm, RunState
-from l2t.rl.policy import Memory, Policy
-from l2t.rl.types import Environment, EnvironmentState, judged
-from l2t.rl.vector import scale_action, with_action
+from l2t.rl.playing import Playing, begin, proceed
+from l2t.rl.policy import Policy
+from l2t.rl.types import Environment, judged
 
 Evaluation = dict[str, Any]
 """`return_mean`, `return_std`, `average_reward`, `episode_length_mean`, `episodes`."""
@@ -26,40 +26,28 @@ def evaluate(environment: Environment, policy: Policy, key: Key[Array, ""], epis
         Mean and standard deviation of the undiscounted return, reward per step, mean length, and how many.
     """
     reset_key, _ = jax.random.split(key)
-    spec = environment.spec
 
     class Carry(NamedTuple):
-        state: EnvironmentState
-        action: Float[Array, "env action"]
-        memory: Memory
+        playing: Playing
         alive: Bool[Array, " env"]
         total: Float[Array, " env"]
         length: Int[Array, " env"]
-        time: Int[Array, ""]
 
     def step(carry: Carry) -> Carry:
-        observation = with_action(carry.state.observation, carry.action)
-        memory, distribution = policy.step(carry.memory, observation, jnp.full(episodes, carry.time == 0))
-        action = distribution.mode()
-        state = jax.vmap(environment.step)(carry.state, scale_action(spec, action))
+        playing, _ = proceed(environment, policy, carry.playing)
+        state = playing.state
         return Carry(
-            state=state,
-            action=jnp.clip(action, -1.0, 1.0),
-            memory=memory,
+            playing=playing,
             alive=carry.alive & ~(state.terminated | state.truncated),
             total=carry.total + jnp.where(carry.alive, state.reward, 0.0),
             length=carry.length + carry.alive,
-            time=carry.time + 1,
         )
 
     start = Carry(
-        state=jax.vmap(environment.reset)(jax.random.split(reset_key, episodes)),
-        action=jnp.zeros((episodes, spec.action_size)),
-        memory=policy.initial(episodes),
+        playing=begin(environment, policy, jax.random.split(reset_key, episodes)),
         alive=jnp.ones(episodes, bool),
         total=jnp.zeros(episodes),
         length=jnp.zeros(episodes, jnp.int32),
-        time=jnp.zeros((), jnp.int32),
     )
     end = jax.lax.while_loop(lambda carry: carry.alive.any(), step, start)
     return {

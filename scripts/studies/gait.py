@@ -42,27 +42,23 @@ def played(run: Any, role: str, episodes: int, seed: int) -> Played:
     import jax
     import jax.numpy as jnp
 
-    from l2t.rl.vector import scale_action, with_action
+    from l2t.rl.playing import begin, proceed
 
     environment, policy = run.environment, run.algorithm.policy(run.state.learnt, role)
     spec, task = environment.spec, environment.task
     met = jax.vmap(lambda physics, memory: task.endings(physics, memory, environment.model))
 
-    def step(carry: tuple[Any, ...], time: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        state, action, memory, alive = carry
-        memory, distribution = policy.step(
-            memory, with_action(state.observation, action), jnp.full(episodes, time == 0)
-        )
-        action = jnp.clip(distribution.mode(), -1.0, 1.0)
-        state = jax.vmap(environment.step)(state, scale_action(spec, action))
+    def step(carry: tuple[Any, ...], _: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        playing, alive = carry
+        playing = proceed(environment, policy, playing)[0]
+        state = playing.state
         seen = (alive, state.metrics, alive & state.terminated, met(state.physics, state.extras["memory"]))
-        return (state, action, memory, alive & ~state.terminated), seen
+        return (playing, alive & ~state.terminated), seen
 
     @jax.jit
     def play(key: Any) -> tuple[Any, ...]:
-        state = jax.vmap(environment.reset)(jax.random.split(key, episodes))
-        start = (state, jnp.zeros((episodes, spec.action_size)), policy.initial(episodes), jnp.ones(episodes, bool))
-        return jax.lax.scan(step, start, jnp.arange(spec.episode_length))[1]
+        start = begin(environment, policy, jax.random.split(key, episodes)), jnp.ones(episodes, bool)
+        return jax.lax.scan(step, start, length=spec.episode_length)[1]
 
     alive, metrics, fallen, endings = jax.device_get(play(jax.random.key(seed)))
     by_episode, ways = (

@@ -101,6 +101,14 @@ def test_an_environment_without_physics_is_refused_in_one_sentence():
         play(constant_reward(), Actor((), lambda memory, observation, first, key: (memory, jnp.zeros((1, 1)))), 5)
 
 
+def test_who_acts_where_no_role_is_named_needs_no_evaluation(run_dir, camera, tmp_path, capsys):
+    """Neither run has been evaluated yet: the roles are those of its algorithm."""
+    alone = write_checkpointed_run(tmp_path / "alone", "env=inverted_pendulum", "algorithm=spmd")
+    for path, role in ((alone, "teacher"), (run_dir, "student")):
+        assert main([str(path), "--seconds", "0.2"]) == 0
+        assert capsys.readouterr().out == f"{path / 'videos' / role}.mp4\n"
+
+
 def test_without_opengl_there_is_a_notice_and_no_film(run_dir, blind, capsys, tmp_path):
     assert render_run(run_dir, "student", 1.0, tmp_path / "a.mp4") is None
     assert capsys.readouterr().err == "No video: there is no OpenGL; set MUJOCO_GL=egl.\n"

@@ -12,7 +12,7 @@ import pytest
 
 from algorithms.config import SPMDConfig
 from l2t.rl.losses import clipped_surrogate
-from l2t.rl.optimise import adam, minimise
+from l2t.rl.optimise import POLICY_EPSILON, adam, bounded_adam, descend, minimise
 
 
 @pytest.mark.parametrize(("schedule", "halfway", "end"), [("constant", 1e-2, 1e-2), ("linear", 0.5e-2, 0.0)])
@@ -36,6 +36,42 @@ def test_a_long_gradient_is_shortened_to_the_bound() -> None:
     _, state = optimiser.update({"a": jnp.asarray(30.0), "b": jnp.asarray(40.0)}, optimiser.init(weights), weights)
     moment = optax.tree_utils.tree_get(state, "mu")
     np.testing.assert_allclose(moment, [0.1 * 0.3, 0.1 * 0.4], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("eps", "step"), [(1e-8, 1e-2), (POLICY_EPSILON, 1e-2 / 11.0)])
+def test_a_vanishing_gradient_moves_nothing_that_epsilon_holds(eps: float, step: float) -> None:
+    """The first step is rate g / (|g| + ε): with |g| = 1e-6 a whole one, or an eleventh."""
+    optimiser = bounded_adam(1e-2, max_grad_norm=1.0, eps=eps)
+    weights = jnp.zeros(1)
+    updates, _ = optimiser.update(jnp.full(1, 1e-6), optimiser.init(weights), weights)
+    np.testing.assert_allclose(updates, -step, rtol=2e-2)
+
+
+def test_descent_is_a_step_on_each_minibatch_in_turn() -> None:
+    """w <- w - ½ (w - x): what is told is the loss before each step."""
+    rows = np.array([1.0, 3.0, -2.0])
+    expected, told, w = [], [], 0.5
+    for x in rows:
+        told.append(0.5 * (w - x) ** 2)
+        w -= 0.5 * (w - x)
+        expected.append(w)
+    optimiser = optax.sgd(0.5)
+
+    def loss(weights: Any, x: Any) -> Any:
+        value = 0.5 * (weights - x) ** 2
+        return value, value
+
+    start = jnp.asarray(0.5)
+    found, _, losses = descend(loss, optimiser, start, optimiser.init(start), jnp.asarray(rows))
+    np.testing.assert_allclose(found, expected[-1], rtol=1e-6)
+    np.testing.assert_allclose(losses, told, rtol=1e-6)
+
+
+def test_descent_without_minibatches_is_as_long_as_it_is_told() -> None:
+    optimiser, start = optax.sgd(1.0), jnp.zeros(())
+    found, _, told = descend(lambda weights, _: (-weights, None), optimiser, start, optimiser.init(start), None, 7)
+    assert float(found) == 7.0
+    assert told is None
 
 
 def test_the_clipped_surrogate_in_closed_form() -> None:
