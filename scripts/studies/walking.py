@@ -47,6 +47,7 @@ class Walking:
         name: of the study.
         roles: whose policies; those that the run has.
         episodes: of each case, each with a seed of its own.
+        changes: to the environment in every case, after the case's own.
     """
 
     policy_run: str = field(metadata=read_from("the run directory of a policy"))
@@ -54,6 +55,7 @@ class Walking:
     name: str = "cassie_walking"
     roles: Sequence[str] = ("teacher", "student")
     episodes: int = 256
+    changes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy_run, str) or not self.policy_run:
@@ -70,7 +72,7 @@ class Walking:
         """
         rows, ground, gaits, falls = [], [], [], []
         for label, changes in self.cases.items():
-            run = walker(context, self.policy_run, changes)
+            run = walker(context, self.policy_run, [*changes, *self.changes])
             for role in (role for role in run.algorithm.roles if role in self.roles):
                 context.notice(f"{label}, {role}: {self.episodes} episodes ...")
                 walk = measure(played(run, role, self.episodes, context.seed))

@@ -88,7 +88,7 @@ def test_the_reward_of_the_zoo_pays_its_expert_more_than_what_learnt_from_it_doe
 
 def test_the_study_of_walking_tabulates_every_case_and_role():
     notices = []
-    study = Walking(str(ZOO / "cassie"), {"short": [SHORT, QUIET]}, roles=("teacher",), episodes=8)
+    study = Walking(str(ZOO / "cassie"), {"short": [QUIET]}, roles=("teacher",), episodes=8, changes=(SHORT,))
     result = study.run(StudyContext(7, notices.append, load))
     followed, covered, gait, falls = result.tables
     (case, role, survival, error, heading, _, recovered), *others = followed.rows
@@ -97,6 +97,7 @@ def test_the_study_of_walking_tabulates_every_case_and_role():
     assert share >= 0.875
     assert low < share <= high
     walked, asked = map(float, covered.rows[0][2:4])
+    assert asked == pytest.approx(4.0, abs=0.5)  # 200 steps at 1 m/s
     assert 0.5 * asked < walked < 1.2 * asked
     assert int(falls.rows[0][2]) == round(8 * (1 - share))
     assert 0.0 < float(error) < 0.3
