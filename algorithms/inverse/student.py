@@ -29,7 +29,7 @@ from algorithms.inverse.reward import Expert, RewardLearner, RewardLearnerState
 from algorithms.teaching.student import Student, StudentState
 from l2t.rl.learner import Judgement
 from l2t.rl.models import ActorPolicy, Critic, ModelState
-from l2t.rl.optimise import flatten_time, minimise
+from l2t.rl.optimise import POLICY_EPSILON, bounded_adam, flatten_time, minimise
 from l2t.rl.policy import along
 from l2t.rl.returns import differential_advantage, differential_target, explained_variance
 from l2t.rl.types import Metrics, Trajectory, Transitions
@@ -168,8 +168,7 @@ class InverseStudent:
     @property
     def _optimiser(self) -> optax.GradientTransformation:
         config = self.student.config
-        clip = optax.clip_by_global_norm(config.max_grad_norm)
-        return optax.flatten(optax.chain(clip, optax.adam(config.learning_rate, eps=1e-5)))
+        return bounded_adam(config.learning_rate, config.max_grad_norm, eps=POLICY_EPSILON)
 
 
 def _parts(batch: PyTree) -> int:
