@@ -156,7 +156,7 @@ class Student:
             loss, self.optimiser, state.actor.weights, state.optimiser, batch, key, config.epochs, config.minibatches
         )
         if critic is not None:
-            metrics["loss/student_rl"] = Measured(metrics["loss/student_rl"], critic.known)
+            metrics["loss/student_rl"] = Measured(metrics["loss/student_rl"], jnp.asarray(critic.known))
         if judgement.replayed is not None:
             weights, optimiser, told = self._relearn(state.actor, weights, optimiser, trajectory.replayed, judgement)
             metrics |= told
