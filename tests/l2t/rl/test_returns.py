@@ -1,5 +1,6 @@
 """Advantage operators against independent loops and against linear algebra."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_explained_variance_is_one_for_a_perfect_critic_and_zero_for_a_constant_
     assert explained_variance(jnp.full(10, 3.0), target) == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("scale", [1e-25, 1e-5, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [1e-15, 1e-5, 1.0, 1e6])
 def test_explained_variance_is_the_same_in_every_unit_of_reward(scale: float) -> None:
     rng = np.random.default_rng(0)
     target = rng.normal(size=4_000)
@@ -127,9 +128,10 @@ def test_explained_variance_is_the_same_in_every_unit_of_reward(scale: float) ->
 
 @pytest.mark.parametrize("constant", [0.0, 0.3, -7e4])
 def test_nothing_is_explained_of_a_target_that_does_not_vary(constant: float) -> None:
-    prediction = jnp.linspace(-1.0, 1.0, 1_000)
-    assert float(explained_variance(prediction, jnp.full(1_000, constant))) == 0.0
-    assert float(explained_variance(jnp.zeros(1_000), jnp.full(1_000, constant))) == 0.0
+    for count in (1_000, 200_000):
+        target = jnp.full(count, constant)
+        predictions = jnp.stack([jnp.linspace(-1.0, 1.0, count), jnp.zeros(count)])
+        assert not jax.vmap(explained_variance, in_axes=(0, None))(predictions, target).any()
 
 
 @pytest.mark.parametrize(("step", "kept"), [(1.0, 0.0), (0.25, 0.75)])
