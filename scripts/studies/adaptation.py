@@ -15,9 +15,9 @@ from scripts.studies.walking import walker
 
 SHOWN = {
     "survival": ("survival", 1.0, 3),
-    "walked [m]": ("walked", 1.0, 2),
     "velocity error [m/s]": ("velocity_error", 1.0, 3),
     "heading error [rad]": ("heading_error", 1.0, 3),
+    "walked [m]": ("walked", 1.0, 2),
     "foot clearance [cm]": ("clearance", 100.0, 1),
     "slip [m/s]": ("slip", 1.0, 3),
     "double support [%]": ("double_support", 100.0, 1),
