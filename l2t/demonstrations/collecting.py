@@ -16,7 +16,7 @@ from l2t.demonstrations.record import GROUP, Episode
 from l2t.errors import DemonstrationError
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Environment, EnvironmentState
-from l2t.rl.vector import scale_action, with_action
+from l2t.rl.vector import as_seen, scale_action, with_action
 
 ACTIONS = ("mean", "sampled")
 AT_ONCE = 64
@@ -117,7 +117,8 @@ def _proceed(
         taken = scale_action(environment.spec, action)
         state = jax.vmap(environment.step)(players.state, taken)
         seen = _Seen(state.observation[GROUP], taken, state.reward, state.terminated, state.truncated)
-        return _Players(state, jnp.clip(action, -1.0, 1.0), memory, players.key, players.time + 1), seen
+        last = as_seen(environment, players.state, state, jnp.clip(action, -1.0, 1.0))
+        return _Players(state, last, memory, players.key, players.time + 1), seen
 
     return jax.lax.scan(step, players, length=steps)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from l2t.rl.algorithm import Algorithm, RunState
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Environment, EnvironmentState, judged
-from l2t.rl.vector import scale_action, with_action
+from l2t.rl.vector import as_seen, scale_action, with_action
 
 Evaluation = dict[str, Any]
 """`return_mean`, `return_std`, `average_reward`, `episode_length_mean`, `episodes`."""
@@ -44,7 +44,7 @@ def evaluate(environment: Environment, policy: Policy, key: Key[Array, ""], epis
         state = jax.vmap(environment.step)(carry.state, scale_action(spec, action))
         return Carry(
             state=state,
-            action=jnp.clip(action, -1.0, 1.0),
+            action=as_seen(environment, carry.state, state, jnp.clip(action, -1.0, 1.0)),
             memory=memory,
             alive=carry.alive & ~(state.terminated | state.truncated),
             total=carry.total + jnp.where(carry.alive, state.reward, 0.0),

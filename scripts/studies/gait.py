@@ -36,7 +36,7 @@ def played(run: Any, role: str, episodes: int, seed: int) -> Played:
     import jax
     import jax.numpy as jnp
 
-    from l2t.rl.vector import scale_action, with_action
+    from l2t.rl.vector import as_seen, scale_action, with_action
 
     environment, policy = run.environment, run.algorithm.policy(run.state.learnt, role)
     spec = environment.spec
@@ -47,9 +47,9 @@ def played(run: Any, role: str, episodes: int, seed: int) -> Played:
             memory, with_action(state.observation, action), jnp.full(episodes, time == 0)
         )
         action = jnp.clip(distribution.mode(), -1.0, 1.0)
-        state = jax.vmap(environment.step)(state, scale_action(spec, action))
-        seen = (alive, state.metrics, alive & state.terminated)
-        return (state, action, memory, alive & ~state.terminated), seen
+        after = jax.vmap(environment.step)(state, scale_action(spec, action))
+        seen = (alive, after.metrics, alive & after.terminated)
+        return (after, as_seen(environment, state, after, action), memory, alive & ~after.terminated), seen
 
     @jax.jit
     def play(key: Any) -> tuple[Any, ...]:
