@@ -36,7 +36,8 @@ class AlgorithmConfig(Protocol):
 class EnvironmentConfig(Protocol):
     """A checked frozen dataclass; a YAML of the group `env` names it as `_target_`.
 
-    One that cannot use every engine may have a method `check_physics(physics)`, which raises a `ConfigurationError`.
+    One that cannot use every engine may have a method `check_physics(physics)`, and one whose fields may have no effect
+    `check_given(names)`, names of those that were typed; both raise a `ConfigurationError`.
     """
 
     @property

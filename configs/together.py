@@ -15,6 +15,8 @@ from algorithms.config import ActorCriticConfig, SPMDVRTDConfig
 from algorithms.replay.config import ReplayConfig
 from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from configs.schema import ExperimentConfig
+from envs.cassie.config import CassieConfig
+from envs.physics.config import PhysicsConfig
 from l2t.config import NetworkConfig, check_idle
 from l2t.errors import ConfigurationError
 
@@ -37,9 +39,32 @@ def check_together(config: ExperimentConfig, typed: Sequence[str] = ()) -> None:
             _check_warm_up(path, part, config)
         if isinstance(part, StudentConfig) and part.memory == "none":
             check_idle(path, part, ("memory_size", "memory_chunk"), f"{path}.memory=none")
+        if isinstance(part, StudentConfig) and part.memory != "none":
+            _check_mirror(path, part, config)
         if isinstance(part, LearnToTeachConfig):
             _check_share(path, part, config.num_envs)
     _check_network(config, parts, typed)
+    _check_world(config, typed)
+
+
+def _check_mirror(path: str, part: StudentConfig, config: ExperimentConfig) -> None:
+    """What is seen can be turned when the mirror comes or goes; what a network has made of it cannot."""
+    if isinstance(config.env, CassieConfig) and config.env.mirrored:
+        raise ConfigurationError(
+            f"{path}.memory={part.memory} would remember one side and act on the other: with env.mirrored=true left "
+            f"and right change places in each half cycle. Give {path}.memory=none and a longer env.student_stack, or "
+            "env.mirrored=false, which a teacher of another run must have, too."
+        )
+
+
+def _check_world(config: ExperimentConfig, typed: Sequence[str]) -> None:
+    """Of the environment only what was typed: an experiment may push, and a choice beside it ask for no pushes."""
+    found = (re.match(r"\+{0,2}env\.([\w.]+)=", text) for text in typed)
+    check_given = getattr(config.env, "check_given", None)  # a stranger's environment may have none
+    if check_given is not None:
+        check_given([match[1] for match in found if match])
+    if isinstance(config.physics, PhysicsConfig):
+        config.physics.check_given()
 
 
 def _check_share(path: str, part: LearnToTeachConfig, num_envs: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import ItemsView, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,10 @@ class MujocoConfig:
         for name, factor in _items("env.model", self.model):
             check_range(f"env.model.{name}", factor, 0.0)
         check_range("env.slope", self.slope, -90.0, 90.0)
+
+    def check_given(self, names: Iterable[str]) -> None:
+        """Raise where a field that somebody set has no effect; `names` are those of nested ones too, `push.pause`."""
+        self.push.check_given(within("push", names))
 
     @property
     def name(self) -> str:
@@ -177,6 +181,11 @@ class GymnasiumConfig:
         from envs.gymnasium.adapter import GymnasiumEnvironment
 
         return GymnasiumEnvironment(self.id, _view(self), self.reset_cost, self.episode_length, self.parameters)
+
+
+def within(part: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Of dotted names those of fields of a nested configuration, without its own name."""
+    return tuple(name.removeprefix(f"{part}.") for name in names if name.startswith(f"{part}."))
 
 
 def check_parameter(name: str, value: Any) -> None:

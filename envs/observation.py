@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,18 @@ class History:
         return jnp.concatenate([observation[None], stack[:-1]])
 
 
+class Mirror(Protocol):
+    """How rows of observations, and actions in policy units, look in a mirror."""
+
+    def reflect(self, rows: Float[Array, "*rows n"]) -> Float[Array, "*rows n"]:
+        """Observations."""
+        ...
+
+    def reflect_action(self, action: Float[Array, "*rows action"]) -> Float[Array, "*rows action"]:
+        """Actions."""
+        ...
+
+
 @dataclass(frozen=True)
 class StudentView:
     """From the exact observation to the `student` group, and what has to be remembered for it.
@@ -89,6 +101,20 @@ class StudentView:
         stack = self.history.push(stack, self._row(key, exact, action))
         return stack.reshape(-1), stack
 
+    def turn(
+        self,
+        turned: Bool[Array, ""],
+        stack: Float[Array, "length row"],
+        action: Float[Array, " action"],
+        mirror: Mirror,
+    ) -> tuple[Float[Array, "length row"], Float[Array, " action"]]:
+        """Stack and last action as they are seen from now on: reflected where the mirror has `turned`."""
+        size = stack.shape[-1] - action.shape[-1] * self.previous_action
+        reflected = mirror.reflect(stack[..., :size])
+        if self.previous_action:
+            reflected = jnp.concatenate([reflected, mirror.reflect_action(stack[..., size:])], axis=-1)
+        return jnp.where(turned, reflected, stack), jnp.where(turned, mirror.reflect_action(action), action)
+
     def along(
         self,
         key: Key[Array, ""],
@@ -96,7 +122,7 @@ class StudentView:
         action: Float[Array, "time action"],
         first: Bool[Array, " time"],
         turned: Bool[Array, " time"] | None = None,
-        reflect: Callable[[Array], Array] = lambda stack: stack,
+        mirror: Mirror | None = None,
     ) -> Float[Array, "time student"]:
         """The group at every step of episodes that were recorded, one behind the other.
 
@@ -105,13 +131,14 @@ class StudentView:
             exact: the observation before each step.
             action: what was done at each, in policy units.
             first: where an episode begins.
-            turned: where what was seen before has to be seen in a mirror from now on.
-            reflect: a stack, as it is seen there.
+            turned: where what was seen and done before has to be seen in the mirror from now on.
+            mirror: how that shows it; needed where anything turns.
         """
 
         def show(stack: Array, xs: tuple[Array, ...]) -> tuple[Array, Array]:
             key, exact, before, first, turned = xs
-            stack = jnp.where(turned, reflect(stack), stack)
+            if mirror is not None:
+                stack, before = self.turn(turned, stack, before, mirror)
             begun = self.begin(key, exact, before.shape[-1])
             seen, stack = jax.tree.map(
                 lambda a, b: jnp.where(first, a, b), begun, self.follow(key, stack, exact, before)

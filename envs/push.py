@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from l2t.config import check_flag, check_range, hold_interval
+from l2t.config import check_flag, check_idle, check_range, hold_interval
 
 Interval = tuple[float, float]
 
@@ -30,6 +31,19 @@ class PushConfig:
         hold_interval("env.push.pause", self, 0.0)
         check_range("env.push.duration", self.duration, 0.0, open_low=True)
         check_flag("env.push.training_only", self.training_only)
+
+    def check_given(self, names: Iterable[str]) -> None:
+        """Raise where one of the fields that somebody set has no effect, since nobody pushes.
+
+        Args:
+            names: of those fields. Others may be left over from pushes that were switched off by `force` alone.
+
+        Raises:
+            ConfigurationError: a field without effect is not at its default.
+        """
+        if self.force[1] == 0.0:
+            idle = sorted({"duration", "pause", "training_only"}.intersection(names))
+            check_idle("env.push", self, idle, "with env.push.force=[0, 0] nobody pushes")
 
     @property
     def judging(self) -> PushConfig:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardConfig
 from envs.cassie.terrain.config import CurriculumConfig, TerrainConfig
-from envs.config import REWARD, check_parameter, check_reward
+from envs.config import REWARD, check_parameter, check_reward, within
 from envs.physics.config import PhysicsConfig
 from envs.push import PushConfig
-from l2t.config import MEANING, check_choice, check_count, check_flag, check_range
+from l2t.config import MEANING, check_choice, check_count, check_flag, check_idle, check_range
 from l2t.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,6 +86,23 @@ class CassieConfig:
         check_range("env.reset_cost", self.reset_cost, 0.0)
         check_parameter("env.episode_length", self.episode_length)
         check_reward(self)
+
+    def check_given(self, names: Iterable[str]) -> None:
+        """Raise where a field that somebody set has no effect.
+
+        Args:
+            names: of those fields, nested ones too, such as `push.pause`. Others may be left over from an experiment,
+                or from a run that is read back.
+
+        Raises:
+            ConfigurationError: a field without effect is not at its default.
+        """
+        names = tuple(names)
+        if self.terrain.kind == "flat" and "difficulty" in names:
+            check_idle("env", self, ("difficulty",), "flat ground has no difficulty; give another env.terrain")
+        if not self.curriculum:
+            check_idle("env.progress", self.progress, within("progress", names), "env.curriculum=false")
+        self.push.check_given(within("push", names))
 
     @property
     def name(self) -> str:

@@ -311,6 +311,10 @@ class Cassie:
         """What the student was shown, in a mirror."""
         return observation.reflection(observation.STUDENT)(rows)
 
+    def reflect_action(self, action: Float[Array, "*rows 10"]) -> Float[Array, "*rows 10"]:
+        """Actions in a mirror; policy units are the task's own."""
+        return mirror.CONTROL(action)
+
     def scene(self, memory: Memory) -> mujoco.MjModel:
         """The robot as it looks, on the episode's ground."""
         return scene_of(memory.terrain)

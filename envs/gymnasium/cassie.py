@@ -48,7 +48,7 @@ class CassieOptions:
             others: keyword arguments that the face itself takes, for the list of what is possible.
 
         Raises:
-            ConfigurationError: a name is unknown, or a value is out of range.
+            ConfigurationError: a name is unknown, or a value is out of range or has no effect.
         """
         own = {"observation_group", "physics"}
         settable = {each.name: each for each in fields(CassieConfig) if each.name not in ELSEWHERE}
@@ -60,7 +60,9 @@ class CassieOptions:
             for name, value in keywords.items()
             if name in settable
         }
-        return cls(replace(config, **given), **{name: keywords[name] for name in own & keywords.keys()})
+        config = replace(config, **given)
+        config.check_given(given_names(keywords))
+        return cls(config, **{name: keywords[name] for name in own & keywords.keys()})
 
     def build(self) -> MujocoEnvironment:
         """The environment.
@@ -69,10 +71,22 @@ class CassieOptions:
             MissingDependencyError: the physics engine is not there.
         """
         physics = self.physics if isinstance(self.physics, PhysicsConfig) else PhysicsConfig(self.physics)
+        physics.check_given()
         if physics.engine != "native":  # the others compute when they are made
             check_fork()
         limit = {} if self.episode_length is None else {"episode_length": self.episode_length}
         return replace(self.config, **limit).build(physics)
+
+
+def given_names(keywords: Mapping[str, Any]) -> list[str]:
+    """Dotted names of what was given: of keywords, and of the keys or fields in those that hold a configuration."""
+    names = list(keywords)
+    for name, value in keywords.items():
+        if dataclasses.is_dataclass(value):
+            names += [f"{name}.{each.name}" for each in fields(value)]
+        elif isinstance(value, Mapping):
+            names += [f"{name}.{key}" for key in value]
+    return names
 
 
 def nested(task: str, name: str, default: Any, value: Any) -> Any:

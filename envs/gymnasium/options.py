@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from envs.config import MUJOCO_TASKS, MujocoConfig
-from envs.gymnasium.cassie import CassieOptions, nested
+from envs.gymnasium.cassie import CassieOptions, given_names, nested
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import TENDONS
 from envs.mujoco.environment import MujocoEnvironment
@@ -96,6 +96,7 @@ class TaskOptions:
                 f"randomise={self.randomise!r} must map fields to factors, such as {{'body_mass': [0.8, 1.2]}}."
             )
         physics = self.physics if isinstance(self.physics, PhysicsConfig) else PhysicsConfig(self.physics)
+        physics.check_given()
         if physics.engine != "native":  # the others compute when they are made
             check_fork()
         limit = {} if self.episode_length is None else {"episode_length": self.episode_length}
@@ -108,6 +109,7 @@ class TaskOptions:
             push=NOBODY if self.push is None else nested(self.task, "push", NOBODY, self.push),
             **self._student(),
         )
+        config.check_given(given_names({"push": self.push}))
         environment = config.build(physics)
         if environment.model.ntendon == 0:
             return environment

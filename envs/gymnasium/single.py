@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,11 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
 
     As everywhere in Gymnasium the time limit is the business of the `TimeLimit` wrapper that `gymnasium.make` adds
     (`max_episode_steps`): `truncated` is always False here.
+
+    Episodes follow each other as those of one instance of a `VectorizedEnvironment` do, so that a curriculum climbs,
+    until a reset with a seed or a start state begins everything anew. An episode that is left before it ended counts as
+    one that came to its time limit: a wrapper that truncates tells nobody. To a curriculum an early end is early in the
+    task's own time limit, whatever `max_episode_steps` says.
 
     A copy (`copy.deepcopy`, `pickle`) goes on exactly as the original does. It compiles its programs anew.
 
@@ -56,6 +62,7 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         self.render_mode, self.width, self.height = render_mode, width, height
         self._options = read_options(task, options, others=("render_mode", "width", "height"))
         self._state: EnvironmentState | None = None
+        self._ended: EnvironmentState | None = None
         self._key: Key[Array, ""] | None = None
         self._assemble()
         self._group = self._options.observation_group
@@ -68,6 +75,7 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         self._renderer: Renderer | None = None
         self._begin = jax.jit(self.environment.reset)
         self._begin_at = jax.jit(partial(reset_to, self.environment))
+        self._renew = jax.jit(self.environment.restart)
         self._advance = jax.jit(self.environment.step)
         self._describe = jax.jit(partial(reset_information, self.environment))
 
@@ -85,7 +93,7 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode, at `options={"qpos": ..., "qvel": ...}` where given; the info says where the robot is.
 
-        Later episodes follow from the last seed: `reset(seed=1); reset()` is reproducible.
+        Later episodes follow from the last seed and from the episodes since: `reset(seed=1); reset()` is reproducible.
         """
         check_fork()
         start = start_state(self.environment, check_options(options, ("qpos", "qvel")), ())
@@ -96,7 +104,11 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         elif self._key is None:
             self._key = seed_key(int(self.np_random.integers(2**32)))
         self._key, key = jax.random.split(self._key)
-        state: EnvironmentState = self._begin(key) if start is None else self._begin_at(key, *start)
+        self._ended = self._before() if seed is None and start is None else None
+        if start is not None:
+            state: EnvironmentState = self._begin_at(key, *start)
+        else:
+            state = self._begin(key) if self._ended is None else self._renew(key, self._ended)
         self._state = state
         return np.array(state.observation[self._group]), of_one(jax.device_get(self._describe(state)))
 
@@ -110,6 +122,12 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
             (state.observation[self._group], state.reward, state.terminated, step_information(state))
         )
         return np.array(observation), float(reward), bool(terminated), False, of_one(information)
+
+    def _before(self) -> EnvironmentState | None:
+        """How the episode before the next one was left: of one in which nobody took a step, how that before it was."""
+        if self._state is None or self._state.step == 0:
+            return self._ended
+        return replace(self._state, truncated=~self._state.terminated)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]  # the base allows any frame type
         """The current picture, or None without a render mode."""
@@ -129,4 +147,4 @@ class SingleEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
             self._renderer = None
 
 
-_MADE_ANEW = frozenset({"environment", "_renderer", "_begin", "_begin_at", "_advance", "_describe"})
+_MADE_ANEW = frozenset({"environment", "_renderer", "_begin", "_begin_at", "_renew", "_advance", "_describe"})

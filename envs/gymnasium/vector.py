@@ -35,7 +35,8 @@ _NEVER = np.iinfo(np.int32).max
 class VectorizedEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """`num_envs` instances; NumPy in, NumPy out.
 
-    Instance i of `reset(seed=s)` lives the same episodes as a single environment with seed s + i.
+    Instance i of `reset(seed=s)` lives the same episodes as a single environment with seed s + i, but for a curriculum
+    under another time limit than the task's own: see `SingleEnvironment`. Here `reset` begins everything anew.
 
     A copy (`copy.deepcopy`, `pickle`) goes on exactly as the original does. It compiles its programs anew.
 

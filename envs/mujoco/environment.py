@@ -158,15 +158,10 @@ class MujocoEnvironment:
         transition = Transition(state.physics, physics, action, memory)
         memory = keep(physics.unstable, memory, self.task.advance(memory_key, transition, self.model))
         observation = self.task.observe(physics, memory, self.model)
-        stack = state.extras["history"]
+        stack, done = state.extras["history"], policy_units(action, *self.task.bounds(self.model))
         if isinstance(self.task, SeenInMirror):
-            stack = jnp.where(self.task.turned(transition.memory, memory), self.task.reflect(stack), stack)
-        seen, stack = self.view.follow(
-            noise_key,
-            stack,
-            observation.get("student", observation["teacher"]),
-            policy_units(action, *self.task.bounds(self.model)),
-        )
+            stack, done = self.view.turn(self.task.turned(transition.memory, memory), stack, done, self.task)
+        seen, stack = self.view.follow(noise_key, stack, observation.get("student", observation["teacher"]), done)
         terms = self.task.reward_terms(transition, self.model)
         reward = jnp.asarray(sum(terms.values()), jnp.float32)
         step = state.step + 1
@@ -195,7 +190,16 @@ class MujocoEnvironment:
         shown = self.task.student_along(sensor_key, exact, first) if isinstance(self.task, SensesApart) else exact
         if not isinstance(self.task, SeenInMirror):
             return self.view.along(view_key, shown, action, first)
-        return self.view.along(view_key, shown, action, first, self.task.turned_along(exact, first), self.task.reflect)
+        return self.view.along(view_key, shown, action, first, self.task.turned_along(exact, first), self.task)
+
+    def turn_action(
+        self, before: EnvironmentState, after: EnvironmentState, action: Float[Array, " action"]
+    ) -> Float[Array, " action"]:
+        """An action of the state `before`, in policy units, as `after` calls it: reflected where the mirror turned."""
+        if not isinstance(self.task, SeenInMirror):
+            return action
+        turned = self.task.turned(before.extras["memory"], after.extras["memory"])
+        return jnp.where(turned, self.task.reflect_action(action), action)
 
     def draw_overrides(self, key: Key[Array, ""]) -> ModelOverrides:
         """Model fields for one episode: each nominal value times a factor of its own."""

@@ -197,7 +197,7 @@ class SensesApart(Protocol):
 
 @runtime_checkable
 class SeenInMirror(Protocol):
-    """A task that shows itself in a mirror at times: what a student saw before has to be seen in the same one."""
+    """A task that shows itself in a mirror at times: what was seen and done before has to be seen in the same one."""
 
     def turned(self, before: Memory, after: Memory) -> Bool[Array, ""]:
         """Whether the mirror came or went between two steps."""
@@ -209,6 +209,10 @@ class SeenInMirror(Protocol):
 
     def reflect(self, rows: Float[Array, "*rows student"]) -> Float[Array, "*rows student"]:
         """What the student was shown, in a mirror."""
+        ...
+
+    def reflect_action(self, action: Float[Array, "*rows action"]) -> Float[Array, "*rows action"]:
+        """Actions in policy units, in a mirror."""
         ...
 
 

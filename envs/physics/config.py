@@ -7,13 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from l2t.config import check_choice, check_count, check_flag, check_range
+from l2t.config import check_choice, check_count, check_flag, check_idle, check_range
 from l2t.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     import mujoco
 
     from envs.physics.base import PhysicsEngine, Reads
+
+
+_IDLE = {
+    "native": ("contacts", "constraints", "allow_cpu"),
+    "mjx": ("threads", "contacts", "constraints"),
+    "warp": ("threads", "allow_cpu"),
+    "auto": ("contacts", "constraints", "allow_cpu"),
+}
+"""What each engine does not look at."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,16 @@ class PhysicsConfig:
             raise MissingDependencyError(
                 "physics=warp needs NVIDIA Warp: install it with `pip install 'l2t[cuda,warp]'`."
             )
+
+    def check_given(self) -> None:
+        """Raise where something is set that the engine does not look at.
+
+        A run that is read back is not asked: it may be played on another engine than it was trained on.
+
+        Raises:
+            ConfigurationError: a field without effect is not at its default.
+        """
+        check_idle("physics", self, _IDLE[self.engine], f"physics.engine={self.engine} does not look at it")
 
     def factory(self) -> Callable[[mujoco.MjModel, Reads], PhysicsEngine]:
         """A function that builds the engine for a model.

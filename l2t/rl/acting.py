@@ -21,7 +21,8 @@ class LoadedPolicy:
     """The policy of a role of a run: observations in, actions of the task out, for one robot or a batch.
 
     It plays the mode of its distribution, the mean of a Gaussian. What it remembers, and its previous action, are kept
-    between calls; `reset` forgets them.
+    between calls; `reset` forgets them. It is told observations alone, and so cannot turn the previous action, at which
+    only policies with a memory look, where the environment `TurnsActions`.
 
     Attributes:
         environment: the task, as the run has it.

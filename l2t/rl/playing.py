@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from l2t.rl.distributions import Distribution
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation
-from l2t.rl.vector import Outcome, VectorEnvironment, VectorState, scale_action, with_action
+from l2t.rl.vector import Outcome, VectorEnvironment, VectorState, as_seen, scale_action, with_action
 
 Choice = Callable[[Distribution], Float[Array, "env action"]]
 """Which action of a distribution is played, in policy units."""
@@ -23,7 +23,7 @@ class Playing(NamedTuple):
 
     Attributes:
         state: each after its last step.
-        action: the last one in policy units, clipped; zero before the first.
+        action: the last one in policy units, clipped, as the state after it shows it; zero before the first.
         memory: the policy's.
         time: steps taken so far.
     """
@@ -59,6 +59,7 @@ def proceed(
         environment.spec, policy, playing.memory, playing.state.observation, playing.action, first, choice
     )
     state = jax.vmap(environment.step)(playing.state, taken)
+    action = as_seen(environment, playing.state, state, action)
     return Playing(state, action, memory, playing.time + 1), taken
 
 

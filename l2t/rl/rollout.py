@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Key
 from l2t.rl.measured import Measured
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Metrics, Trajectory
-from l2t.rl.vector import PREVIOUS_ACTION, VectorEnvironment, VectorState
+from l2t.rl.vector import VectorEnvironment, VectorState
 
 
 def collect(
@@ -43,7 +43,7 @@ def collect(
             terminated=outcome.terminated,
             truncated=outcome.truncated,
             final_observation={},
-            executed=None if state.disturbance is None else outcome.successor[PREVIOUS_ACTION],
+            executed=None if state.disturbance is None else outcome.executed,
         )
         measured = {name: _mean(value, ~outcome.unstable) for name, value in outcome.metrics.items()}
         return (state, memory), (transition, measured, outcome.unstable.mean())

@@ -96,6 +96,20 @@ class Restarts(Protocol):
 
 
 @runtime_checkable
+class TurnsActions(Protocol):
+    """An environment that changes sides at times, as one seen in a mirror: what was done before, it then calls another.
+
+    Actions are those of the state that they are taken in. Whatever is kept of one until later has to be turned.
+    """
+
+    def turn_action(
+        self, before: EnvironmentState, after: EnvironmentState, action: Float[Array, " action"]
+    ) -> Float[Array, " action"]:
+        """An action of the state `before`, in policy units, as it is called in the state `after`."""
+        ...
+
+
+@runtime_checkable
 class Disturbs(Protocol):
     """An environment that can disturb its robots in training and leave them alone where they are judged."""
 

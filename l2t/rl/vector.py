@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from l2t.config import DisturbanceConfig
 from l2t.rl.keys import aside
-from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation, Restarts
+from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation, Restarts, TurnsActions
 
 
 @struct.dataclass
@@ -29,7 +29,10 @@ class EpisodeStatistics:
 
 
 PREVIOUS_ACTION = "previous_action"
-"""The observation group that holds the last action in policy units: free of noise, zero when an episode begins."""
+"""The observation group that holds the last action in policy units: free of noise, zero when an episode begins.
+
+In an environment that `TurnsActions` it is that action as it is called now.
+"""
 
 
 @struct.dataclass
@@ -43,6 +46,8 @@ class VectorState:
         statistics: of episodes.
         key: for resets.
         disturbance: what the last action was off by; `None` where nothing disturbs.
+
+    Both are turned to what they are called now, see `TurnsActions`: what pulls at a robot's left leg goes on doing so.
     """
 
     environment: EnvironmentState
@@ -59,9 +64,10 @@ class VectorState:
 
 
 class Outcome(NamedTuple):
-    """What a step brought, before any reset."""
+    """What a step brought, before any reset; `executed` is what was done, clipped, as the state before calls it."""
 
     successor: Observation
+    executed: Float[Array, "env action"]
     reward: Float[Array, " env"]
     terminated: Bool[Array, " env"]
     truncated: Bool[Array, " env"]
@@ -77,7 +83,8 @@ class VectorEnvironment:
         environment: one of them.
         num_envs: how many.
         disturbance: d' = ρ d + sqrt(1 - ρ²) scale ε, ε ~ N(0, 1), is added to what is clipped: an action is d' off, and
-            so is the one that is observed as the last. It goes on over the ends of episodes.
+            so is the one that is observed as the last. It goes on over the ends of episodes, and where the environment
+            `TurnsActions` it stays with the robot's own left and right.
     """
 
     environment: Environment
@@ -109,8 +116,10 @@ class VectorEnvironment:
             disturbance = self._disturbed(aside(state.key), disturbance, self.disturbance.persistence)
             action = jnp.clip(action + disturbance, -1.0, 1.0)
         after = jax.vmap(self.environment.step)(state.environment, scale_action(self.spec, action))
-        successor = with_action(after.observation, action)
-        outcome = Outcome(successor, after.reward, after.terminated, after.truncated, after.metrics, after.unstable)
+        seen = as_seen(self.environment, state.environment, after, action)
+        successor = with_action(after.observation, seen)
+        flags = after.terminated, after.truncated
+        outcome = Outcome(successor, action, after.reward, *flags, after.metrics, after.unstable)
         done = after.terminated | after.truncated
         key, reset_key = jax.random.split(state.key)
 
@@ -124,9 +133,11 @@ class VectorEnvironment:
 
         # Most steps end no episode: skipping the reset is worth some 5 % of the engine's time.
         environment = jax.lax.cond(done.any(), reset, lambda after: after, after)
-        action = jnp.where(done[:, None], 0.0, action)
+        if disturbance is not None:
+            disturbance = as_seen(self.environment, state.environment, environment, disturbance)
         statistics = _record(state.statistics, after, done)
-        return VectorState(environment, done, action, statistics, key, disturbance), outcome
+        last = jnp.where(done[:, None], 0.0, seen)
+        return VectorState(environment, done, last, statistics, key, disturbance), outcome
 
     def _disturbed(
         self, key: Key[Array, ""], last: Float[Array, "env action"], persistence: float
@@ -138,6 +149,15 @@ class VectorEnvironment:
 def with_action(observation: Observation, action: Float[Array, "env action"]) -> Observation:
     """The observation groups and the action that led to them."""
     return {**observation, PREVIOUS_ACTION: action}
+
+
+def as_seen(
+    environment: Environment, before: EnvironmentState, after: EnvironmentState, action: Float[Array, "env action"]
+) -> Float[Array, "env action"]:
+    """Actions of a batch of states, in policy units, as they are called in the states `after`; see `TurnsActions`."""
+    if not isinstance(environment, TurnsActions):
+        return action
+    return jax.vmap(environment.turn_action)(before, after, action)
 
 
 def scale_action(spec: EnvironmentSpec, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:

@@ -93,6 +93,28 @@ def test_a_run_that_is_read_back_is_not_asked():
         (["algorithm.disturbance.steps=5"], "algorithm.disturbance.scale=0"),
         (["algorithm.student_share=0.995"], "student_share=0.995 leaves the teacher none of num_envs=64 environments"),
         (["algorithm.student_share=0.005"], "student_share=0.005 would change nothing: of num_envs=64"),
+        (
+            ["env=cassie", "env.difficulty=0.3"],
+            "env.difficulty=0.3 would change nothing: flat ground has no difficulty",
+        ),
+        (["experiment=cassie_adaptation", "env.terrain=flat", "env.difficulty=0.8"], "env.difficulty=0.8"),
+        (["env=cassie", "env.terrain=slope", "env.progress.step=0.1"], "nothing: env.curriculum=false"),
+        (
+            ["experiment=cassie_commands", "env.push.pause=[1,2]"],
+            "env.push.pause=(1.0, 2.0) would change nothing: with env.push.force=[0, 0] nobody pushes",
+        ),
+        (["env=hopper", "env.push.training_only=true"], "env.push.training_only=True would change nothing"),
+        (["physics=native", "physics.contacts=9"], "physics.contacts=9 would change nothing: physics.engine=native"),
+        (["physics.constraints=9"], "physics.constraints=9 would change nothing: physics.engine=auto"),
+        (["physics=mjx", "physics.threads=2"], "physics.threads=2 would change nothing: physics.engine=mjx"),
+        (
+            ["experiment=cassie_flat", "algorithm.student.memory=gru", "algorithm.student.replay=0"],
+            "algorithm.student.memory=gru would remember one side and act on the other: with env.mirrored=true",
+        ),
+        (
+            ["experiment=cassie_student", "algorithm.student.memory=gru", "algorithm.student.replay=0"],
+            "env.student_stack",
+        ),
     ],
 )
 def test_what_nobody_would_look_at_is_refused(given, told, monkeypatch):
@@ -110,6 +132,18 @@ def test_what_nobody_would_look_at_is_refused(given, told, monkeypatch):
         ["algorithm.student.memory=gru", "algorithm.student.memory_size=8"],
         ["algorithm.student_share=0.016"],
         ["algorithm.student_share=0.005", "num_envs=256"],
+        ["env=cassie", "env.terrain=slope", "env.difficulty=0.3"],
+        ["experiment=cassie_terrains", "env.terrain=flat", "env.curriculum=false"],  # difficulty is the experiment's
+        ["experiment=cassie_terrains", "env.progress.step=0.1"],
+        ["experiment=cassie_flat", "env.push.force=[0,0]"],  # pause and training_only are the experiment's
+        ["experiment=cassie_commands", "env.push.pause=[4,8]"],  # as by default
+        ["env=hopper", "env.push.force=[1,2]", "env.push.pause=[1,2]"],
+        ["physics=native", "physics.threads=1"],
+        ["physics=mjx", "physics.allow_cpu=true"],
+        [
+            *("experiment=cassie_flat", "algorithm.student.memory=gru", "algorithm.student.replay=0"),
+            "env.mirrored=false",
+        ],
     ],
 )
 def test_what_somebody_looks_at_is_taken(given, monkeypatch):

@@ -56,6 +56,8 @@ FACES = pytest.mark.parametrize("make", [gymnasium.make, make_vector, make_sync]
         ({"physics": None}, "physics.engine=None"),
         ({"physics": {"engine": "native"}}, "physics.engine="),
         ({"physics": 3}, "physics.engine=3"),
+        ({"physics": PhysicsConfig("native", constraints=9)}, "physics.constraints=9 would change nothing"),
+        ({"push": {"duration": 1.0}}, "env.push.duration=1.0 would change nothing"),
         ({"observation_group": "student", "student_noise": -1.0}, "student_noise=-1.0"),
         ({"observation_group": "student", "student_noise": "loud"}, "student_noise='loud'"),
         ({"observation_group": "student", "student_stack": 0}, "student_stack=0"),
