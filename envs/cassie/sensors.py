@@ -12,6 +12,8 @@
 | `<side>-<end>-position`, `<side>-<end>-velocity` | 3 | middle of a foot's sphere, toe or heel, world frame |
 | `<side>-<end>-contact` | 18 | see `foot_force` |
 
+After a step of an engine all of them are of one substep before: MuJoCo reads them, and then moves.
+
 There is no accelerometer: MuJoCo's needs the forces between all bodies, at every physics step, and the last alone is
 looked at. `imu_acceleration` computes what it reads from `qacc`.
 """

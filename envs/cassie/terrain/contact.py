@@ -47,7 +47,8 @@ def contact_planes(
     Args:
         terrain: the ground.
         centre: of the sphere now, in the ground's frame, in metres.
-        velocity: of the centre in m/s. It predicts where the sphere will be in the middle of the step.
+        velocity: of the centre in m/s. It predicts where the sphere will be in the middle of the step; where both are
+            read off sensors, which are a substep old, it comes to 2.5 ms earlier, 7.5 of 20 ms into Cassie's step.
         duration: of the step in seconds.
         radius: of the sphere in metres.
     """

@@ -12,6 +12,7 @@ from envs.cassie.config import CassieConfig
 from envs.cassie.figures import PELVIS
 from envs.cassie.pose import standing_pose
 from envs.cassie.quantities import measure
+from envs.cassie.sensors import columns
 from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig
 from envs.cassie.terrain.config import KINDS, TerrainConfig
 from envs.cassie.terrain.surface import height
@@ -20,7 +21,7 @@ from envs.observation import History, StudentView
 from envs.push import PushConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.vector import VectorEnvironment
-from tests.envs.cassie.robots import FORWARD, NOMINAL, SILENT, build
+from tests.envs.cassie.robots import FORWARD, NOMINAL, SILENT, build, simulation
 
 DT = 0.02
 
@@ -66,6 +67,17 @@ def test_groups_have_the_names_and_sizes_of_their_blocks(plain):
     assert 0.8 < shown["height over ground [m]"] < 1.1
     assert shown["commanded forward velocity [m/s]"] == 1.0
     assert shown["terrain is flat"] == shown["mass factor"] == shown["friction"] == 1.0
+
+
+def test_feet_are_told_of_as_they_were_a_substep_ago(plain):
+    env, _, _, states = plain
+    for index in range(5, 15):
+        qpos, qvel, told = (np.asarray(states.physics[name])[index, 0] for name in ("qpos", "qvel", "sensordata"))
+        now = simulation(env.model, qpos, qvel).sensordata
+        for side in ("left", "right"):
+            place, speed = (columns(env.model)[f"{side}-sole-{what}"] for what in ("position", "velocity"))
+            moved = 0.5 * env.model.opt.timestep * (told[speed] + now[speed])
+            assert np.linalg.norm(now[place] - told[place] - moved) < 0.2 * np.linalg.norm(moved) + 1e-4
 
 
 def test_a_specification_may_be_asked_for_while_a_program_is_traced():
