@@ -214,7 +214,7 @@ def group_runs(
 ) -> dict[tuple[str, str], list[RunRecord]]:
     """Group runs by environment and label; the seeds of one group estimate one number.
 
-    The label is the algorithm followed by the options that tell its runs apart, such as `learn_to_teach
+    The label is the algorithm followed by the options that tell its runs apart, such as `l2t
     student_stack=8`. `options` are the configuration keys to use; by default those that differ.
     """
     differing = differing_options(runs)

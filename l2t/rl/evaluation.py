@@ -25,7 +25,7 @@ def evaluate(environment: Environment, policy: Policy, key: Key[Array, ""], epis
     Returns:
         Mean and standard deviation of the undiscounted return, reward per step, mean length, and how many.
     """
-    reset_key, _ = jax.random.split(key)
+    reset_key, _ = jax.random.split(key)  # half of it: start states are those of every evaluation stored so far
 
     class Carry(NamedTuple):
         playing: Playing

@@ -90,7 +90,7 @@ class Checkpoints:
         Args:
             like: a state of the same structure, or its `jax.eval_shape`.
             identity: of the run that asks.
-            left_out: path of a part that was saved and `like` lacks, such as `.environments`.
+            left_out: path of a part that was saved and `like` lacks, such as `.transient`.
 
         Raises:
             CheckpointError: there is none, it is damaged, or it belongs to another configuration.

@@ -71,7 +71,7 @@ class TrainerSettings:
 def train(
     settings: TrainerSettings, algorithm: Algorithm, directory: RunDirectory, tracker: Tracker, evaluate: Evaluate
 ) -> dict[str, Any]:
-    """Train to `total_steps`, or until SIGINT or SIGTERM, writing to `directory` as it goes.
+    """Train to `total_steps`, or until a signal asks for an end (see `signals`), writing to `directory` as it goes.
 
     Returns:
         What `result.json` holds. `status` is `finished` or `interrupted`; then `signal` is the signal's number.
