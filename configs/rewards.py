@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.inverse.config import reward_config
-from algorithms.inverse.objectives import KEPT
 from algorithms.inverse.reward import RewardLearner
 from configs.loading import Run, load_run, load_seeds
 from l2t.rewards.artefact import LearnedReward, RewardError
@@ -37,7 +36,6 @@ def of_run(run: Run, provenance: Mapping[str, Any]) -> LearnedReward | None:
     learner = getattr(run.algorithm, "reward", None)  # a stranger's algorithm may not be a `Loop`
     if not isinstance(learner, RewardLearner):
         return None
-    model = learner.objective.models[KEPT]
     config = reward_config(run.config.algorithm)
     told = {
         "algorithm": run.config.algorithm.name,
@@ -47,7 +45,7 @@ def of_run(run: Run, provenance: Mapping[str, Any]) -> LearnedReward | None:
         "env_steps": int(run.state.iteration) * run.algorithm.steps_per_iteration,
         "versions": versions(),
     }
-    state = learner.kept(run.state.learnt.reward)
+    model, state = learner.kept(run.state.learnt.reward)
     spec = run.environment.spec
     return LearnedReward(model, state, spec.name, model.names(spec), told | dict(provenance))
 

@@ -59,6 +59,8 @@ class RewardConfig:
         gradient_penalty: λ, the weight of (|∇r| - 1)₊² between policy and expert.
         overfit: the reward rests where it would pay the demonstrations it learns from so many standard deviations more
             than the held-out ones.
+        mean_of: how many of the run's rewards, evenly spaced over it, the one that is left is the mean of; 1 leaves the
+            last alone, which pays the policy in any case.
     """
 
     inputs: str = field(default="state_action", metadata=FIXED)
@@ -72,6 +74,7 @@ class RewardConfig:
     batch_size: int = field(default=256, metadata=FIXED)
     gradient_penalty: float = 0.5
     overfit: float = 0.5
+    mean_of: int = field(default=1, metadata=FIXED)
 
     def __post_init__(self) -> None:
         check_choice("algorithm.reward.inputs", self.inputs, INPUTS)
@@ -80,7 +83,7 @@ class RewardConfig:
         check_range("algorithm.reward.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
         check_choice("algorithm.reward.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
         check_range("algorithm.reward.max_grad_norm", self.max_grad_norm, 0.0, open_low=True, allow_infinite=True)
-        for name in ("updates", "batch_size"):
+        for name in ("updates", "batch_size", "mean_of"):
             check_count(f"algorithm.reward.{name}", getattr(self, name))
         check_range("algorithm.reward.gradient_penalty", self.gradient_penalty, 0.0)
         check_range("algorithm.reward.overfit", self.overfit, 0.0, open_low=True, allow_infinite=True)

@@ -5,6 +5,9 @@ batch, and what is replayed with it, is relabelled. The task's own reward is nev
 
 A part of the demonstrations is held out. Where the reward would pay the demonstrations that it learns from much more
 than those, it has begun to memorise them: it takes no step but one that makes the difference smaller.
+
+What is left can be the mean of rewards from all over the run. The last one has only had to tell the expert from the
+latest policy; what earlier policies did, earlier rewards hold against them.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from algorithms.inverse.config import RewardConfig
 from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import KEPT, Features, Objective
+from l2t.rewards.model import RewardModel
 from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.optimise import bounded_adam, descend, flatten_time
@@ -60,6 +64,36 @@ class Expert:
 
 
 @struct.dataclass
+class Past:
+    """Rewards from all over a run, K of them.
+
+    Attributes:
+        rewards: along a leading axis, the j-th as it was when the j-th K-th of the run ended; where that has not come
+            yet, the newest.
+        iteration: of the run, from 0.
+    """
+
+    rewards: ModelState
+    iteration: Int[Array, ""]
+
+    @classmethod
+    def create(cls, newest: ModelState, members: int) -> Past:
+        """Before the first step."""
+        rewards = jax.tree.map(lambda x: jnp.broadcast_to(x, (members, *jnp.shape(x))), newest)
+        return cls(rewards, jnp.zeros((), jnp.int32))
+
+    def followed_by(self, newest: ModelState, iterations: int) -> Past:
+        """After one more of a run's iterations."""
+        members = self.rewards.normaliser.count.shape[0]
+        coming = jnp.arange(members) >= self.iteration * members // iterations
+
+        def written(kept: Array, new: Array) -> Array:
+            return jnp.where(coming.reshape(-1, *[1] * jnp.ndim(new)), new, kept)
+
+        return Past(jax.tree.map(written, self.rewards, newest), self.iteration + 1)
+
+
+@struct.dataclass
 class RewardLearnerState:
     """Networks and normalisers by name, optimisers, and the demonstrations.
 
@@ -67,6 +101,7 @@ class RewardLearnerState:
         excess: by how much the part that is learnt from stands out, in standard deviations of the last batch's pay. For
             whoever reads a checkpoint: learning goes by the batch at hand.
         new: before the first step.
+        past: where the last reward is not all that is left.
     """
 
     weights: PyTree
@@ -75,6 +110,7 @@ class RewardLearnerState:
     expert: Expert
     excess: Float[Array, ""]
     new: Bool[Array, ""]
+    past: Past | None = None
 
 
 @dataclass(frozen=True)
@@ -111,10 +147,10 @@ class RewardLearner:
         states = {name: model.init(k) for (name, model), k in zip(models.items(), keys, strict=True)}
         weights = {name: state.weights for name, state in states.items()}
         optimisers = {"loss": self._optimiser.init(weights), "stretch": self._stretch_optimiser.init(weights)}
-        normalisers = {name: state.normaliser for name, state in states.items()}
-        return RewardLearnerState(
-            weights, self._seen(normalisers, expert.learnt_from), optimisers, expert, jnp.zeros(()), jnp.asarray(True)
-        )
+        normalisers = self._seen({name: state.normaliser for name, state in states.items()}, expert.learnt_from)
+        start = RewardLearnerState(weights, normalisers, optimisers, expert, jnp.zeros(()), jnp.asarray(True))
+        members = self.config.mean_of
+        return start if members == 1 else replace(start, past=Past.create(_newest(start), members))
 
     def learn(
         self, state: RewardLearnerState, trajectory: Trajectory, policy: Policy, key: Key[Array, ""]
@@ -137,6 +173,8 @@ class RewardLearner:
             found[1] > self.config.overfit, unless_it_helps, lambda: (jnp.asarray(False), found)
         )
         state = jax.tree.map(partial(jnp.where, resting), state, stepped)
+        if state.past is not None:
+            state = replace(state, past=state.past.followed_by(_newest(state), self.iterations))
         told = {"reward/resting": resting.astype(jnp.float32)} | state.expert.compared(trajectory, state.new)
         return replace(state, excess=excess, new=jnp.asarray(False)), metrics | gaps | told
 
@@ -148,9 +186,12 @@ class RewardLearner:
             replayed = replace(replayed, reward=self._pay(state, replayed, jnp.zeros_like(replayed.reward)))
         return replace(trajectory, reward=fresh, replayed=replayed)
 
-    def kept(self, state: RewardLearnerState) -> ModelState:
-        """What is left when the run is over: the network called `reward`, and its normaliser."""
-        return ModelState(state.weights[KEPT], state.normalisers[KEPT])
+    def kept(self, state: RewardLearnerState) -> tuple[RewardModel, ModelState]:
+        """What is left when the run is over: the network called `reward`, and its normaliser; or a mean of such."""
+        model = self.objective.models[KEPT]
+        if state.past is None:
+            return model, _newest(state)
+        return replace(model, members=self.config.mean_of), state.past.rewards
 
     def _pay(
         self, state: RewardLearnerState, steps: Transitions, log_prob: Float[Array, " *batch"]
@@ -233,3 +274,7 @@ class RewardLearner:
     def _adam(self, first: float) -> optax.GradientTransformation:
         linear = self.config.learning_rate_schedule == "linear"
         return bounded_adam(first, self.config.max_grad_norm, self.iterations * self.config.updates if linear else None)
+
+
+def _newest(state: RewardLearnerState) -> ModelState:
+    return ModelState(state.weights[KEPT], state.normalisers[KEPT])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -28,7 +28,7 @@ OUTPUTS = ("bounded", "linear", "softplus")
 
 @dataclass(frozen=True)
 class RewardModel:
-    """r(x) = R tanh(y(x)), y a network of the normalised x; or y itself, or log(1 + e^y).
+    """r(x) = R tanh(y(x)), y a network of the normalised x; or y itself, or log(1 + e^y); or the mean of several such.
 
     Smooth activations (tanh, elu) keep Integrated Gradients exact; relu does not.
 
@@ -41,6 +41,7 @@ class RewardModel:
         output: one of `OUTPUTS`.
         bound: R.
         columns: of the observation, those that are looked at: r(features); none for all of them.
+        members: of the mean. Of more than one, weights and normalisers have a leading axis.
     """
 
     inputs: str
@@ -51,6 +52,7 @@ class RewardModel:
     output: str = "bounded"
     bound: float = 10.0
     columns: tuple[int, ...] = ()
+    members: int = 1
 
     @classmethod
     def of_task(
@@ -100,6 +102,8 @@ class RewardModel:
 
     def init(self, key: Key[Array, ""]) -> ModelState:
         """Rewards near zero, and a normaliser that has seen nothing."""
+        if self.members > 1:
+            return jax.vmap(replace(self, members=1).init)(jax.random.split(key, self.members))
         return ModelState(self._mlp.init(key, jnp.zeros(self.size)), Normaliser.create(self.size))
 
     def stack(self, steps: Transitions) -> Float[Array, "*batch n"]:
@@ -117,18 +121,21 @@ class RewardModel:
         return observation[..., np.array(self.columns)] if self.columns else observation
 
     def apply(self, weights: PyTree, features: Float[Array, "*batch n"]) -> Float[Array, " *batch"]:
-        """r at an x that is normalised already, as losses use it."""
+        """r of one member at an x that is normalised already, as losses use it."""
         y = self.raw(weights, features)
         if self.output == "bounded":
             return self.bound * jnp.tanh(y)
         return jax.nn.softplus(y) if self.output == "softplus" else y
 
     def raw(self, weights: PyTree, features: Float[Array, "*batch n"]) -> Float[Array, " *batch"]:
-        """y."""
+        """y of one member."""
         return jnp.asarray(self._mlp.apply(weights, features))[..., 0]
 
     def of_inputs(self, state: ModelState, x: Float[Array, "*batch n"]) -> Float[Array, " *batch"]:
         """r at a raw x."""
+        if self.members > 1:
+            one = replace(self, members=1)
+            return jax.vmap(one.of_inputs, in_axes=(0, None))(state, x).mean(axis=0)
         return self.apply(state.weights, state.normaliser(x))
 
     def __call__(self, state: ModelState, steps: Transitions) -> Float[Array, " *batch"]:

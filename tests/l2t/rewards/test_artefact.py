@@ -17,7 +17,6 @@ import pytest
 
 from algorithms.inverse.build import learned_reward
 from algorithms.inverse.config import GAILConfig, IPMDConfig, RewardConfig
-from algorithms.inverse.objectives import KEPT
 from configs import compose
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
@@ -44,8 +43,8 @@ def _trained(kind: Any, inputs: str = "state_action") -> tuple[LearnedReward, An
     state = replace(state, weights=weights)
     batch = random_trajectory(3)
     paid = np.asarray(jax.jit(learner.relabel)(state, batch).reward)
-    model = learner.objective.models[KEPT]
-    return LearnedReward(model, learner.kept(state), "probe", model.names(probe.spec), {"algorithm": "x"}), batch, paid
+    model, kept = learner.kept(state)
+    return LearnedReward(model, kept, "probe", model.names(probe.spec), {"algorithm": "x"}), batch, paid
 
 
 @pytest.mark.parametrize("kind", [IPMDConfig, GAILConfig])
