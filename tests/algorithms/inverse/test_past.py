@@ -60,7 +60,7 @@ def _distribution(observation: Observation) -> DiagonalGaussian:
 
 
 POLICY = Memoryless(_distribution)
-X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+X = jnp.asarray(np.random.default_rng(0).normal(size=(50, 3)), jnp.float32)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_mean_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
     assert found.model == mean.model
     assert found.model.members == MEMBERS
     np.testing.assert_array_equal(
-        found.of(X[:, :2], np.clip(X[:, 2:], -1, 1)), mean.of(X[:, :2], np.clip(X[:, 2:], -1, 1))
+        found.of(X[:, :2], jnp.clip(X[:, 2:], -1, 1)), mean.of(X[:, :2], jnp.clip(X[:, 2:], -1, 1))
     )
 
 
