@@ -6,8 +6,9 @@ batch, and what is replayed with it, is relabelled. The task's own reward is nev
 A part of the demonstrations is held out. Where the reward would pay the demonstrations that it learns from much more
 than those, it has begun to memorise them: it takes no step but one that makes the difference smaller.
 
-What is left can be the mean of rewards from all over the run. The last one has only had to tell the expert from the
-latest policy; what earlier policies did, earlier rewards hold against them.
+The last reward has only had to tell the expert from the latest policy. For one that goes on saying what earlier
+policies did wrong, half of what it learns from can be their steps, and what is left can be the mean of rewards from all
+over the run.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from algorithms.inverse.config import RewardConfig
 from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import KEPT, Features, Objective
+from algorithms.inverse.past import PastRewards, PastSteps
 from l2t.rewards.model import RewardModel
 from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
@@ -64,36 +66,6 @@ class Expert:
 
 
 @struct.dataclass
-class Past:
-    """Rewards from all over a run, K of them.
-
-    Attributes:
-        rewards: along a leading axis, the j-th as it was when the j-th K-th of the run ended; where that has not come
-            yet, the newest.
-        iteration: of the run, from 0.
-    """
-
-    rewards: ModelState
-    iteration: Int[Array, ""]
-
-    @classmethod
-    def create(cls, newest: ModelState, members: int) -> Past:
-        """Before the first step."""
-        rewards = jax.tree.map(lambda x: jnp.broadcast_to(x, (members, *jnp.shape(x))), newest)
-        return cls(rewards, jnp.zeros((), jnp.int32))
-
-    def followed_by(self, newest: ModelState, iterations: int) -> Past:
-        """After one more of a run's iterations."""
-        members = self.rewards.normaliser.count.shape[0]
-        coming = jnp.arange(members) >= self.iteration * members // iterations
-
-        def written(kept: Array, new: Array) -> Array:
-            return jnp.where(coming.reshape(-1, *[1] * jnp.ndim(new)), new, kept)
-
-        return Past(jax.tree.map(written, self.rewards, newest), self.iteration + 1)
-
-
-@struct.dataclass
 class RewardLearnerState:
     """Networks and normalisers by name, optimisers, and the demonstrations.
 
@@ -101,7 +73,8 @@ class RewardLearnerState:
         excess: by how much the part that is learnt from stands out, in standard deviations of the last batch's pay. For
             whoever reads a checkpoint: learning goes by the batch at hand.
         new: before the first step.
-        past: where the last reward is not all that is left.
+        past_rewards: where the last reward is not all that is left.
+        past_steps: where the batch is not all that is learnt from.
     """
 
     weights: PyTree
@@ -110,7 +83,8 @@ class RewardLearnerState:
     expert: Expert
     excess: Float[Array, ""]
     new: Bool[Array, ""]
-    past: Past | None = None
+    past_rewards: PastRewards | None = None
+    past_steps: PastSteps | None = None
 
 
 @dataclass(frozen=True)
@@ -149,18 +123,24 @@ class RewardLearner:
         optimisers = {"loss": self._optimiser.init(weights), "stretch": self._stretch_optimiser.init(weights)}
         normalisers = self._seen({name: state.normaliser for name, state in states.items()}, expert.learnt_from)
         start = RewardLearnerState(weights, normalisers, optimisers, expert, jnp.zeros(()), jnp.asarray(True))
-        members = self.config.mean_of
-        return start if members == 1 else replace(start, past=Past.create(_newest(start), members))
+        if self.config.mean_of > 1:
+            start = replace(start, past_rewards=PastRewards.create(_newest(start), self.config.mean_of))
+        if self.config.replay > 0:
+            start = replace(start, past_steps=PastSteps.create(expert.learnt_from, self.config.replay))
+        return start
 
     def learn(
         self, state: RewardLearnerState, trajectory: Trajectory, policy: Policy, key: Key[Array, ""]
     ) -> tuple[RewardLearnerState, Metrics]:
         """Steps of the objective, on what the policy has just done."""
         steps = trajectory.transitions()
+        if state.past_steps is not None:
+            kept = state.past_steps.followed_by(steps, jax.random.fold_in(key, 2), self.iterations)
+            state = replace(state, past_steps=kept)
         # Its view of the inputs takes in the batch first: the batch is paid as the weights were fitted to see it.
         seen = replace(state, normalisers=self._seen(state.normalisers, steps))
         ours, theirs = self._views(seen, trajectory, policy)
-        weights, optimisers, metrics = self._descend(seen, ours, theirs, key)
+        weights, optimisers, metrics = self._descend(seen, ours, theirs, policy, key)
         stepped = replace(seen, weights=weights, optimisers=optimisers)
         found = self._gaps(stepped, ours, theirs, policy)
 
@@ -173,8 +153,9 @@ class RewardLearner:
             found[1] > self.config.overfit, unless_it_helps, lambda: (jnp.asarray(False), found)
         )
         state = jax.tree.map(partial(jnp.where, resting), state, stepped)
-        if state.past is not None:
-            state = replace(state, past=state.past.followed_by(_newest(state), self.iterations))
+        if state.past_rewards is not None:
+            kept = state.past_rewards.followed_by(_newest(state), self.iterations)
+            state = replace(state, past_rewards=kept)
         told = {"reward/resting": resting.astype(jnp.float32)} | state.expert.compared(trajectory, state.new)
         return replace(state, excess=excess, new=jnp.asarray(False)), metrics | gaps | told
 
@@ -189,9 +170,9 @@ class RewardLearner:
     def kept(self, state: RewardLearnerState) -> tuple[RewardModel, ModelState]:
         """What is left when the run is over: the network called `reward`, and its normaliser; or a mean of such."""
         model = self.objective.models[KEPT]
-        if state.past is None:
+        if state.past_rewards is None:
             return model, _newest(state)
-        return replace(model, members=self.config.mean_of), state.past.rewards
+        return replace(model, members=self.config.mean_of), state.past_rewards.rewards
 
     def _pay(
         self, state: RewardLearnerState, steps: Transitions, log_prob: Float[Array, " *batch"]
@@ -201,9 +182,9 @@ class RewardLearner:
     def _views(self, state: RewardLearnerState, trajectory: Trajectory, policy: Policy) -> tuple[Features, Features]:
         """What the reward sees of the batch, and of the demonstrations that it learns from."""
         ours = self.objective.features(state.normalisers, trajectory.transitions(), trajectory.log_prob)
-        return ours, self._of_expert(state, state.expert.learnt_from, policy)
+        return ours, self._of_others(state, state.expert.learnt_from, policy)
 
-    def _of_expert(self, state: RewardLearnerState, steps: Transitions, policy: Policy) -> Features:
+    def _of_others(self, state: RewardLearnerState, steps: Transitions, policy: Policy) -> Features:
         rows = steps.terminated.shape[0]
         log_prob = jnp.zeros(rows)
         if self.objective.asks_policy:
@@ -212,21 +193,26 @@ class RewardLearner:
         return self.objective.features(state.normalisers, steps, log_prob)
 
     def _descend(
-        self, state: RewardLearnerState, ours: Features, theirs: Features, key: Key[Array, ""]
+        self, state: RewardLearnerState, ours: Features, theirs: Features, policy: Policy, key: Key[Array, ""]
     ) -> tuple[PyTree, dict[str, PyTree], Metrics]:
-        objective, batch = self.objective, self.config.batch_size
+        objective, batch, updates = self.objective, self.config.batch_size, self.config.updates
         flat = flatten_time(ours)
+        before = 0 if state.past_steps is None else batch // 2
+        past = self._of_past(state, policy, key, updates, before)
 
-        def rows(features: Features, key: Key[Array, ""]) -> Features:
+        def rows(features: Features, key: Key[Array, ""], number: int) -> Features:
             count = features["x"].shape[0]
-            return jax.tree.map(lambda x: x[jax.random.randint(key, (batch,), 0, count)], features)
+            return jax.tree.map(lambda x: x[jax.random.randint(key, (number,), 0, count)], features)
 
-        def loss(weights: PyTree, key: Key[Array, ""]) -> tuple[Float[Array, ""], Metrics]:
-            keys = jax.random.split(key, 3)
-            return objective.loss(weights, rows(flat, keys[0]), rows(theirs, keys[1]), keys[2])
+        def loss(weights: PyTree, drawn: tuple[Key[Array, ""], Features | None]) -> tuple[Float[Array, ""], Metrics]:
+            keys = jax.random.split(drawn[0], 3)
+            policy = rows(flat, keys[0], batch - before)
+            if drawn[1] is not None:
+                policy = jax.tree.map(lambda *x: jnp.concatenate(x), policy, drawn[1])
+            return objective.loss(weights, policy, rows(theirs, keys[1], batch), keys[2])
 
-        keys = jax.random.split(key, self.config.updates)
-        weights, optimiser, metrics = descend(loss, self._optimiser, state.weights, state.optimisers["loss"], keys)
+        drawn = jax.random.split(key, updates), past
+        weights, optimiser, metrics = descend(loss, self._optimiser, state.weights, state.optimisers["loss"], drawn)
         optimisers = state.optimisers | {"loss": optimiser}
         if isinstance(objective, FIRL):
 
@@ -239,6 +225,16 @@ class RewardLearner:
             )
             optimisers = optimisers | {"stretch": stretch}
         return weights, optimisers, jax.tree.map(jnp.mean, metrics)
+
+    def _of_past(
+        self, state: RewardLearnerState, policy: Policy, key: Key[Array, ""], updates: int, rows: int
+    ) -> Features | None:
+        """What the reward sees of earlier policies' steps, `[update, row, ...]`."""
+        if state.past_steps is None:
+            return None
+        steps = state.past_steps.draw(jax.random.fold_in(key, 1), updates * rows)
+        features = self._of_others(state, steps, policy)
+        return jax.tree.map(lambda x: x.reshape(updates, rows, *x.shape[1:]), features)
 
     def _gaps(
         self, state: RewardLearnerState, ours: Features, theirs: Features, policy: Policy
@@ -253,7 +249,7 @@ class RewardLearner:
         }
         if state.expert.held_out.terminated.shape[0] == 0:
             return gaps, jnp.zeros(())
-        held = objective.pay(weights, self._of_expert(state, state.expert.held_out, policy))
+        held = objective.pay(weights, self._of_others(state, state.expert.held_out, policy))
         spread = jnp.sqrt(0.5 * (paid.var() + learnt.var())) + 1e-6
         excess = (learnt.mean() - held.mean()) / spread
         return gaps | {"reward/held_out_gap": held.mean() - paid.mean(), "reward/excess": excess}, excess
