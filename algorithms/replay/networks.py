@@ -51,7 +51,7 @@ class SquashedActor:
     @classmethod
     def of_group(cls, group: str, spec: EnvironmentSpec, network: NetworkConfig) -> SquashedActor:
         """One that sees one group."""
-        return cls(group, spec.observation_sizes[group], spec.action_size, network)
+        return cls(group, spec.size_of(group), spec.action_size, network)
 
     def init(self, key: Key[Array, ""]) -> ModelState:
         """Actions around the middle of the box."""

@@ -91,10 +91,10 @@ def read_demonstrations(path: str | Path, spec: EnvironmentSpec | None = None) -
         declared = data.observation_space.shape
         episodes = [_episode(stored, number) for number, stored in enumerate(_stored(data))]
     size = declared[0] if declared else 0
-    if spec is not None and declared != (spec.observation_sizes[GROUP],):
+    if spec is not None and declared != (spec.size_of(GROUP),):
         raise DemonstrationError(
             f"{path} has observations of shape {list(declared or ())}, {GROUP} of {spec.name} has "
-            f"[{spec.observation_sizes[GROUP]}]; collect others for this task."
+            f"[{spec.size_of(GROUP)}]; collect others for this task."
         )
     check_episodes(str(path), episodes, facts, size)
     return from_episodes(episodes, facts)

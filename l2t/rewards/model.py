@@ -72,8 +72,8 @@ class RewardModel:
         Raises:
             ConfigurationError: a name is not there.
         """
+        sizes = spec.size_of(group), spec.action_size
         columns = named_columns(spec, group, features)
-        sizes = spec.observation_sizes[group], spec.action_size
         return cls(inputs, group, *sizes, network, columns=columns, **options)
 
     @property

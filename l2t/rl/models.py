@@ -73,7 +73,7 @@ class Actor:
     @classmethod
     def of_group(cls, group: str, spec: EnvironmentSpec, network: NetworkConfig) -> Actor:
         """One that sees one group and remembers nothing."""
-        return cls((group,), NoMemory(spec.observation_sizes[group]), spec.action_size, network)
+        return cls((group,), NoMemory(spec.size_of(group)), spec.action_size, network)
 
     def init(self, key: Key[Array, ""]) -> ModelState:
         """Mean actions near zero, standard deviation exp(initial_log_std)."""
