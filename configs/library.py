@@ -25,7 +25,7 @@ from configs.presets import redirect_presets
 from configs.record import changed, plain
 from configs.schema import ExperimentConfig
 from configs.together import check_together
-from l2t.config import check_choice
+from l2t.config import check_choice, check_path
 from l2t.errors import ConfigurationError
 from l2t.run.claim import claimed
 from l2t.run.directory import RunDirectory
@@ -99,8 +99,9 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
         with claimed(Path(composed.resume), resume=True) as path:
             return TrainedRun(path, nothing_to_do(composed, path) or run(composed, path))
     check_read(_described(composed), ExperimentConfig)
-    chosen = run_dir or composed.run_dir
-    with claimed(Path(chosen or _dated(composed)), numbered=chosen is None) as path:
+    chosen = composed.run_dir if run_dir is None else run_dir
+    place = _dated(composed) if chosen is None else check_path("run_dir", chosen)
+    with claimed(place, numbered=chosen is None) as path:
         overrides = [] if isinstance(config, ExperimentConfig) else _typed(config)
         with writing(path):
             (path / ".hydra").mkdir(exist_ok=True)

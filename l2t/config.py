@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from l2t.errors import ConfigurationError
@@ -59,6 +61,20 @@ def check_flag(name: str, value: Any) -> None:
     """Raise unless `value` is True or False."""
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name}={value!r} must be true or false.")
+
+
+def check_path(name: str, value: Any) -> Path:
+    """The path of a file or folder; raise unless `value` is text or a path."""
+    if not isinstance(value, str | os.PathLike):
+        inside = getattr(value, "path", None)  # of a run, in the place of its directory
+        hint = f"; its path is {str(inside)!r}" if isinstance(inside, str | os.PathLike) else ""
+        raise ConfigurationError(f"{name}={_short(value)} must be a path, as text or as a pathlib.Path{hint}.")
+    return Path(os.fspath(value))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_interval(
