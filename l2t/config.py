@@ -63,6 +63,12 @@ def check_flag(name: str, value: Any) -> None:
         raise ConfigurationError(f"{name}={value!r} must be true or false.")
 
 
+def check_names(name: str, value: Any, example: str) -> None:
+    """Raise unless `value` is a list of texts; one text alone would be read letter by letter."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(each, str) for each in value):
+        raise ConfigurationError(f"{name}={value!r} must be a list of names, such as [{example!r}].")
+
+
 def check_path(name: str, value: Any) -> Path:
     """The path of a file or folder; raise unless `value` is text or a path."""
     if not isinstance(value, str | os.PathLike):
