@@ -21,6 +21,7 @@ from configs.command_line import compose_config
 from configs.fields import check_read, path_fields
 from configs.messages import check_listed
 from configs.overrides import expand_home, make_absolute, plain_infinities, quoted_path, shorthand
+from configs.places import run_name
 from configs.presets import redirect_presets
 from configs.record import changed, plain
 from configs.schema import ExperimentConfig
@@ -249,8 +250,8 @@ def _typed(overrides: Sequence[str]) -> list[str]:
 
 
 def _dated(config: ExperimentConfig) -> Path:
-    now = datetime.now()
-    return Path("runs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{config.algorithm.name}-{config.env.name}-s{config.seed}"
+    now, name = datetime.now(), run_name(config.seed, config.algorithm.name, config.env.name)
+    return Path("runs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{name}"
 
 
 def _described(config: ExperimentConfig) -> Any:
