@@ -200,3 +200,11 @@ class TwinCritic:
 def smaller(pair: Pair) -> Float[Array, "*batch"]:
     """min_j Q_j."""
     return jnp.minimum(*pair)
+
+
+def reparametrised(
+    policy: SquashedGaussian, key: Key[Array, ""]
+) -> tuple[Float[Array, "batch action"], Float[Array, " batch"]]:
+    """An action of π and its log-density, both differentiable in π."""
+    z = policy.base.sample(key)
+    return jnp.tanh(z), policy.log_prob_of(z)
