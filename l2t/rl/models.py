@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from l2t.config import NetworkConfig
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.keys import aside
-from l2t.rl.memory import Memory, NoMemory
+from l2t.rl.memory import MemoryCell, NoMemory
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Observation
 
@@ -66,7 +66,7 @@ class Actor:
     """
 
     groups: tuple[str, ...]
-    memory: Memory
+    memory: MemoryCell
     action_size: int
     network: NetworkConfig
 
