@@ -11,6 +11,7 @@ from functools import singledispatch
 from typing import Any
 
 from algorithms.config import ActorCriticConfig, PPOConfig, SPMDConfig, SPMDVRTDConfig, TeacherConfig
+from algorithms.experience import check_memory, experience_of, memories_of
 from algorithms.inverse.build import (
     WARNINGS,
     WARNINGS_OF_CLONING,
@@ -35,12 +36,11 @@ from algorithms.teaching.student import Student
 from l2t.config import check_idle
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy
-from l2t.rl.experience import Experience, Fresh
+from l2t.rl.experience import Fresh
 from l2t.rl.learner import Teacher
 from l2t.rl.loop import Loop, Solo
 from l2t.rl.replay import Replay
 from l2t.rl.reward import TaskReward
-from l2t.runtime import free_memory
 
 
 @singledispatch
@@ -116,7 +116,7 @@ def _(config: IQLearnConfig, context: BuildContext) -> Algorithm:
         agent,
         context.num_envs,
         config.num_steps,
-        experience=_experience(config.replay, context),
+        experience=experience_of(config.replay, context),
         warnings=WARNINGS_OF_IQ_LEARN,
     )
 
@@ -136,7 +136,7 @@ def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
     policy = _frozen(context, config.expert_run, "teacher")
     agent = DAgger(Regression.of_task(regression, spec), policy, config.decay, config.exploration, context.num_envs)
     experience = Replay(config.buffer_size, regression.updates, regression.batch_size, ("teacher",), following=False)
-    _check_memory(experience, config.num_steps, context)
+    check_memory(experience, config.num_steps, context)
     prior = {"pretraining": policy.env_steps}
     return Loop(
         context.environment, agent, context.num_envs, config.num_steps, experience=experience, prior_steps=prior
@@ -170,7 +170,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         replays=config.student.replay > 0,
     )
     context = replace(context, reward=reward)
-    experience = _experience(config.teacher, context)
+    experience = experience_of(config.teacher, context)
     if config.student_penalty > 0.0 and not isinstance(experience, Fresh):
         raise ConfigurationError(
             "algorithm.student_penalty is for teachers that learn from fresh steps: what a teacher replays is paid as "
@@ -182,7 +182,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
                 "algorithm.student.replay is for teachers that learn from fresh steps; with a teacher that replays, "
                 "leave it at 0."
             )
-        experience = _memories(config.student, config.teacher.observation, num_steps, context)
+        experience = memories_of(config.student, config.teacher.observation, num_steps, context)
     return Loop(
         context.environment,
         agent,
@@ -209,7 +209,7 @@ def _(config: DistillationConfig, context: BuildContext) -> Algorithm:
     prior = {"pretraining": policy.env_steps}
     experience = Fresh()
     if config.student.replay > 0:
-        experience = _memories(config.student, "teacher", config.num_steps, context)
+        experience = memories_of(config.student, "teacher", config.num_steps, context)
     return Loop(
         context.environment,
         agent,
@@ -239,43 +239,8 @@ def _frozen(context: BuildContext, run: str, role: str) -> FrozenPolicy:
 def _solo(config: TeacherConfig, context: BuildContext) -> Loop:
     _check_parts(config, config.num_steps * context.num_envs, "")
     agent = Solo(learner(config, context), config.observation, context.num_envs)
-    experience = _experience(config, context)
+    experience = experience_of(config, context)
     return Loop(context.environment, agent, context.num_envs, config.num_steps, context.reward, experience)
-
-
-def _experience(config: TeacherConfig, context: BuildContext) -> Experience:
-    """What the configuration's learner learns from."""
-    if isinstance(config, InverseConfig):
-        return _experience(config.optimizer, context)
-    if not isinstance(config, ReplayConfig):
-        return Fresh()
-    groups = tuple(dict.fromkeys((config.observation, *context.reward.groups)))
-    ring = Replay(config.buffer_size, config.updates(context.num_envs), config.batch_size, groups, config.n_step)
-    _check_memory(ring, config.num_steps, context)
-    return ring
-
-
-def _memories(config: StudentConfig, labelled_on: str, num_steps: int, context: BuildContext) -> Experience:
-    """What a student learns from again; a learned reward looks at it too, as at all that is replayed."""
-    paid = not isinstance(context.reward, TaskReward)
-    groups = tuple(dict.fromkeys((labelled_on, "student", *context.reward.groups)))
-    ring = Replay(config.replay, config.replay_updates, config.replay_batch_size, groups, following=paid)
-    _check_memory(ring, num_steps, context, "algorithm.student.replay")
-    return ring
-
-
-def _check_memory(ring: Replay, num_steps: int, context: BuildContext, name: str = "algorithm.buffer_size") -> None:
-    """Raise where there is no room for a ring that is filled by `num_steps` of each environment at a time."""
-    steps, seeds = ring.capacity, context.num_seeds
-    taken, free = ring.bytes(context.environment.spec, num_steps, context.num_envs), free_memory()
-    if taken * seeds > free:
-        each = taken // steps
-        times = f" for each of {seeds} seeds" if seeds > 1 else ""
-        fits = max(1, int(0.5 * free) // (each * seeds))
-        raise ConfigurationError(
-            f"{name}={steps:,} steps of {each} bytes{times} take {taken * seeds / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free; half of that holds {name}={fits}."
-        )
 
 
 def _student(config: StudentConfig, context: BuildContext, num_steps: int) -> Student:

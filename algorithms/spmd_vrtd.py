@@ -103,7 +103,7 @@ class SPMDVRTD:
         self.reset_cost = spec.reset_cost
         settings = config.actor
         self.critic_group = settings.critic_observation or settings.observation
-        self.critic_size = spec.observation_sizes[self.critic_group]
+        self.critic_size = spec.size_of(self.critic_group)
         self.actor = Actor.of_group(settings.observation, spec, network)
         self.optimiser = adam(settings, iterations)
 

@@ -18,6 +18,7 @@ from configs.messages import first_line, unknown
 from configs.overrides import parse, plain_infinities
 from configs.schema import KEYS, ExperimentConfig
 from configs.source import group_choice, group_options
+from l2t.config import check_path
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 
 _MOVED = {
@@ -64,7 +65,7 @@ def read_config(run_dir: str | Path, overrides: Sequence[str] = (), engine: str 
         RunDirectoryError: it is not a run directory.
         ConfigurationError: an override cannot be read, or its value is not possible.
     """
-    path = Path(run_dir) / ".hydra" / "config.yaml"
+    path = check_path("run", run_dir) / ".hydra" / "config.yaml"
     if not path.is_file():
         raise RunDirectoryError(f"{run_dir} is not a run directory: it has no .hydra/config.yaml.")
     try:

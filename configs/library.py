@@ -21,11 +21,12 @@ from configs.command_line import compose_config
 from configs.fields import check_read, path_fields
 from configs.messages import check_listed
 from configs.overrides import expand_home, make_absolute, plain_infinities, quoted_path, shorthand
+from configs.places import run_name
 from configs.presets import redirect_presets
 from configs.record import changed, plain
 from configs.schema import ExperimentConfig
 from configs.together import check_together
-from l2t.config import check_choice
+from l2t.config import check_choice, check_path
 from l2t.errors import ConfigurationError
 from l2t.run.claim import claimed
 from l2t.run.directory import RunDirectory
@@ -99,8 +100,9 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
         with claimed(Path(composed.resume), resume=True) as path:
             return TrainedRun(path, nothing_to_do(composed, path) or run(composed, path))
     check_read(_described(composed), ExperimentConfig)
-    chosen = run_dir or composed.run_dir
-    with claimed(Path(chosen or _dated(composed)), numbered=chosen is None) as path:
+    chosen = composed.run_dir if run_dir is None else run_dir
+    place = _dated(composed) if chosen is None else check_path("run_dir", chosen)
+    with claimed(place, numbered=chosen is None) as path:
         overrides = [] if isinstance(config, ExperimentConfig) else _typed(config)
         with writing(path):
             (path / ".hydra").mkdir(exist_ok=True)
@@ -248,8 +250,8 @@ def _typed(overrides: Sequence[str]) -> list[str]:
 
 
 def _dated(config: ExperimentConfig) -> Path:
-    now = datetime.now()
-    return Path("runs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{config.algorithm.name}-{config.env.name}-s{config.seed}"
+    now, name = datetime.now(), run_name(config.seed, config.algorithm.name, config.env.name)
+    return Path("runs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{name}"
 
 
 def _described(config: ExperimentConfig) -> Any:

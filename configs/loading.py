@@ -20,7 +20,7 @@ from algorithms.inverse.build import AdviceWarning
 from configs.build import experiment_config, read_config
 from configs.elsewhere import check_meaning, warn_of_other_dynamics
 from configs.schema import ExperimentConfig
-from l2t.config import check_choice
+from l2t.config import check_choice, check_count, check_path
 from l2t.demonstrations.files import read_demonstrations
 from l2t.demonstrations.record import Demonstrations, blank
 from l2t.errors import ConfigurationError
@@ -100,7 +100,8 @@ def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig 
         ConfigurationError: there is no such seed.
     """
     config = config or read_config(run_dir)
-    if not 0 <= seed_index < config.num_seeds:
+    check_count("seed_index", seed_index, 0)
+    if seed_index >= config.num_seeds:
         raise ConfigurationError(f"seed_index={seed_index} does not exist; the run has {config.num_seeds} seed(s).")
     return load_seeds(run_dir, config)[seed_index]
 
@@ -111,7 +112,7 @@ def load_seeds(run_dir: str | Path, config: ExperimentConfig | None = None) -> l
     Args, and what it raises, are those of `load_run`.
     """
     config = config or read_config(run_dir)
-    checkpoints = Checkpoints(Path(run_dir) / "checkpoints")
+    checkpoints = Checkpoints(check_path("run", run_dir) / "checkpoints")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AdviceWarning)
         built = build(config, checkpoints.host(config.identity).get("recipes"))

@@ -9,11 +9,30 @@ from pathlib import Path
 from hydra import compose, initialize_config_module
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from configs.overrides import combinations, plain_values, quote
+from envs.config import plain_id
 from l2t.errors import ConfigurationError
 from l2t.run.claim import check_new, check_writable, claimed
+
+
+def run_name(seed: int, *what: str) -> str:
+    """What a run computes, in the name of its directory: a study, or an algorithm and an environment."""
+    return "-".join((*what, f"s{seed}"))
+
+
+def _run_name(*, _root_: DictConfig) -> str:
+    """The same in a YAML, `${run_name:}`: by what was chosen, which a stranger may have called as he likes."""
+    if study := OmegaConf.select(_root_, "study.name"):
+        return run_name(_root_.seed, study)
+    choices, known = _root_.hydra.runtime.choices, OmegaConf.select(_root_, "env.id")
+    # One choice stands for all of Gymnasium's environments: what was chosen is the id.
+    return run_name(_root_.seed, choices.algorithm, plain_id(known) if isinstance(known, str) else choices.env)
+
+
+OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
 
 
 def check_place(values: Mapping[str, object], multirun: bool) -> None:

@@ -47,11 +47,12 @@ def roll_out(
         RunDirectoryError, CheckpointError: there is nothing to load.
         ConfigurationError: an argument is not possible.
     """
-    from l2t.config import check_choice
+    from l2t.config import check_choice, check_path
 
+    path = check_path("run", run)
     _check_numbers(episodes, seed)
     check_choice("actions", actions, ("mean", "sampled"))
-    config = changed_config(Path(run), overrides)
+    config = changed_config(path, overrides)
 
     from l2t.demonstrations.collecting import play
     from l2t.demonstrations.roll_out import from_episodes
@@ -59,7 +60,7 @@ def roll_out(
     from l2t.runtime import configure
 
     configure()
-    loaded = load_changed(Path(run), overrides, config, _of_seed(seed_index))
+    loaded = load_changed(path, overrides, config, _of_seed(seed_index))
     roles = loaded.algorithm.roles
     role = role or default_role(roles)
     check_choice("role", role, roles)
@@ -104,11 +105,12 @@ def collect(
         ConfigurationError: an argument is not possible, or the runs are of different tasks.
         DemonstrationError: the data set cannot be written.
     """
-    from l2t.config import check_choice
+    from l2t.config import check_choice, check_path
     from l2t.errors import ConfigurationError
     from l2t.report.runs import read_run
 
-    run_dirs = [Path(run) for run in ([runs] if isinstance(runs, str | Path) else runs)]
+    listed = runs if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]
+    run_dirs = [check_path("run", run) for run in listed]
     _check_numbers(episodes, seed)
     check_choice("actions", actions, ("mean", "sampled"))
     if not run_dirs:
@@ -121,9 +123,11 @@ def collect(
         read_run(run_dir)
     configs = [changed_config(run_dir, overrides) for run_dir in run_dirs]
     _check_same_task(run_dirs, configs)
+    if name is not None and not isinstance(name, str):
+        raise ConfigurationError(f"name={name!r} must be text: the name of the data set.")
     if name is not None and (Path(name).name != name or name == ".."):
         raise ConfigurationError(f"name={name} is no plain name; give the place of the data set as out={name}.")
-    place = Path(out or Path("demonstrations") / (name or configs[0].env.name))
+    place = check_path("out", out or Path("demonstrations") / (name or configs[0].env.name))
 
     from l2t.demonstrations.collecting import play
     from l2t.demonstrations.files import check_place, read_demonstrations, write_demonstrations
@@ -152,8 +156,14 @@ def collect(
 def _check_same_task(run_dirs: Sequence[Path], configs: Sequence[ExperimentConfig]) -> None:
     from l2t.errors import ConfigurationError
 
-    first = _dynamics(configs[0])
+    first, task = _dynamics(configs[0]), _chosen(configs[0])
     for run_dir, config in zip(run_dirs[1:], configs[1:], strict=True):
+        # Of two tasks most settings differ, and none of them tells which the tasks are.
+        if _chosen(config) != task:
+            raise ConfigurationError(
+                f"{run_dir} and {run_dirs[0]} cannot be mixed: one is of {_chosen(config)}, the other of {task}. "
+                "Collect them apart."
+            )
         other = _dynamics(config)
         for key in sorted(first.keys() | other.keys()):
             if first.get(key) != other.get(key):
@@ -161,6 +171,14 @@ def _check_same_task(run_dirs: Sequence[Path], configs: Sequence[ExperimentConfi
                     f"{run_dir} and {run_dirs[0]} cannot be mixed: env.{key} is {other.get(key, 'not set')} and "
                     f"{first.get(key, 'not set')}. Collect them apart, or let --set give both the same."
                 )
+
+
+def _chosen(config: ExperimentConfig) -> str:
+    """The task, as somebody chooses it."""
+    from envs.config import GymnasiumConfig
+
+    env = config.env
+    return f"env=gymnasium env.id={env.id}" if isinstance(env, GymnasiumConfig) else f"env={env.name}"
 
 
 def _dynamics(config: ExperimentConfig) -> dict[str, Any]:

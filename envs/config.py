@@ -168,8 +168,8 @@ class GymnasiumConfig:
 
     @property
     def name(self) -> str:
-        """The id without characters that a directory's name cannot hold."""
-        return self.id.replace("/", "-").replace(":", "-")
+        """The id, as a directory's name can hold it."""
+        return plain_id(self.id)
 
     def build(self, physics: PhysicsConfig) -> GymnasiumEnvironment:
         """Wrap the environment, which brings its own physics.
@@ -181,6 +181,11 @@ class GymnasiumConfig:
         from envs.gymnasium.adapter import GymnasiumEnvironment
 
         return GymnasiumEnvironment(self.id, _view(self), self.reset_cost, self.episode_length, self.parameters)
+
+
+def plain_id(environment: str) -> str:
+    """An id of Gymnasium's without the characters that a directory's name cannot hold."""
+    return environment.replace("/", "-").replace(":", "-")
 
 
 def within(part: str, names: Iterable[str]) -> tuple[str, ...]:

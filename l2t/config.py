@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from l2t.errors import ConfigurationError
@@ -59,6 +61,26 @@ def check_flag(name: str, value: Any) -> None:
     """Raise unless `value` is True or False."""
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name}={value!r} must be true or false.")
+
+
+def check_names(name: str, value: Any, example: str) -> None:
+    """Raise unless `value` is a list of texts; one text alone would be read letter by letter."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(each, str) for each in value):
+        raise ConfigurationError(f"{name}={value!r} must be a list of names, such as [{example!r}].")
+
+
+def check_path(name: str, value: Any) -> Path:
+    """The path of a file or folder; raise unless `value` is text or a path."""
+    if not isinstance(value, str | os.PathLike):
+        inside = getattr(value, "path", None)  # of a run, in the place of its directory
+        hint = f"; its path is {str(inside)!r}" if isinstance(inside, str | os.PathLike) else ""
+        raise ConfigurationError(f"{name}={_short(value)} must be a path, as text or as a pathlib.Path{hint}.")
+    return Path(os.fspath(value))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_interval(

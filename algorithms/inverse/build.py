@@ -177,7 +177,7 @@ def inverse_student(
     # Named features are the teacher's; a student's reward looks at all that a student sees.
     settings = replace(config.reward, observation=group, features=(), network=student.config.network)
     own = replace(teacher, objective=objective(replace(config, reward=settings), spec), config=settings)
-    critic = Critic(group, spec.observation_sizes[group], student.config.network)
+    critic = Critic(group, spec.size_of(group), student.config.network)
     # What values stand for is the teacher's choice, where it has made one.
     valued = getattr(config.optimizer, "actor", config.optimizer)  # spmd_vrtd keeps them with its actor
     shared = {name: getattr(valued, name) for name in SHARED if hasattr(valued, name)}

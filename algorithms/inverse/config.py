@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from algorithms.config import GROUPS, SCHEDULES, SPMDConfig, TeacherConfig
 from algorithms.replay.config import ReplayConfig
-from l2t.config import FIXED, NetworkConfig, check_choice, check_count, check_idle, check_range, read_from
+from l2t.config import FIXED, NetworkConfig, check_choice, check_count, check_idle, check_names, check_range, read_from
 from l2t.errors import ConfigurationError
 
 INPUTS = ("state", "state_action", "state_action_next")
@@ -82,6 +82,7 @@ class RewardConfig:
     def __post_init__(self) -> None:
         check_choice("algorithm.reward.inputs", self.inputs, INPUTS)
         check_choice("algorithm.reward.observation", self.observation, GROUPS)
+        check_names("algorithm.reward.features", self.features, "*velocity*")
         object.__setattr__(self, "features", tuple(self.features))
         check_range("algorithm.reward.learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
         check_choice("algorithm.reward.learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)

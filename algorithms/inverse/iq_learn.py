@@ -24,12 +24,12 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from algorithms.inverse.config import IQLearnConfig
 from algorithms.inverse.reward import Expert
-from algorithms.replay.learner import reparametrised
-from algorithms.replay.networks import CriticNetwork, SquashedActor, SquashedPolicy
+from algorithms.replay.networks import CriticNetwork, SquashedActor, SquashedPolicy, reparametrised
 from algorithms.replay.warm_up import FRESH, INHERITED, WarmUp, another
 from l2t.rl.keys import aside
 from l2t.rl.measured import once
 from l2t.rl.models import ModelState
+from l2t.rl.optimise import update_one
 from l2t.rl.types import EnvironmentSpec, Metrics, Trajectory, Transitions
 
 
@@ -136,7 +136,7 @@ class IQLearn:
             return iq_loss(q, value, next_value, rows, config.chi2)
 
         gradient, metrics = jax.grad(loss, has_aux=True)(state.critic)
-        critic, optimisers = self._step(state, "critic", state.critic, gradient)
+        critic, optimisers = update_one(self.optimisers["critic"], state.optimisers, "critic", state.critic, gradient)
         target = optax.incremental_update(critic, state.target, config.replay.polyak)
 
         def actor_loss(weights: PyTree) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -144,8 +144,7 @@ class IQLearn:
             return (config.temperature * log_prob - self._q(critic, now, action)).mean(), -log_prob.mean()
 
         (value, entropy), gradient = jax.value_and_grad(actor_loss, has_aux=True)(state.actor.weights)
-        weights, moved = self._step(state, "actor", state.actor.weights, gradient)
-        optimisers = optimisers | {"actor": moved["actor"]}
+        weights, optimisers = update_one(self.optimisers["actor"], optimisers, "actor", state.actor.weights, gradient)
         state = replace(
             state, actor=replace(state.actor, weights=weights), critic=critic, target=target, optimisers=optimisers
         )
@@ -169,12 +168,6 @@ class IQLearn:
         self, weights: PyTree, features: Float[Array, "batch n"], action: Float[Array, "batch action"]
     ) -> Float[Array, " batch"]:
         return jnp.asarray(self.critic.apply(weights, jnp.concatenate([features, action], axis=-1)))
-
-    def _step(
-        self, state: IQLearnState, name: str, moved: PyTree, gradient: PyTree
-    ) -> tuple[PyTree, dict[str, PyTree]]:
-        updates, optimiser = self.optimisers[name].update(gradient, state.optimisers[name], moved)
-        return optax.apply_updates(moved, updates), state.optimisers | {name: optimiser}
 
 
 def iq_loss(

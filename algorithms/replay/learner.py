@@ -29,57 +29,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from algorithms.replay.config import AverageRewardReplayConfig, ReplayConfig, SACConfig, SPMDReplayConfig
 from algorithms.replay.cross_critic import CrossCritic
-from algorithms.replay.networks import CriticModel, Critics, SquashedActor, SquashedPolicy, TwinCritic, smaller
+from algorithms.replay.networks import CriticModel, SquashedActor, SquashedPolicy, TwinCritic, reparametrised, smaller
 from algorithms.replay.reward_rate import relative_value_rate, soft_value, td_rate
+from algorithms.replay.state import ReplayState, Weights
 from algorithms.replay.targets import Backup, average_backup, discounted_backup
-from algorithms.replay.warm_up import FRESH, INHERITED, WarmUp, another, made
+from algorithms.replay.warm_up import FRESH, WarmUp, another, made
 from algorithms.reset_cost import ResetCost
-from l2t.rl.distributions import SquashedGaussian
 from l2t.rl.learner import ActionCritic, Judgement
 from l2t.rl.measured import once
 from l2t.rl.models import ModelState
-from l2t.rl.normaliser import Normaliser
+from l2t.rl.optimise import update_one
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions
 
 STEPS_OF_A_COST_STEP = 1_024
 """`reset_cost_step` is so far as the cost moves in this many steps of an environment, however they are batched."""
-
-
-@struct.dataclass
-class Weights:
-    """What the updates of an iteration move; `log_temperature` only where none is fixed."""
-
-    actor: PyTree
-    critics: Critics
-    log_temperature: Float[Array, ""]
-    optimisers: dict[str, PyTree]
-    gain: Float[Array, ""]
-
-
-@struct.dataclass
-class ReplayState:
-    """Weights, the normaliser that actor and critics share, the cost of a reset, and counters.
-
-    Attributes:
-        reset_cost: c.
-        reward_rate: exponential average of what the policy earns, without entropy; logged, never learnt from.
-        iteration: the counter of `WarmUp`.
-    """
-
-    weights: Weights
-    normaliser: Normaliser
-    reset_cost: ResetCost
-    reward_rate: Float[Array, ""]
-    iteration: Int[Array, ""]
-
-    def as_heir(self) -> ReplayState:
-        """See `Heir`."""
-        return replace(self, iteration=jnp.full_like(self.iteration, INHERITED))
 
 
 class ReplayActorCritic:
@@ -245,7 +212,7 @@ class ReplayActorCritic:
 
         (error, aux), gradient = jax.value_and_grad(loss, has_aux=True)(weights.critics.params)
         value, target, predicted, stats = aux
-        params, optimisers = self._step(weights, "critics", weights.critics.params, gradient)
+        params, optimisers = update_one(self.optimiser, weights.optimisers, "critics", weights.critics.params, gradient)
         critics = self.critic.follow(replace(weights.critics, params=params, stats=stats), config.polyak)
         gain = weights.gain
         if isinstance(config, AverageRewardReplayConfig):
@@ -289,22 +256,12 @@ class ReplayActorCritic:
             return total.mean(), (-log_prob.mean(), moved)
 
         (value, (entropy, moved)), gradient = jax.value_and_grad(loss, has_aux=True)(weights.actor)
-        actor, optimisers = self._step(weights, "actor", weights.actor, gradient)
+        actor, optimisers = update_one(self.optimiser, weights.optimisers, "actor", weights.actor, gradient)
         weights = replace(weights, actor=actor, optimisers=optimisers)
         if config.temperature is None:
             slope = temperature * (entropy - self.target_entropy)
-            log_temperature, optimisers = self._step(weights, "temperature", weights.log_temperature, slope)
+            log_temperature, optimisers = update_one(
+                self.optimiser, optimisers, "temperature", weights.log_temperature, slope
+            )
             weights = replace(weights, log_temperature=log_temperature, optimisers=optimisers)
         return weights, {"loss/actor": value, "train/entropy": entropy, "train/kl": moved}
-
-    def _step(self, weights: Weights, name: str, moved: PyTree, gradient: PyTree) -> tuple[PyTree, dict[str, PyTree]]:
-        updates, optimiser = self.optimiser.update(gradient, weights.optimisers[name], moved)
-        return optax.apply_updates(moved, updates), weights.optimisers | {name: optimiser}
-
-
-def reparametrised(
-    policy: SquashedGaussian, key: Key[Array, ""]
-) -> tuple[Float[Array, "batch action"], Float[Array, " batch"]]:
-    """An action of π and its log-density, both differentiable in π."""
-    z = policy.base.sample(key)
-    return jnp.tanh(z), policy.log_prob_of(z)

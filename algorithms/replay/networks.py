@@ -51,7 +51,7 @@ class SquashedActor:
     @classmethod
     def of_group(cls, group: str, spec: EnvironmentSpec, network: NetworkConfig) -> SquashedActor:
         """One that sees one group."""
-        return cls(group, spec.observation_sizes[group], spec.action_size, network)
+        return cls(group, spec.size_of(group), spec.action_size, network)
 
     def init(self, key: Key[Array, ""]) -> ModelState:
         """Actions around the middle of the box."""
@@ -200,3 +200,11 @@ class TwinCritic:
 def smaller(pair: Pair) -> Float[Array, "*batch"]:
     """min_j Q_j."""
     return jnp.minimum(*pair)
+
+
+def reparametrised(
+    policy: SquashedGaussian, key: Key[Array, ""]
+) -> tuple[Float[Array, "batch action"], Float[Array, " batch"]]:
+    """An action of π and its log-density, both differentiable in π."""
+    z = policy.base.sample(key)
+    return jnp.tanh(z), policy.log_prob_of(z)

@@ -68,7 +68,7 @@ class Student:
     def __init__(self, config: StudentConfig, spec: EnvironmentSpec, num_envs: int, iterations: int) -> None:
         self.config = config
         self.num_envs = num_envs
-        size = spec.observation_sizes[self.group]
+        size = spec.size_of(self.group)
         if config.memory == "gru":
             memory, groups = GRU(size + spec.action_size, config.memory_size), (self.group, PREVIOUS_ACTION)
         else:

@@ -12,7 +12,7 @@ from envs.mujoco.pushes import Push
 
 
 @struct.dataclass
-class Memory:
+class CassieMemory:
     """One episode's.
 
     Attributes:

@@ -14,7 +14,7 @@ from envs.cassie import mirror
 from envs.cassie.commands import Command
 from envs.cassie.dynamics import Dynamics
 from envs.cassie.figures import MOTOR_QPOS, MOTOR_QVEL, MOTORS, SIDES, SPRING_QPOS, SPRING_QVEL
-from envs.cassie.memory import Memory
+from envs.cassie.memory import CassieMemory
 from envs.cassie.mirror import Mirror
 from envs.cassie.pose import standing_pose
 from envs.cassie.quantities import Quantities, rotated_back, turned, wrapped, yaw_of
@@ -160,7 +160,7 @@ def sense(physics: PhysicsState, command: Command) -> Float[Array, "35"]:
     )
 
 
-def known(memory: Memory) -> Float[Array, "15"]:
+def known(memory: CassieMemory) -> Float[Array, "15"]:
     """`KNOWN`; a robot that shall stand is shown no clock, which tells this from stepping in place."""
     angle = 2 * jnp.pi * memory.phase
     clock = memory.command.stepping * jnp.stack([jnp.sin(angle), jnp.cos(angle)])
@@ -168,7 +168,7 @@ def known(memory: Memory) -> Float[Array, "15"]:
 
 
 def privileged(
-    now: Quantities, memory: Memory, motion: Motion, heel_springs: Float[Array, "2"]
+    now: Quantities, memory: CassieMemory, motion: Motion, heel_springs: Float[Array, "2"]
 ) -> Float[Array, " privileged"]:
     """`PRIVILEGED`; vectors in the axes of where the robot looks."""
     dynamics, terrain = memory.dynamics, memory.terrain

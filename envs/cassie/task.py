@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from envs.cassie import commands, dynamics, gait, mirror, observation, rewards
 from envs.cassie.figures import FOOT_RADIUS, PELVIS
-from envs.cassie.memory import Memory
+from envs.cassie.memory import CassieMemory
 from envs.cassie.model import FEET, GROUND_GEOMS
 from envs.cassie.pose import standing_pose
 from envs.cassie.quantities import measure, turned, wrapped, yaw_of
@@ -80,7 +80,7 @@ class Cassie:
 
     def restart(self, key: Key[Array, ""], ended: Ended, model: mujoco.MjModel) -> Start:
         """On the terrain that the curriculum gives after such an episode, and perhaps with the same dynamics."""
-        memory: Memory = ended.memory
+        memory: CassieMemory = ended.memory
         difficulty, kind = memory.terrain.difficulty, None
         if self.curriculum:
             kind = memory.terrain.kind  # what is learnt on easy ground does not make the stairs higher
@@ -110,7 +110,7 @@ class Cassie:
         if self.start_scatter > 0.0:
             velocity += self.start_scatter * jax.random.normal(aside(keys[2]), (2,))
         qvel = jnp.zeros(model.nv).at[:2].set(velocity)
-        memory = Memory(
+        memory = CassieMemory(
             steps=jnp.zeros((), jnp.int32),
             phase=phase,
             command=command,
@@ -131,7 +131,7 @@ class Cassie:
         return -limit, limit
 
     def control(
-        self, action: Float[Array, "10"], physics: PhysicsState, memory: Memory, model: mujoco.MjModel
+        self, action: Float[Array, "10"], physics: PhysicsState, memory: CassieMemory, model: mujoco.MjModel
     ) -> Float[Array, "10"]:
         """Targets: standing offset + stepping prior + reach a, within the joints' ranges; a may be a step late."""
         own = self._own(action, memory)
@@ -143,7 +143,7 @@ class Cassie:
         low, high = jnp.asarray(model.actuator_ctrlrange.T, jnp.float32)
         return jnp.clip(target, low, high)
 
-    def surroundings(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Surroundings:
+    def surroundings(self, physics: PhysicsState, memory: CassieMemory, model: mujoco.MjModel) -> Surroundings:
         """The ground under the feet, gravity in its frame, and pushes."""
         duration, fields = self._duration(model), {}
         if self.terrain.kind not in ("flat", "moving"):
@@ -165,9 +165,9 @@ class Cassie:
         plane = contact_planes(terrain, centre, velocity, duration, FOOT_RADIUS)
         return plane.position, plane.orientation
 
-    def advance(self, key: Key[Array, ""], transition: Transition, model: mujoco.MjModel) -> Memory:
+    def advance(self, key: Key[Array, ""], transition: Transition, model: mujoco.MjModel) -> CassieMemory:
         """Clock, command, pushes, and what was done and sensed."""
-        memory: Memory = transition.memory
+        memory: CassieMemory = transition.memory
         command_key, push_key, noise_key = jax.random.split(key, 3)
         duration = self._duration(model)
         after = transition.after
@@ -189,7 +189,7 @@ class Cassie:
             asked=memory.asked + duration * speed,
         )
 
-    def observe(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Observation:
+    def observe(self, physics: PhysicsState, memory: CassieMemory, model: mujoco.MjModel) -> Observation:
         """`teacher` sees everything exactly, `student` what sensors say; both in a mirror for half of each cycle."""
         now = measure(physics, memory.terrain, model)
         known = observation.known(memory)
@@ -215,7 +215,7 @@ class Cassie:
 
     def reward_terms(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
         """See `envs.cassie.rewards`."""
-        memory: Memory = transition.memory
+        memory: CassieMemory = transition.memory
         after = gait.advance(memory.phase, self._duration(model))
         moment = rewards.Moment(
             now=measure(transition.after, memory.terrain, model),
@@ -225,11 +225,11 @@ class Cassie:
         )
         return rewards.reward_terms(moment, self.rewards)
 
-    def terminated(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> Bool[Array, ""]:
+    def terminated(self, physics: PhysicsState, memory: CassieMemory, model: mujoco.MjModel) -> Bool[Array, ""]:
         """The robot has fallen, is about to, or moves as no robot can: any of the `endings`."""
         return jnp.any(jnp.stack(list(self.endings(physics, memory, model).values())))
 
-    def endings(self, physics: PhysicsState, memory: Memory, model: mujoco.MjModel) -> dict[str, Bool[Array, ""]]:
+    def endings(self, physics: PhysicsState, memory: CassieMemory, model: mujoco.MjModel) -> dict[str, Bool[Array, ""]]:
         """Which criteria of `ENDINGS` a state meets; several may hold at once, and the first two differ by ground."""
         now = measure(physics, memory.terrain, model)
         lowest = jnp.array([LOWEST[kind] for kind in KINDS])[memory.terrain.kind]
@@ -250,7 +250,7 @@ class Cassie:
         d = R(heading) v*/|v*|, and `speed_asked` is |v*|: turning about on the spot covers no ground. `saturation` is
         the share of motors at the limit that the episode drew for them.
         """
-        memory: Memory = transition.memory
+        memory: CassieMemory = transition.memory
         now = measure(transition.after, memory.terrain, model)
         stands = jnp.linalg.norm(now.forces, axis=-1) > 1.0
         speeds = jnp.linalg.norm(now.sole_velocities[:, :2], axis=-1)
@@ -299,7 +299,7 @@ class Cassie:
         """Without what is for training only: pushes, and beginnings at any velocity."""
         return replace(self, push=self.push.judging, start_scatter=0.0)
 
-    def turned(self, before: Memory, after: Memory) -> Bool[Array, ""]:
+    def turned(self, before: CassieMemory, after: CassieMemory) -> Bool[Array, ""]:
         """Whether the half cycle of the gait has changed, and with it the mirror."""
         return (self._flipped(before) != self._flipped(after)) & self.mirrored
 
@@ -315,7 +315,7 @@ class Cassie:
         """Actions in a mirror; policy units are the task's own."""
         return mirror.CONTROL(action)
 
-    def scene(self, memory: Memory) -> mujoco.MjModel:
+    def scene(self, memory: CassieMemory) -> mujoco.MjModel:
         """The robot as it looks, on the episode's ground."""
         return scene_of(memory.terrain)
 
@@ -326,15 +326,15 @@ class Cassie:
         springs = [scale.position] * 4 + [observation.SPEED * scale.velocity] * 4
         return np.array([scale.gravity] * 3 + [scale.gyro] * 3 + joints + springs + [scale.heading], np.float32)
 
-    def _sensed(self, physics: PhysicsState, memory: Memory) -> Float[Array, "35"]:
+    def _sensed(self, physics: PhysicsState, memory: CassieMemory) -> Float[Array, "35"]:
         """What the student's sensors say now."""
         exact = observation.sense(physics, memory.command)
         return exact + observation.encoder_bias(memory.dynamics) + memory.noise
 
-    def _flipped(self, memory: Memory) -> Bool[Array, ""]:
+    def _flipped(self, memory: CassieMemory) -> Bool[Array, ""]:
         return memory.phase >= 0.5
 
-    def _own(self, action: Float[Array, "10"], memory: Memory) -> Float[Array, "10"]:
+    def _own(self, action: Float[Array, "10"], memory: CassieMemory) -> Float[Array, "10"]:
         """An action as the robot's own left and right have it."""
         return jnp.where(self._flipped(memory), mirror.CONTROL(action), action) if self.mirrored else action
 

@@ -80,7 +80,7 @@ class Ended(NamedTuple):
     truncated: Bool[Array, ""]
 
 
-class Facts(Protocol):
+class TaskFacts(Protocol):
     """What is fixed about a task.
 
     A task is a frozen dataclass whose fields are the weights and ranges that a researcher may change.
@@ -107,7 +107,7 @@ class Facts(Protocol):
         ...
 
 
-class MemorylessTask(Facts, Protocol):
+class MemorylessTask(TaskFacts, Protocol):
     """A task without a memory, whose action is the control of the motors.
 
     It may also name its coordinates; see `NamesColumns`.
@@ -134,7 +134,7 @@ class MemorylessTask(Facts, Protocol):
         ...
 
 
-class Task(Facts, Protocol):
+class Task(TaskFacts, Protocol):
     """A task with a memory, a control law and a world that may change from step to step.
 
     A step goes: `control` and `surroundings`, physics, `advance`, then `observe` and `terminated` with the new memory;

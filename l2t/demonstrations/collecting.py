@@ -57,10 +57,11 @@ def play(environment: Environment, policy: Policy, seeds: Sequence[int], actions
         The episodes in the order of their seeds. What is recorded as an action is what the environment was given.
 
     Raises:
-        ConfigurationError: `actions` is unknown.
+        ConfigurationError: `actions` is unknown, or the task does not show the group.
         DemonstrationError: an episode does not end at the task's time limit.
     """
     check_choice("actions", actions, ACTIONS)
+    environment.spec.size_of(GROUP)  # raises where it is not shown
     width = min(AT_ONCE, len(seeds))
     length = environment.spec.episode_length
     start = jax.jit(lambda keys: _start(environment, policy, keys))

@@ -23,6 +23,7 @@ from minari import MinariDataset
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 
+from l2t.config import check_path
 from l2t.demonstrations.checks import check_episodes, check_task
 from l2t.demonstrations.record import GROUP, Demonstrations, Episode, Facts, from_episodes
 from l2t.errors import ConfigurationError, DemonstrationError
@@ -49,7 +50,7 @@ def write_demonstrations(path: str | Path, episodes: Sequence[Episode], facts: F
         DemonstrationError: the episodes are not whole, finite and within bounds, or the folder cannot be written.
         ConfigurationError: the path is taken, or its name is none for a data set.
     """
-    path = Path(path)
+    path = check_path("demonstrations", path)
     check_place(path)
     size = episodes[0].observation.shape[-1] if episodes else 0
     check_episodes(str(path), episodes, facts, size)
@@ -81,7 +82,7 @@ def read_demonstrations(path: str | Path, spec: EnvironmentSpec | None = None) -
         DemonstrationError: nothing is there, it is damaged, of another version, task or shape, empty, or holds
             observations or actions that are not finite, actions out of bounds or episodes that are not whole.
     """
-    path = Path(path)
+    path = check_path("demonstrations", path)
     metadata = _read_metadata(path)
     facts = _facts(path, metadata)
     if spec is not None:
@@ -91,10 +92,10 @@ def read_demonstrations(path: str | Path, spec: EnvironmentSpec | None = None) -
         declared = data.observation_space.shape
         episodes = [_episode(stored, number) for number, stored in enumerate(_stored(data))]
     size = declared[0] if declared else 0
-    if spec is not None and declared != (spec.observation_sizes[GROUP],):
+    if spec is not None and declared != (spec.size_of(GROUP),):
         raise DemonstrationError(
             f"{path} has observations of shape {list(declared or ())}, {GROUP} of {spec.name} has "
-            f"[{spec.observation_sizes[GROUP]}]; collect others for this task."
+            f"[{spec.size_of(GROUP)}]; collect others for this task."
         )
     check_episodes(str(path), episodes, facts, size)
     return from_episodes(episodes, facts)

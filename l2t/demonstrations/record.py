@@ -190,7 +190,7 @@ def blank(lengths: Sequence[int], spec: EnvironmentSpec) -> Demonstrations:
     middle = 0.5 * (np.asarray(spec.action_low, np.float32) + np.asarray(spec.action_high, np.float32))
     episodes = [
         Episode(
-            observation=np.zeros((length + 1, spec.observation_sizes[GROUP]), np.float32),
+            observation=np.zeros((length + 1, spec.size_of(GROUP)), np.float32),
             action=np.tile(middle, (length, 1)),
             reward=np.zeros(length),
             terminated=np.zeros(length, bool),

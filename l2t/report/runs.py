@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from l2t.config import check_path
 from l2t.errors import RunDirectoryError
 from l2t.report.statistics import Series
 from l2t.run.directory import RunDirectory, read_overrides
@@ -116,7 +117,7 @@ def read_run(path: str | Path) -> RunRecord:
     Raises:
         RunDirectoryError: when the folder is missing, or holds neither metrics nor a result.
     """
-    path = Path(path)
+    path = check_path("run", path)
     if not path.is_dir():
         raise RunDirectoryError(f"{path} is not a folder; give the run directory that training printed.")
     if not is_run(path):

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from l2t.config import NetworkConfig
+from l2t.config import NetworkConfig, check_path
 from l2t.errors import ConfigurationError, L2TError
 from l2t.rewards.model import RewardModel
 from l2t.rl.models import ModelState
@@ -151,7 +151,7 @@ class LearnedReward:
         Raises:
             RewardError: it cannot be written.
         """
-        path = Path(path)
+        path = check_path("reward", path)
         weights = flax.serialization.to_bytes(jax.device_get(self.state))
         temporary = path.absolute().with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -175,7 +175,7 @@ def load(path: str | Path) -> LearnedReward:
     Raises:
         RewardError: nothing is there, or it is damaged or of another version.
     """
-    path = Path(path)
+    path = check_path("reward", path)
     folder = path / "reward" if (path / "reward" / DESCRIPTION).is_file() else path
     try:
         described = json.loads((folder / DESCRIPTION).read_text())

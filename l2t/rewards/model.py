@@ -74,8 +74,8 @@ class RewardModel:
         Raises:
             ConfigurationError: a name is not there.
         """
+        sizes = spec.size_of(group), spec.action_size
         columns = named_columns(spec, group, features)
-        sizes = spec.observation_sizes[group], spec.action_size
         return cls(inputs, group, *sizes, network, columns=columns, **options)
 
     @property
@@ -167,13 +167,29 @@ def named_columns(spec: EnvironmentSpec, group: str, features: Sequence[str]) ->
         pattern = feature.replace("[", "[[]")
         matches = {i for i, name in enumerate(names) if feature == name or fnmatchcase(name.split(" [")[0], pattern)}
         if not matches:
-            like = get_close_matches(feature, names, 3, 0.3) or names[:3]
             raise ConfigurationError(
-                f"{spec.name} has no feature {feature!r} in its {group} group; there are {', '.join(map(repr, like))} "
-                f"and others ({len(names)} in all, spec.observation_names[{group!r}])."
+                f"{spec.name} has no feature {feature!r} in its {group} group; {_told(feature, names, group)}"
             )
         found |= matches
     return tuple(sorted(found))
+
+
+_MANY = 24
+"""So many names can still be read in one message; of more the nearest ones are told."""
+
+
+def _told(feature: str, names: Sequence[str], group: str) -> str:
+    """Which names there are in place of one that is not."""
+    word = feature.strip("*? ")
+    inside = [name for name in names if word and word in name.split(" [")[0]]
+    hint = f" '*{word}*' stands for the {len(inside)} with {word!r} in them." if inside else ""
+    if len(names) <= _MANY:
+        return f"there are {', '.join(map(repr, names))}.{hint}"
+    like = get_close_matches(feature, names, 5, 0.3) or names[:5]
+    return (
+        f"there are {', '.join(map(repr, like))} and others ({len(names)} in all, spec.observation_names[{group!r}])."
+        f"{hint}"
+    )
 
 
 def _numbered(name: str, count: int) -> tuple[str, ...]:

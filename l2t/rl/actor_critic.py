@@ -43,7 +43,7 @@ class ActorCritic:
     def create(cls, spec: EnvironmentSpec, network: NetworkConfig, actor_group: str, critic_group: str) -> ActorCritic:
         """Models of one size for a task."""
         actor = Actor.of_group(actor_group, spec, network)
-        return cls(actor, Critic(critic_group, spec.observation_sizes[critic_group], network))
+        return cls(actor, Critic(critic_group, spec.size_of(critic_group), network))
 
     def init(self, key: Key[Array, ""]) -> ActorCriticState:
         """Fresh models."""

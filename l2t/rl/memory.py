@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 
-class Memory(Protocol):
+class MemoryCell(Protocol):
     """Pure functions of weights and a carry."""
 
     @property

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from l2t.config import NetworkConfig
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.keys import aside
-from l2t.rl.memory import Memory, NoMemory
+from l2t.rl.memory import MemoryCell, NoMemory
 from l2t.rl.normaliser import Normaliser
 from l2t.rl.types import EnvironmentSpec, Observation
 
@@ -66,14 +66,14 @@ class Actor:
     """
 
     groups: tuple[str, ...]
-    memory: Memory
+    memory: MemoryCell
     action_size: int
     network: NetworkConfig
 
     @classmethod
     def of_group(cls, group: str, spec: EnvironmentSpec, network: NetworkConfig) -> Actor:
         """One that sees one group and remembers nothing."""
-        return cls((group,), NoMemory(spec.observation_sizes[group]), spec.action_size, network)
+        return cls((group,), NoMemory(spec.size_of(group)), spec.action_size, network)
 
     def init(self, key: Key[Array, ""]) -> ModelState:
         """Mean actions near zero, standard deviation exp(initial_log_std)."""

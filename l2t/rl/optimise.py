@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jax
@@ -137,6 +137,28 @@ def minimise(
 
     (weights, optimiser_state), metrics = jax.lax.scan(epoch, (weights, optimiser_state), jax.random.split(key, epochs))
     return weights, optimiser_state, jax.tree.map(lambda x: x[-1].mean(), metrics)
+
+
+def update_one(
+    optimiser: optax.GradientTransformation,
+    states: Mapping[str, PyTree],
+    name: str,
+    weights: PyTree,
+    gradient: PyTree,
+) -> tuple[PyTree, dict[str, PyTree]]:
+    """A single step of one of several networks whose optimisers' states stand side by side.
+
+    Args:
+        optimiser: of this network.
+        states: of the optimisers of all of them, by name.
+        name: which network it is.
+        weights, gradient: its weights, and the slope of its loss in them.
+
+    Returns:
+        Its weights, and the states with its own moved on.
+    """
+    updates, state = optimiser.update(gradient, states[name], weights)
+    return optax.apply_updates(weights, updates), {**states, name: state}
 
 
 def flatten_time(tree: PyTree) -> PyTree:

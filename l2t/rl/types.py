@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from l2t.errors import ConfigurationError
+
 Observation = dict[str, Array]
 """Observation groups by name, e.g. `{"teacher": s, "student": o}`; each model declares the group it sees."""
 
@@ -47,6 +49,32 @@ class EnvironmentSpec:
     def action_size(self) -> int:
         """Number of action coordinates."""
         return len(self.action_low)
+
+    def size_of(self, group: str) -> int:
+        """Length of an observation group.
+
+        Raises:
+            ConfigurationError: the task does not show it.
+        """
+        if group not in self.observation_sizes:
+            raise ConfigurationError(
+                f"{self.name} shows no observation group {group!r}, which is needed here; it shows "
+                f"{', '.join(map(repr, self.observation_sizes)) or 'none'}. What is exact must be called 'teacher', "
+                "and what a student sees 'student'."
+            )
+        return self.observation_sizes[group]
+
+    def check_shown(self, observation: Observation) -> None:
+        """Raise unless observations `[env, n]` of the task are of the groups and sizes that stand here.
+
+        Raises:
+            ConfigurationError: a group is missing or unknown, or of another size.
+        """
+        found = {name: group.shape[1:] for name, group in observation.items()}
+        declared = {name: (size,) for name, size in self.observation_sizes.items()}
+        if found != declared:
+            shows, says = (", ".join(f"{name} {list(one[name])}" for name in sorted(one)) for one in (found, declared))
+            raise ConfigurationError(f"{self.name} shows {shows}, and its spec says {says}: let both say the same.")
 
 
 @struct.dataclass

@@ -100,6 +100,7 @@ class VectorEnvironment:
         """Fresh episodes. Staggered clocks spread the first time limits over a whole episode's length."""
         key, reset_key, clock_key = jax.random.split(key, 3)
         state = jax.vmap(self.environment.reset)(jax.random.split(reset_key, self.num_envs))
+        self.spec.check_shown(state.observation)
         if staggered:
             clocks = jax.random.randint(clock_key, (self.num_envs,), 0, self.spec.episode_length, jnp.int32)
             state = replace(state, step=clocks)

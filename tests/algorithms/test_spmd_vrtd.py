@@ -15,6 +15,7 @@ from algorithms.config import SPMDConfig, SPMDVRTDConfig
 from algorithms.features import FourierFeatures, TableFeatures
 from algorithms.policy_evaluation.operator import mean_operator, reduced_step
 from algorithms.spmd_vrtd import batch_vrtd, expected_features
+from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.config import NetworkConfig
 from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
@@ -25,6 +26,7 @@ from l2t.rl.transitions import PairTransitions
 from l2t.rl.types import Trajectory
 from l2t.rl.vector import VectorEnvironment
 from tests.support.probes import Probe, constant_reward, delayed_credit, signal_following, tempting_end
+from tests.support.training import actions
 
 FAST = {
     "num_steps": 16,
@@ -42,11 +44,11 @@ def _config(critic: Any = None, **actor: Any) -> SPMDVRTDConfig:
     )
 
 
-def _build(config: SPMDVRTDConfig, probe: Probe, num_envs: int = 16) -> Any:
+def _build(config: SPMDVRTDConfig | LearnToTeachConfig, probe: Probe, num_envs: int = 16) -> Any:
     return build(config, BuildContext(probe, num_envs, 10_000, NetworkConfig((16,))))
 
 
-def _train(config: SPMDVRTDConfig, probe: Probe, iterations: int) -> tuple[Any, Any]:
+def _train(config: SPMDVRTDConfig | LearnToTeachConfig, probe: Probe, iterations: int) -> tuple[Any, Any]:
     algorithm = _build(config, probe)
     state = jax.jit(algorithm.init)(jax.random.key(0))
     iterate = jax.jit(algorithm.iterate)
@@ -205,6 +207,14 @@ def test_the_policy_follows_its_signals() -> None:
     algorithm, state = _train(_config(), signal_following(), 150)
     signals = np.array([[0.5, 0.5], [-0.5, 0.5], [0.8, -0.8], [0.0, 0.0]], np.float32)
     np.testing.assert_allclose(_action(algorithm, state, signals), signals[:, 0] + 0.5 * signals[:, 1], atol=0.15)
+
+
+def test_a_student_of_such_a_teacher_learns_the_best_guess_from_what_it_sees() -> None:
+    """The teacher plays x + ½y; the student sees x alone and y has mean zero, so its best guess is x."""
+    student = StudentConfig(epochs=4, minibatches=4, learning_rate=3e-3)
+    algorithm, state = _train(LearnToTeachConfig(_config(target_kl=0.015), student), signal_following(), 150)
+    x = np.array([[-0.8], [0.0], [0.6]], np.float32)
+    np.testing.assert_allclose(actions(algorithm, state, "student", x), x[:, 0], atol=0.15)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.9])

@@ -1,8 +1,9 @@
 """Policies played from Python: against Gymnasium's own environment, fed with the actions that were played."""
 
 import json
+import re
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gymnasium
@@ -10,12 +11,16 @@ import numpy as np
 import pytest
 
 import configs
-from configs import collect, compose, roll_out
+from configs import collect, compose, learned_reward, load_policy, roll_out, train
 from configs.elsewhere import OtherDynamicsWarning, warn_of_other_dynamics
 from configs.library import TrainedRun
+from configs.loading import load_run
 from configs.record import plain
 from configs.recording import _check_same_task
+from l2t.demonstrations.files import read_demonstrations
 from l2t.errors import ConfigurationError, L2TError
+from l2t.report.runs import read_run
+from l2t.rewards.artefact import load as load_reward
 from tests.scripts.checkpointed_run import write_checkpointed_run
 
 
@@ -87,6 +92,42 @@ def test_what_cannot_be_played_is_said_in_one_line(run_dir, change, reason):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: load_policy(3), "run=3 must be a path, as text or as a pathlib.Path."),
+        (lambda: load_policy(None), "run=None must be a path"),
+        (lambda: load_policy(b"runs/a"), "run=b'runs/a' must be a path"),
+        (lambda: load_policy(TrainedRun(Path("runs/a"), {"evaluation": {}})), "its path is 'runs/a'."),
+        (lambda: load_run(3), "run=3 must be a path"),
+        (lambda: roll_out(3), "run=3 must be a path"),
+        (lambda: collect(3), "run=3 must be a path"),
+        (lambda: collect([3]), "run=3 must be a path"),
+        (lambda: learned_reward(3), "run=3 must be a path"),
+        (lambda: read_run(3), "run=3 must be a path"),
+        (lambda: train(compose(["algorithm=spmd"]), 3), "run_dir=3 must be a path"),
+        (lambda: train(compose(["algorithm=spmd"]), 0), "run_dir=0 must be a path"),
+        (lambda: read_demonstrations(3), "demonstrations=3 must be a path"),
+        (lambda: load_reward(3), "reward=3 must be a path"),
+    ],
+)
+def test_what_is_no_path_is_said_in_one_line(call, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=re.escape(told)) as refused:
+        call()
+    assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"out": 3}, "out=3 must be a path"), ({"name": 3}, "name=3 must be text"), ({"seed_index": "a"}, "whole number")],
+)
+def test_so_are_arguments_of_a_recording_that_are_none(run_dir, tmp_path, change, told):
+    with pytest.raises(ConfigurationError, match=told):
+        collect(run_dir, **({"episodes": 1, "out": tmp_path / "x"} | change))
+
+
 def test_nothing_to_record_is_an_error():
     with pytest.raises(ConfigurationError, match="no run"):
         collect([])
@@ -152,6 +193,45 @@ def test_runs_whose_true_rewards_differ_are_not_mixed():
         _check_same_task(names, walkers)
     seen = [compose(["algorithm=spmd", "env=hopper", *extra]) for extra in ([], ["env.student_noise=0"])]
     _check_same_task(names, seen)  # what students see is not recorded
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A task of somebody else, which has no settings of its own."""
+
+    def build(self, physics):
+        raise NotImplementedError
+
+
+class Unicycle(Stranger):
+    name = "unicycle"
+
+
+class Kite(Stranger):
+    name = "kite"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (["env=hopper"], ["env=half_cheetah"], "one is of env=half_cheetah, the other of env=hopper"),
+        (["env=cassie"], ["env=hopper"], "one is of env=hopper, the other of env=cassie"),
+        (
+            ["env=hopper"],
+            ["env=gymnasium", "env.id=Pendulum-v1"],
+            "one is of env=gymnasium env.id=Pendulum-v1, the other of env=hopper",
+        ),
+        (["env=cassie"], ["env=cassie", "env.terrain=slope"], "env.terrain.kind is slope and flat"),
+        (Unicycle(), Kite(), "one is of env=kite, the other of env=unicycle"),
+    ],
+)
+def test_runs_of_two_tasks_are_told_apart_by_what_chooses_them(one, other, told):
+    configs = [
+        compose(["algorithm=spmd", *task]) if isinstance(task, list) else replace(compose(["algorithm=spmd"]), env=task)
+        for task in (one, other)
+    ]
+    with pytest.raises(ConfigurationError, match=f"^b and a cannot be mixed: {re.escape(told)}\\. Collect them apart"):
+        _check_same_task([Path("a"), Path("b")], configs)
 
 
 def test_rewards_of_other_weights_are_no_other_dynamics():

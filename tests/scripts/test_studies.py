@@ -251,6 +251,9 @@ def test_every_experiment_composes_to_its_study(name) -> None:
         (["experiment=amdp_speed", "seed=3"], "amdp_speed-s3"),
         (["experiment=amdp_speed", "study.name=mine"], "mine-s0"),
         (["experiment=smoke", "env=hopper"], "l2t-hopper-s0"),
+        (["algorithm=spmd", "env=gymnasium", "env.id=Pendulum-v1"], "spmd-Pendulum-v1-s0"),
+        (["algorithm=spmd", "env=gymnasium", "env.id='mine.tasks:own/Kite-v0'"], "spmd-mine.tasks-own-Kite-v0-s0"),
+        (["experiment=amdp_speed", "env=gymnasium", "env.id=Pendulum-v1"], "amdp_speed-s0"),
     ],
 )
 def test_a_directory_is_named_after_the_study_or_after_what_is_trained(overrides, name, monkeypatch) -> None:

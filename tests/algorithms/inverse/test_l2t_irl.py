@@ -9,10 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from algorithms.inverse.config import (
-    GAILConfig,
-    IPMDConfig,
-)
+from algorithms.inverse.config import AIRLConfig, FIRLConfig, GAILConfig, IPMDConfig
 from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
 from l2t.rl.algorithm import BuildContext
 from tests.support.demonstrated import demonstrate
@@ -33,6 +30,33 @@ def test_a_student_learns_from_a_teacher_that_learns_its_reward() -> None:
     np.testing.assert_allclose(actions_of(algorithm, state, "student", x), x[:, 0], atol=0.2)
     assert rows[-1]["env_steps/student"] == 0
     assert {"student_reward/gap", "loss/student_critic", "loss/student_rl"} <= set(rows[-1])
+
+
+# F-IRL needs short stretches and many of them, and a policy that is slower than its reward; see test_learning.
+_SLOW = replace(SPMD, num_steps=2, epochs=2, entropy=0.5, target_kl=0.003, max_step_size=1.0)
+_FAST_REWARD = replace(REWARD, learning_rate=1e-2, updates=24)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "num_envs", "iterations", "tolerance"),
+    [
+        (GAILConfig("x", optimizer=SPMD, reward=REWARD), 16, 120, 0.2),
+        (AIRLConfig("x", optimizer=SPMD, reward=REWARD), 16, 120, 0.25),
+        (FIRLConfig("x", optimizer=_SLOW, reward=_FAST_REWARD, reward_learning_rate=3e-3), 256, 120, 0.25),
+    ],
+    ids=["gail", "airl", "f_irl"],
+)
+def test_a_student_of_every_such_teacher_learns_the_best_guess_from_what_it_sees(
+    teacher: Any, num_envs: int, iterations: int, tolerance: float
+) -> None:
+    """The expert plays x + ½y, unknown to all; the student sees x alone, and y has mean zero: its best guess is x."""
+    context = build_context(num_envs=num_envs)
+    # The teacher needs its reward first: a student whose step falls to zero by then would have learnt too early.
+    config = replace(_l2t(learning_rate_schedule="constant"), teacher=teacher)
+    algorithm, state, rows = train_inverse(config, context, iterations)
+    x = np.array([[0.6], [-0.6], [0.0]], np.float32)
+    np.testing.assert_allclose(actions_of(algorithm, state, "student", x), x[:, 0], atol=tolerance)
+    assert rows[-1]["env_steps/student"] == 0
 
 
 class _Noisy:

@@ -115,7 +115,7 @@ def test_daggers_ring_is_asked_for_all_that_it_keeps(monkeypatch: pytest.MonkeyP
     taken = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(ring))
     assert taken > 2 * 2048 * 4 * 2  # actions, rewards and flags beside two floats of an observation
     for free, fits in ((taken, True), (taken - 1, False)):
-        monkeypatch.setattr("algorithms.build.free_memory", lambda free=free: free)
+        monkeypatch.setattr("algorithms.experience.free_memory", lambda free=free: free)
         if fits:
             build(config, _asked())
         else:

@@ -19,8 +19,10 @@ from algorithms.inverse.config import (
     IPMDConfig,
     IQLearnConfig,
     RegressionConfig,
+    RewardConfig,
 )
 from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.algorithm import BuildContext
 from tests.support.demonstrated import demonstrate
 from tests.support.imitation import NETWORK, REPLAY, REWARD, SPMD, best_action, build_context, train_inverse
@@ -126,3 +128,9 @@ def test_an_expert_at_the_faces_of_the_box_is_told_to_those_who_ask_for_its_like
         told = [str(w.message) for w in caught if issubclass(w.category, SaturatedExpertWarning)]
         assert bool(told) is warned
         assert all("35% of the expert's actions" in message for message in told)
+
+
+@pytest.mark.parametrize("features", ["velocity", 3, [3], {"height": 1}])
+def test_features_that_are_no_list_of_names_are_said_in_one_line(features: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^algorithm.reward.features=.* must be a list of names, such as"):
+        RewardConfig(features=features)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 
+import jax
+import jax.numpy as jnp
 import mujoco
 import numpy as np
 
@@ -15,6 +17,8 @@ from envs.mujoco.environment import MujocoEnvironment
 from envs.physics.config import PhysicsConfig
 from envs.push import PushConfig
 
+DT = 0.02
+"""Seconds of a step."""
 NOMINAL = RandomisationConfig(amount=0.0)
 SILENT = NoiseConfig(0.0, 0.0, 0.0, 0.0, 0.0)
 FORWARD = CommandConfig((1.0, 1.0), (0.0, 0.0), (0.0, 0.0), 0.0)
@@ -24,6 +28,17 @@ def build(**settings) -> MujocoEnvironment:
     """The nominal robot, told to walk at 1 m/s, that nobody pushes and whose sensors are silent; but for `settings`."""
     given = {"randomisation": NOMINAL, "push": PushConfig((0.0, 0.0)), "noise": SILENT, "command": FORWARD, **settings}
     return CassieConfig(**given).build(PhysicsConfig("native"))
+
+
+def episode(env, actions, seed=0, instances=1):
+    """States of every step, `[time, instance]`, under the same actions for all instances."""
+    start = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(seed), instances))
+
+    def step(state, action):
+        state = jax.vmap(env.step, in_axes=(0, None))(state, action)
+        return state, state
+
+    return start, jax.jit(lambda s, a: jax.lax.scan(step, s, a)[1])(start, jnp.asarray(actions, jnp.float32))
 
 
 @functools.cache

@@ -1,5 +1,7 @@
 """What a learned reward looks at, taken from transitions."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,6 +64,11 @@ def test_features_are_named_with_or_without_units_and_in_the_order_of_the_observ
 def test_a_feature_that_is_not_there_is_told_with_those_that_are():
     with pytest.raises(ConfigurationError, match=r"no feature 'left knee speed' .* 'left knee velocity \[rad/s\]'"):
         named_columns(_spec(), "teacher", ("left knee speed",))
+    with pytest.raises(ConfigurationError, match=r"there are 'height \[m\]', .* '\*velocity\*' stands for the 2 with"):
+        named_columns(_spec(), "teacher", ("velocity",))
+    many = replace(_spec(), observation_names={"teacher": tuple(f"joint {number} speed" for number in range(40))})
+    with pytest.raises(ConfigurationError, match=r"there are 'joint 7 speed', .* and others \(40 in all, spec.observ"):
+        named_columns(many, "teacher", ("joint 7 sped",))
     with pytest.raises(ConfigurationError, match="does not name what the teacher group shows"):
         named_columns(_spec(names=()), "teacher", ("height",))
 

@@ -12,7 +12,7 @@ import pytest
 
 from algorithms.config import SPMDConfig
 from l2t.rl.losses import clipped_surrogate
-from l2t.rl.optimise import POLICY_EPSILON, adam, bounded_adam, descend, minimise
+from l2t.rl.optimise import POLICY_EPSILON, adam, bounded_adam, descend, minimise, update_one
 
 
 @pytest.mark.parametrize(("schedule", "halfway", "end"), [("constant", 1e-2, 1e-2), ("linear", 0.5e-2, 0.0)])
@@ -99,3 +99,15 @@ def test_every_pass_takes_each_row_once_and_the_metrics_are_means_over_the_last_
     assert float(metrics["row"]) == pytest.approx(5.5)
     # Before the four updates of the last pass 24, 27, 30 and 33 rows had been shown.
     assert float(metrics["seen"]) == pytest.approx(28.5)
+
+
+def test_a_step_of_one_network_leaves_the_optimisers_of_the_others_alone() -> None:
+    """Plain descent: w - rate g, and Adam's count of one alone moves on."""
+    optimisers = {"actor": optax.sgd(0.5), "critic": optax.adam(1e-2)}
+    states = {name: optimiser.init(jnp.ones(2)) for name, optimiser in optimisers.items()}
+    weights, after = update_one(optimisers["actor"], states, "actor", jnp.ones(2), jnp.array([2.0, -4.0]))
+    np.testing.assert_allclose(weights, [0.0, 3.0])
+    assert after["critic"] is states["critic"]
+    _, after = update_one(optimisers["critic"], after, "critic", jnp.ones(2), jnp.ones(2))
+    assert int(optax.tree_utils.tree_get(after["critic"], "count")) == 1
+    assert int(optax.tree_utils.tree_get(states["critic"], "count")) == 0
