@@ -147,11 +147,6 @@ def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearne
         )
     stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0
     iterations = context.iterations(config.num_steps)
-    if 0 < config.reward.replay < iterations:
-        raise ConfigurationError(
-            f"algorithm.reward.replay={config.reward.replay:,} keeps less than a step of each of the run's "
-            f"{iterations:,} iterations; give at least {iterations:,}, or 0."
-        )
     return RewardLearner(objective(config, spec), config.reward, expert_of(config, context), iterations, stretch_rate)
 
 

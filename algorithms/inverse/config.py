@@ -59,8 +59,6 @@ class RewardConfig:
         gradient_penalty: λ, the weight of (|∇r| - 1)₊² between policy and expert.
         overfit: the reward rests where it would pay the demonstrations it learns from so many standard deviations more
             than the held-out ones.
-        replay: how many steps are kept of the run so far, as many of each iteration: half of the policy's part of a
-            batch is drawn from them; 0 learns from the latest policy alone.
         mean_of: how many of the run's rewards, evenly spaced over it, the one that is left is the mean of; 1 leaves the
             last alone, which pays the policy in any case.
     """
@@ -76,7 +74,6 @@ class RewardConfig:
     batch_size: int = field(default=256, metadata=FIXED)
     gradient_penalty: float = 0.5
     overfit: float = 0.5
-    replay: int = field(default=0, metadata=FIXED)
     mean_of: int = field(default=1, metadata=FIXED)
 
     def __post_init__(self) -> None:
@@ -89,7 +86,6 @@ class RewardConfig:
         check_range("algorithm.reward.max_grad_norm", self.max_grad_norm, 0.0, open_low=True, allow_infinite=True)
         for name in ("updates", "batch_size", "mean_of"):
             check_count(f"algorithm.reward.{name}", getattr(self, name))
-        check_count("algorithm.reward.replay", self.replay, 0)
         check_range("algorithm.reward.gradient_penalty", self.gradient_penalty, 0.0)
         check_range("algorithm.reward.overfit", self.overfit, 0.0, open_low=True, allow_infinite=True)
         check_idle("algorithm.reward.network", self.network, ("initial_log_std",), "a reward is no policy")

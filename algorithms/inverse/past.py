@@ -1,16 +1,13 @@
-"""What a run remembers of itself while it learns a reward: rewards that it had, and steps that its policies took."""
+"""What a run remembers of itself while it learns a reward: the rewards that it had."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int
 
 from l2t.rl.models import ModelState
-from l2t.rl.types import Transitions
 
 
 @struct.dataclass
@@ -41,45 +38,3 @@ class PastRewards:
             return jnp.where(coming.reshape(-1, *[1] * jnp.ndim(new)), new, kept)
 
         return PastRewards(jax.tree.map(written, self.rewards, newest), self.iteration + 1)
-
-
-@struct.dataclass
-class PastSteps:
-    """Steps from all over a run, as many of each iteration.
-
-    Attributes:
-        steps: leaves `[capacity, ...]`.
-        count: how many there are yet.
-    """
-
-    steps: Transitions
-    count: Int[Array, ""]
-
-    @classmethod
-    def create(cls, like: Transitions, capacity: int) -> PastSteps:
-        """Room for steps that show what `like` shows."""
-        steps = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape[1:]), x.dtype), like)
-        return cls(steps, jnp.zeros((), jnp.int32))
-
-    def followed_by(self, steps: Transitions, key: Key[Array, ""], iterations: int) -> PastSteps:
-        """With one iteration's share of its steps, drawn from `[time, env]`."""
-        capacity, available = self.steps.reward.shape[0], steps.reward.size
-        share = min(capacity // iterations, available)
-        index = jax.random.permutation(key, available)[:share]
-        shown = replace(
-            steps,
-            observation={group: steps.observation[group] for group in self.steps.observation},
-            following={group: steps.following[group] for group in self.steps.following},
-        )
-
-        def written(kept: Array, new: Array) -> Array:
-            rows = new.reshape(-1, *new.shape[2:])[index].astype(kept.dtype)
-            return jax.lax.dynamic_update_slice_in_dim(kept, rows, self.count, 0)
-
-        kept = jax.tree.map(written, self.steps, shown)
-        return PastSteps(kept, jnp.minimum(self.count + share, capacity))
-
-    def draw(self, key: Key[Array, ""], rows: int) -> Transitions:
-        """Rows of them, each as likely as any."""
-        index = jax.random.randint(key, (rows,), 0, self.count)
-        return jax.tree.map(lambda x: x[index], self.steps)

@@ -6,9 +6,8 @@ batch, and what is replayed with it, is relabelled. The task's own reward is nev
 A part of the demonstrations is held out. Where the reward would pay the demonstrations that it learns from much more
 than those, it has begun to memorise them: it takes no step but one that makes the difference smaller.
 
-The last reward has only had to tell the expert from the latest policy. For one that goes on saying what earlier
-policies did wrong, half of what it learns from can be their steps, and what is left can be the mean of rewards from all
-over the run.
+The last reward has only had to tell the expert from the latest policy; what is left can be the mean of rewards from all
+over the run, in which what earlier policies did wrong is still said.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from algorithms.inverse.config import RewardConfig
 from algorithms.inverse.f_irl import FIRL
 from algorithms.inverse.objectives import KEPT, Features, Objective
-from algorithms.inverse.past import PastRewards, PastSteps
+from algorithms.inverse.past import PastRewards
 from l2t.rewards.model import RewardModel
 from l2t.rl.models import ModelState
 from l2t.rl.normaliser import Normaliser
@@ -74,7 +73,6 @@ class RewardLearnerState:
             whoever reads a checkpoint: learning goes by the batch at hand.
         new: before the first step.
         past_rewards: where the last reward is not all that is left.
-        past_steps: where the batch is not all that is learnt from.
     """
 
     weights: PyTree
@@ -84,7 +82,6 @@ class RewardLearnerState:
     excess: Float[Array, ""]
     new: Bool[Array, ""]
     past_rewards: PastRewards | None = None
-    past_steps: PastSteps | None = None
 
 
 @dataclass(frozen=True)
@@ -125,8 +122,6 @@ class RewardLearner:
         start = RewardLearnerState(weights, normalisers, optimisers, expert, jnp.zeros(()), jnp.asarray(True))
         if self.config.mean_of > 1:
             start = replace(start, past_rewards=PastRewards.create(_newest(start), self.config.mean_of))
-        if self.config.replay > 0:
-            start = replace(start, past_steps=PastSteps.create(expert.learnt_from, self.config.replay))
         return start
 
     def learn(
@@ -134,13 +129,10 @@ class RewardLearner:
     ) -> tuple[RewardLearnerState, Metrics]:
         """Steps of the objective, on what the policy has just done."""
         steps = trajectory.transitions()
-        if state.past_steps is not None:
-            kept = state.past_steps.followed_by(steps, jax.random.fold_in(key, 2), self.iterations)
-            state = replace(state, past_steps=kept)
         # Its view of the inputs takes in the batch first: the batch is paid as the weights were fitted to see it.
         seen = replace(state, normalisers=self._seen(state.normalisers, steps))
         ours, theirs = self._views(seen, trajectory, policy)
-        weights, optimisers, metrics = self._descend(seen, ours, theirs, policy, key)
+        weights, optimisers, metrics = self._descend(seen, ours, theirs, key)
         stepped = replace(seen, weights=weights, optimisers=optimisers)
         found = self._gaps(stepped, ours, theirs, policy)
 
@@ -182,9 +174,9 @@ class RewardLearner:
     def _views(self, state: RewardLearnerState, trajectory: Trajectory, policy: Policy) -> tuple[Features, Features]:
         """What the reward sees of the batch, and of the demonstrations that it learns from."""
         ours = self.objective.features(state.normalisers, trajectory.transitions(), trajectory.log_prob)
-        return ours, self._of_others(state, state.expert.learnt_from, policy)
+        return ours, self._of_expert(state, state.expert.learnt_from, policy)
 
-    def _of_others(self, state: RewardLearnerState, steps: Transitions, policy: Policy) -> Features:
+    def _of_expert(self, state: RewardLearnerState, steps: Transitions, policy: Policy) -> Features:
         rows = steps.terminated.shape[0]
         log_prob = jnp.zeros(rows)
         if self.objective.asks_policy:
@@ -193,26 +185,21 @@ class RewardLearner:
         return self.objective.features(state.normalisers, steps, log_prob)
 
     def _descend(
-        self, state: RewardLearnerState, ours: Features, theirs: Features, policy: Policy, key: Key[Array, ""]
+        self, state: RewardLearnerState, ours: Features, theirs: Features, key: Key[Array, ""]
     ) -> tuple[PyTree, dict[str, PyTree], Metrics]:
-        objective, batch, updates = self.objective, self.config.batch_size, self.config.updates
+        objective, batch = self.objective, self.config.batch_size
         flat = flatten_time(ours)
-        before = 0 if state.past_steps is None else batch // 2
-        past = self._of_past(state, policy, key, updates, before)
 
-        def rows(features: Features, key: Key[Array, ""], number: int) -> Features:
+        def rows(features: Features, key: Key[Array, ""]) -> Features:
             count = features["x"].shape[0]
-            return jax.tree.map(lambda x: x[jax.random.randint(key, (number,), 0, count)], features)
+            return jax.tree.map(lambda x: x[jax.random.randint(key, (batch,), 0, count)], features)
 
-        def loss(weights: PyTree, drawn: tuple[Key[Array, ""], Features | None]) -> tuple[Float[Array, ""], Metrics]:
-            keys = jax.random.split(drawn[0], 3)
-            policy = rows(flat, keys[0], batch - before)
-            if drawn[1] is not None:
-                policy = jax.tree.map(lambda *x: jnp.concatenate(x), policy, drawn[1])
-            return objective.loss(weights, policy, rows(theirs, keys[1], batch), keys[2])
+        def loss(weights: PyTree, key: Key[Array, ""]) -> tuple[Float[Array, ""], Metrics]:
+            keys = jax.random.split(key, 3)
+            return objective.loss(weights, rows(flat, keys[0]), rows(theirs, keys[1]), keys[2])
 
-        drawn = jax.random.split(key, updates), past
-        weights, optimiser, metrics = descend(loss, self._optimiser, state.weights, state.optimisers["loss"], drawn)
+        keys = jax.random.split(key, self.config.updates)
+        weights, optimiser, metrics = descend(loss, self._optimiser, state.weights, state.optimisers["loss"], keys)
         optimisers = state.optimisers | {"loss": optimiser}
         if isinstance(objective, FIRL):
 
@@ -225,16 +212,6 @@ class RewardLearner:
             )
             optimisers = optimisers | {"stretch": stretch}
         return weights, optimisers, jax.tree.map(jnp.mean, metrics)
-
-    def _of_past(
-        self, state: RewardLearnerState, policy: Policy, key: Key[Array, ""], updates: int, rows: int
-    ) -> Features | None:
-        """What the reward sees of earlier policies' steps, `[update, row, ...]`."""
-        if state.past_steps is None:
-            return None
-        steps = state.past_steps.draw(jax.random.fold_in(key, 1), updates * rows)
-        features = self._of_others(state, steps, policy)
-        return jax.tree.map(lambda x: x.reshape(updates, rows, *x.shape[1:]), features)
 
     def _gaps(
         self, state: RewardLearnerState, ours: Features, theirs: Features, policy: Policy
@@ -249,7 +226,7 @@ class RewardLearner:
         }
         if state.expert.held_out.terminated.shape[0] == 0:
             return gaps, jnp.zeros(())
-        held = objective.pay(weights, self._of_others(state, state.expert.held_out, policy))
+        held = objective.pay(weights, self._of_expert(state, state.expert.held_out, policy))
         spread = jnp.sqrt(0.5 * (paid.var() + learnt.var())) + 1e-6
         excess = (learnt.mean() - held.mean()) / spread
         return gaps | {"reward/held_out_gap": held.mean() - paid.mean(), "reward/excess": excess}, excess
