@@ -15,11 +15,12 @@ import jax
 import numpy as np
 import pytest
 
-from configs import compose, load_policy, train
+from configs import load_policy, train
 from envs.config import MujocoConfig
 from envs.mujoco.memoryless import Pushed
 from envs.mujoco.task import load_model
 from envs.physics.config import PhysicsConfig
+from envs.push import PushConfig
 from l2t.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +70,7 @@ def test_a_subclass_of_a_task_keeps_what_its_environment_has(written):
 
 
 def test_it_can_be_pushed_and_trained_on_and_is_read_back(written, tmp_path):
-    pushed = MujocoConfig("quiet_hopper.QuietHopper", push=compose(["env.push.force=[2,5]", "env=hopper"]).env.push)
+    pushed = MujocoConfig("quiet_hopper.QuietHopper", push=PushConfig((2.0, 5.0)))
     assert isinstance(pushed.build(PhysicsConfig("native")).task, Pushed)
     run = train([*SPMD, "env=hopper", "env.task=quiet_hopper.QuietHopper", "env.parameters.speed=2"], tmp_path / "a")
     row = json.loads((run.path / "metrics.jsonl").read_text().splitlines()[-1])
@@ -127,3 +128,11 @@ def test_a_task_that_cannot_be_had_is_one_clear_message(written, task, message):
 def test_a_model_file_that_is_not_there_is_one_clear_message():
     with pytest.raises(ConfigurationError, match=r"There is no model file .*/nowhere.xml\. .* absolute path"):
         load_model("nowhere.xml")
+
+
+def test_a_task_with_a_memory_is_taken_as_it_is_and_cannot_be_pushed():
+    task = "tests.envs.test_task.FollowTheCommand"
+    environment = MujocoConfig(task, student_stack=2).build(PhysicsConfig("native"))
+    assert type(environment.task).__name__ == environment.spec.name == "FollowTheCommand"
+    with pytest.raises(ConfigurationError, match=r"which env\.push cannot reach"):
+        MujocoConfig(task, push=PushConfig((2.0, 5.0))).build(PhysicsConfig("native"))
