@@ -111,13 +111,22 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
         return TrainedRun(path, run(composed, path))
 
 
-def load_policy(run: str | Path, role: str | None = None, *, seed_index: int = 0) -> LoadedPolicy:
-    """The policy of a role from the newest checkpoint of a run, which may still be going on.
+def load_policy(
+    run: str | Path,
+    role: str | None = None,
+    *,
+    seed_index: int = 0,
+    step: int | str | None = None,
+    sampled: int | None = None,
+) -> LoadedPolicy:
+    """The policy of a role from the newest checkpoint of a run, which may still be going on, or from another one.
 
     Args:
         run: the run directory.
         role: such as `teacher`; by default the student where there is one.
         seed_index: which of a batch of seeds.
+        step: whose checkpoint: a number of steps, or `best` of a run with `keep_best`; by default the newest.
+        sampled: a seed, to draw actions as training does; by default the mode of the distribution is played.
 
     Raises:
         RunDirectoryError, CheckpointError: there is nothing to load.
@@ -131,11 +140,11 @@ def load_policy(run: str | Path, role: str | None = None, *, seed_index: int = 0
     # A few robots at most act from Python: C MuJoCo is there without a GPU too.
     config = read_config(run, engine="native")
     runtime.configure()
-    loaded = load_run(run, seed_index, config)
+    loaded = load_run(run, seed_index, config, step)
     roles = loaded.algorithm.roles
     role = role or default_role(roles)
     check_choice("role", role, roles)
-    return LoadedPolicy(loaded.environment, loaded.algorithm.policy(loaded.state.learnt, role), role)
+    return LoadedPolicy(loaded.environment, loaded.algorithm.policy(loaded.state.learnt, role), role, sampled)
 
 
 def nothing_to_do(config: ExperimentConfig, path: Path) -> dict[str, Any] | None:
@@ -211,6 +220,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
                 seed=config.seed,
                 num_seeds=config.num_seeds,
                 keep_checkpoints=config.keep_checkpoints,
+                keep_best=config.keep_best,
                 resume=config.resume is not None,
                 changes=_changes(config, directory, host["env_steps"]) if config.resume else {},
                 inherit=inherit,

@@ -23,7 +23,7 @@ from configs.schema import ExperimentConfig
 from l2t.config import check_choice, check_count, check_path
 from l2t.demonstrations.files import read_demonstrations
 from l2t.demonstrations.record import Demonstrations, blank
-from l2t.errors import ConfigurationError
+from l2t.errors import CheckpointError, ConfigurationError
 from l2t.rewards.artefact import load as load_reward
 from l2t.rewards.artefact import model_of
 from l2t.rewards.frozen import FrozenReward
@@ -31,11 +31,17 @@ from l2t.rl.algorithm import Algorithm, BuildContext, FrozenPolicy, RunState
 from l2t.rl.models import ModelState
 from l2t.rl.reward import Reward, TaskReward
 from l2t.rl.types import Environment, EnvironmentSpec, judged
-from l2t.run.checkpoint import Checkpoints
+from l2t.run.checkpoint import Checkpoints, told
+from l2t.run.directory import RunDirectory
 
 Recipes = Mapping[str, Any]
 """How to rebuild the policies of other runs that a run has swallowed: JSON, kept in every checkpoint beside the state,
 which holds their parameters. A checkpoint therefore stands alone."""
+
+
+BEST = "best"
+Step = int | str | None
+"""Which checkpoint: environment steps, `best` for the one that `keep_best` kept, None for the newest."""
 
 
 class Built(NamedTuple):
@@ -86,13 +92,16 @@ class Run(NamedTuple):
     recipes: Recipes
 
 
-def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig | None = None) -> Run:
-    """Rebuild a run and restore what it has learnt from its newest checkpoint.
+def load_run(
+    run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig | None = None, step: Step = None
+) -> Run:
+    """Rebuild a run and restore what it has learnt from its newest checkpoint, or from another one.
 
     Args:
         run_dir: a run directory.
         seed_index: which of a batch of seeds (`num_seeds` > 1) to take.
         config: the run's configuration with another environment or engine; by default as it was trained.
+        step: whose checkpoint; see `Step`.
 
     Raises:
         RunDirectoryError: it is not a run directory.
@@ -103,26 +112,45 @@ def load_run(run_dir: str | Path, seed_index: int = 0, config: ExperimentConfig 
     check_count("seed_index", seed_index, 0)
     if seed_index >= config.num_seeds:
         raise ConfigurationError(f"seed_index={seed_index} does not exist; the run has {config.num_seeds} seed(s).")
-    return load_seeds(run_dir, config)[seed_index]
+    return load_seeds(run_dir, config, step)[seed_index]
 
 
-def load_seeds(run_dir: str | Path, config: ExperimentConfig | None = None) -> list[Run]:
+def load_seeds(run_dir: str | Path, config: ExperimentConfig | None = None, step: Step = None) -> list[Run]:
     """The run of every seed, all from one checkpoint: a run that is still going on may write the next at any time.
 
     Args, and what it raises, are those of `load_run`.
     """
     config = config or read_config(run_dir)
-    checkpoints = Checkpoints(check_path("run", run_dir) / "checkpoints")
+    checkpoints, number = _checkpoints(RunDirectory(check_path("run", run_dir)), step)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AdviceWarning)
-        built = build(config, checkpoints.host(config.identity).get("recipes"))
+        built = build(config, checkpoints.host(config.identity, number).get("recipes"))
     like = replace(jax.eval_shape(_init(built.algorithm, config.num_seeds), jax.random.key(0)), transient=None)
-    state, _ = checkpoints.restore(like, config.identity, ".transient")
+    state, _ = checkpoints.restore(like, config.identity, ".transient", number)
     states = [state]
     if config.num_seeds > 1:
         states = [jax.tree.map(itemgetter(index), state) for index in range(config.num_seeds)]
     environment = judged(built.environment)
     return [Run(config, environment, built.algorithm, each, built.recipes) for each in states]
+
+
+def _checkpoints(run: RunDirectory, step: Step) -> tuple[Checkpoints, int | None]:
+    """Where to read, and which step; None for the newest there."""
+    checkpoints, bests = Checkpoints(run.checkpoints), Checkpoints(run.best)
+    if step == BEST:
+        if not bests.steps():
+            raise CheckpointError(
+                f"{run.path} kept no best checkpoint: that takes keep_best=true in training. Of the others "
+                f"{told(checkpoints.steps())}."
+            )
+        return bests, None
+    if step is None:
+        return checkpoints, None
+    if isinstance(step, str):
+        raise ConfigurationError(f"step={step!r} must be a number of steps, or {BEST}.")
+    check_count("step", step, 0)
+    # The best is a checkpoint like any other, to whoever knows its step.
+    return (bests if step in bests.steps() and step not in checkpoints.steps() else checkpoints), step
 
 
 def _init(algorithm: Algorithm, num_seeds: int) -> Callable[[Any], RunState]:

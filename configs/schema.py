@@ -62,6 +62,7 @@ class ExperimentConfig:
         total_steps: environment steps of each run.
         eval_every, eval_episodes: environment steps between evaluations, and episodes in each.
         checkpoint_every, keep_checkpoints: environment steps between checkpoints, and how many of the newest stay.
+        keep_best: keep what was learnt as it was at the best evaluation, too, of the student where there is one.
         run_dir: where to write; `None` makes a dated directory under `runs/`.
         resume: run directory that is continued.
         start_from: run directory whose networks this run begins with, where roles and shapes agree.
@@ -83,6 +84,7 @@ class ExperimentConfig:
     eval_episodes: int = 10
     checkpoint_every: int = 250_000
     keep_checkpoints: int = 3
+    keep_best: bool = False
     run_dir: str | None = None
     resume: str | None = None
     start_from: str = field(default="", metadata=read_from("a run directory"))
@@ -101,7 +103,7 @@ class ExperimentConfig:
             raise ConfigurationError(f"total_steps={self.total_steps} is too large; steps are counted up to 10**12.")
         if self.seed >= 2**32:
             raise ConfigurationError(f"seed={self.seed} is too large; it must be below 2**32.")
-        for name in ("report", "video"):
+        for name in ("report", "video", "keep_best"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} must be true or false.")
         for name in ("run_dir", "resume"):

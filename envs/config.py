@@ -43,7 +43,8 @@ class MujocoConfig:
     """A Gymnasium MuJoCo task.
 
     Attributes:
-        task: which one.
+        task: which one; or a class of your own as `module.Class`, imported when the environment is built, that has the
+            methods of `MemorylessTask`, a subclass of a task here perhaps, or those of `Task`.
         student_noise, student_noise_kind: noise on the `student` observation group; see `ObservationNoise`.
         student_stack: how many of the last observations the student sees.
         reset_cost: charge for a termination in the average-reward setting.
@@ -74,7 +75,8 @@ class MujocoConfig:
     push: PushConfig = field(default_factory=lambda: NOBODY)
 
     def __post_init__(self) -> None:
-        check_choice("env.task", self.task, MUJOCO_TASKS)
+        if not _is_class_path(self.task):
+            check_choice("env.task", self.task, MUJOCO_TASKS)
         _check_view(self)
         for name, value in _items("env.parameters", self.parameters):
             check_parameter(f"env.parameters.{name}", value)
@@ -91,23 +93,34 @@ class MujocoConfig:
     @property
     def name(self) -> str:
         """The task's name in run directories and tables."""
-        return self.task
+        return self.task.rpartition(".")[2]
 
     def build(self, physics: PhysicsConfig) -> MujocoEnvironment:
-        """Compile the model and put the task on a physics engine."""
+        """Compile the model and put the task on a physics engine.
+
+        Raises:
+            ConfigurationError: the task cannot be imported, has no such field, or cannot be pushed.
+        """
         from envs.mujoco.changes import changed_model
         from envs.mujoco.environment import make_environment
         from envs.mujoco.memoryless import Memoryless, Pushed
 
-        task_class = getattr(importlib.import_module(f"envs.mujoco.{self.task}"), MUJOCO_TASKS[self.task])
+        task_class = _task_class(self.task)
         known = {f.name for f in dataclasses.fields(task_class)} - {"xml", "substeps", "reads"}
         for name in self.parameters:
             check_choice("env.parameters", name, known)
         parameters = {name: tuple(v) if isinstance(v, Sequence) else v for name, v in self.parameters.items()}
         task = task_class(**parameters)
+        if not hasattr(task, "control"):
+            task = Pushed(task, self.push) if self.push.force[1] else Memoryless(task)
+        elif self.push.force[1]:
+            raise ConfigurationError(
+                f"{self.name} has a memory and surroundings of its own, which env.push cannot reach: leave it out, or "
+                "push in its method surroundings."
+            )
         return make_environment(
-            self.task,
-            Pushed(task, self.push) if self.push.force[1] else Memoryless(task),
+            self.name,
+            task,
             physics.factory(),
             view=_view(self),
             change=partial(changed_model, factors=self.model, slope=self.slope),
@@ -181,6 +194,29 @@ class GymnasiumConfig:
         from envs.gymnasium.adapter import GymnasiumEnvironment
 
         return GymnasiumEnvironment(self.id, _view(self), self.reset_cost, self.episode_length, self.parameters)
+
+
+def _is_class_path(task: Any) -> bool:
+    return isinstance(task, str) and "." in task and all(part.isidentifier() for part in task.split("."))
+
+
+def _task_class(task: str) -> Any:
+    """The task's dataclass, of this project or of somebody else's module."""
+    module, _, name = task.rpartition(".")
+    if not module:
+        return getattr(importlib.import_module(f"envs.mujoco.{task}"), MUJOCO_TASKS[task])
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"env.task={task} cannot be imported: {error}. Run where Python finds it, as with PYTHONPATH=. in front."
+        ) from error
+    if not isinstance(found, type) or not dataclasses.is_dataclass(found):
+        raise ConfigurationError(
+            f"env.task={task}: {module} has no dataclass {name}. A task is a frozen dataclass with the methods of "
+            "envs.mujoco.task.MemorylessTask; decorate a subclass with @dataclass(frozen=True), too."
+        )
+    return found
 
 
 def plain_id(environment: str) -> str:

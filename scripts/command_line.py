@@ -36,6 +36,19 @@ def add_changes(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
+def add_step(parser: argparse.ArgumentParser) -> None:
+    """`--step 200_000` or `--step best`: which checkpoint plays."""
+    parser.add_argument(
+        "--step", type=_step, metavar="STEP", help="the checkpoint of that step, or best (default: the newest)"
+    )
+
+
+def _step(text: str) -> int | str:
+    """As it is written anywhere here: 200000, 200_000, 200,000; or a word, which whoever reads checkpoints judges."""
+    digits = text.replace(",", "").replace("_", "")
+    return int(digits) if digits.isdecimal() else text
+
+
 def exit_code(command: Callable[[], None]) -> int:
     """Run `command`; 0, or 1 after printing an `L2TError` without its traceback, or 130 when it was interrupted."""
     outlive_readers()

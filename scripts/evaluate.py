@@ -1,7 +1,8 @@
-"""Evaluate a trained run on fresh episodes, with its newest checkpoint and mean actions.
+"""Evaluate a trained run on fresh episodes, with its newest checkpoint, or another, and mean actions.
 
 python scripts/evaluate.py runs/a --episodes 100
 python scripts/evaluate.py runs/a --role student --set env.student_noise=0.2
+python scripts/evaluate.py runs/a --step best
 python scripts/evaluate.py runs/trained-on-a-gpu --set physics.engine=native
 """
 
@@ -10,11 +11,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.changed_runs import changed_config, load_changed
-from scripts.command_line import add_changes, exit_code, path_argument, progress
+from scripts.command_line import add_changes, add_step, exit_code, path_argument, progress
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
@@ -37,6 +39,7 @@ def evaluate_run(
     seed: int = 0,
     role: str | None = None,
     overrides: Sequence[str] = (),
+    step: int | str | None = None,
     notice: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Play `episodes` episodes with every role of a run, or with one.
@@ -47,6 +50,7 @@ def evaluate_run(
         seed: of start states and observation noise; every role meets the same ones.
         role: who acts; by default every role in turn.
         overrides: `key=value` changes to the environment or its physics, such as `env.student_noise=0.2`.
+        step: whose checkpoint plays: a number of steps, or `best`; by default the newest.
         notice: takes a line of progress at a time.
 
     Returns:
@@ -71,7 +75,7 @@ def evaluate_run(
     from l2t.runtime import configure
 
     configure()
-    runs = load_changed(run_dir, overrides, config, load_seeds)
+    runs = load_changed(run_dir, overrides, config, partial(load_seeds, step=step))
     run = runs[0]
     if role is not None:
         check_choice("--role", role, run.algorithm.roles)
@@ -91,6 +95,7 @@ def evaluate_run(
         "overrides": list(overrides),
         "seed": seed,
         "episodes": episodes,
+        "step": step,
         "seeds": [evaluation(index, each.state) for index, each in enumerate(runs)],
     }
 
@@ -130,6 +135,8 @@ def _show(result: dict[str, Any], *, as_json: bool) -> None:
     from l2t.report.pages import number
 
     changed = f", {' '.join(result['overrides'])}" if result["overrides"] else ""
+    if result["step"] is not None:
+        changed += f", step {result['step']}"
     title = f"{result['algorithm']} on {result['env']}{changed}: {result['episodes']} episodes"
     table = Table(title=title, title_justify="left")
     several = len(result["seeds"]) > 1
@@ -168,7 +175,7 @@ def _closing_lines(seeds: Sequence[dict[str, dict[str, float]]]) -> list[str]:
 
 
 def _arguments(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("run_dir", "episodes", "seed", "role", "overrides")
+    names = ("run_dir", "episodes", "seed", "role", "overrides", "step")
     return {name: getattr(options, name) for name in names}
 
 
@@ -180,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--episodes", type=int, default=100, help="episodes for each role (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
     parser.add_argument("--role", help="who acts, such as student (default: every role in turn)")
+    add_step(parser)
     add_changes(parser, "env.student_noise=0.2")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser

@@ -18,7 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import add_changes, exit_code, path_argument
+from scripts.command_line import add_changes, add_step, exit_code, path_argument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give either a run directory, or --env with --policy")
     if options.run_dir is not None and options.policy is not None:
         parser.error(f"--policy {options.policy} is for --env; in a run a role acts: leave it out, or give --role")
+    if options.env is not None and options.step is not None:
+        parser.error(f"--step {options.step} is for a run directory")
     if options.env is not None and options.role is not None:
         parser.error(f"--role {options.role} is for a run directory; without a run give --policy zero or random")
     return exit_code(lambda: _command(options))
@@ -51,8 +53,9 @@ def render_run(
     *,
     seed: int = 0,
     overrides: Sequence[str] = (),
+    step: int | str | None = None,
 ) -> Path | None:
-    """Film a role of a run, acting from its newest checkpoint.
+    """Film a role of a run, acting from its newest checkpoint or from another one.
 
     Args:
         run_dir: the run directory.
@@ -62,6 +65,7 @@ def render_run(
             with changes `videos/<role>_<changes>.mp4`.
         seed: of start states and noise.
         overrides: `key=value` changes to the environment.
+        step: whose checkpoint plays: a number of steps, or `best`; by default the newest.
 
     Returns:
         The file, or None without an OpenGL back-end; a line on standard error then says so.
@@ -85,15 +89,16 @@ def render_run(
 
     configure()
     # One robot is filmed: C MuJoCo is faster than an engine for thousands, and is there without a GPU too.
-    run = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"))
+    run = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"), step=step)
     role = role or default_role(run.algorithm.roles)
     check_choice("--role", role, run.algorithm.roles)
-    out = out or run_dir / "videos" / f"{_film_name(role, overrides)}.mp4"
+    changes = [*overrides, *(() if step is None else (f"step={step}",))]
+    out = out or run_dir / "videos" / f"{_film_name(role, changes)}.mp4"
     caption = role
     noise = getattr(run.config.env, "student_noise", None)
     if role == "student" and noise is not None:
         caption = f"{role}, noise {noise:g}"
-    caption = ", ".join([caption, *(change.removeprefix("env.") for change in overrides)])
+    caption = ", ".join([caption, *(change.removeprefix("env.") for change in changes)])
     policy = run.algorithm.policy(run.state.learnt, role)
     return _film(run.environment, modes(policy), caption, seconds, out, seed)
 
@@ -270,7 +275,7 @@ def _can_render() -> bool:
 def _command(options: argparse.Namespace) -> None:
     chosen = {"seed": options.seed, "overrides": options.overrides}
     if options.run_dir is not None:
-        _announce(render_run(options.run_dir, options.role, options.seconds, options.out, **chosen))
+        _announce(render_run(options.run_dir, options.role, options.seconds, options.out, **chosen, step=options.step))
         return
     policy = options.policy or "zero"
     out = options.out or Path(f"{options.env}-{policy}.mp4")
@@ -300,6 +305,7 @@ def _parser() -> argparse.ArgumentParser:
         help="an .mp4 or .gif (default: videos/<role>.mp4 in the run directory, with what --set changes in its name, "
         "or <env>-<policy>.mp4)",
     )
+    add_step(parser)
     add_changes(parser, "env.terrain=stairs")
     return parser
 

@@ -13,16 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.command_line import add_changes, exit_code, path_argument
+from scripts.command_line import add_changes, add_step, exit_code, path_argument
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(arguments)
-    return exit_code(lambda: watch(options.run_dir, options.role, options.seed, options.overrides))
+    return exit_code(lambda: watch(options.run_dir, options.role, options.seed, options.overrides, options.step))
 
 
-def watch(run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[str] = ()) -> None:
+def watch(
+    run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[str] = (), step: int | str | None = None
+) -> None:
     """Play a role of a run in real time until the window is closed.
 
     Args:
@@ -30,6 +32,7 @@ def watch(run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[st
         role: who acts; None for the student where there is one.
         seed: of start states and noise.
         overrides: `key=value` changes to the environment.
+        step: whose checkpoint plays: a number of steps, or `best`; by default the newest.
 
     Raises:
         RunDirectoryError, CheckpointError: there is nothing to load.
@@ -52,7 +55,7 @@ def watch(run_dir: Path, role: str | None, seed: int = 0, overrides: Sequence[st
     from l2t.runtime import configure
 
     configure()
-    run = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"))
+    run = load_run(run_dir, config=read_config(run_dir, overrides, engine="native"), step=step)
     role = role or default_role(run.algorithm.roles)
     check_choice("--role", role, run.algorithm.roles)
     _show(run.environment, run.algorithm.policy(run.state.learnt, role), seed)
@@ -92,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run_dir", type=path_argument, help="a run directory")
     parser.add_argument("--role", help="who acts, such as teacher (default: the student, where there is one)")
     parser.add_argument("--seed", type=int, default=0, help="of start states and noise (default: %(default)s)")
+    add_step(parser)
     add_changes(parser, "env.student_noise=0.2")
     return parser
 

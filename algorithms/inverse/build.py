@@ -37,9 +37,9 @@ from l2t.rl.models import Critic
 from l2t.rl.types import EnvironmentSpec, ShowsStudents
 
 WARNINGS = {
-    "reward/resting": "the reward would pay the demonstrations it learns from much more than the held-out ones: it has "
-    "begun to memorise them, or those are of another kind. It rests, but for steps that lessen that. Record more "
-    "episodes, raise algorithm.reward.gradient_penalty, or hold out others with algorithm.split_seed.",
+    "learned_reward/resting": "the reward would pay the demonstrations it learns from much more than the held-out "
+    "ones: it has begun to memorise them, or those are of another kind. It rests, but for steps that lessen that. "
+    "Record more episodes, raise algorithm.reward.gradient_penalty, or hold out others with algorithm.split_seed.",
     "warning/poor_expert": "the policy earns as much as the expert before it has learnt anything: the demonstrations "
     "are no better than chance, or of another task. Look at what l2t-collect says of them.",
     "train/terminations": "episodes of the policy end early: where they end tells it what was good, whatever reward is "

@@ -105,7 +105,7 @@ class IQLearn:
             after, metrics = self._update(state, ours, theirs, key)
             if holds:
                 reward = self._reward(state, held, aside(key))
-                metrics["reward/held_out_gap"] = reward.mean() - metrics["reward/policy"]
+                metrics["learned_reward/held_out_gap"] = reward.mean() - metrics["learned_reward/policy"]
             return after, metrics
 
         def block() -> tuple[IQLearnState, Metrics]:
@@ -189,7 +189,11 @@ def iq_loss(
     size = (reward**2).mean()
     total = -reward[ours:].mean() + (value - next_value).mean() + size / (4.0 * chi2)
     paid = reward[:ours].mean()
-    metrics = {"reward/gap": reward[ours:].mean() - paid, "reward/policy": paid, "reward/rms": jnp.sqrt(size)}
+    metrics = {
+        "learned_reward/gap": reward[ours:].mean() - paid,
+        "learned_reward/policy": paid,
+        "learned_reward/rms": jnp.sqrt(size),
+    }
     return total, {"loss/critic": total} | metrics
 
 

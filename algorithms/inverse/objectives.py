@@ -115,7 +115,7 @@ class IPMD:
             lambda x: self.model.apply(weights[KEPT], x), policy["x"], expert["x"], key, self.gradient_penalty
         )
         right = 0.5 * ((ours < 0.0).mean() + (theirs > 0.0).mean())
-        metrics = {"loss/reward": gap + self.penalty * size, "reward/accuracy": right}
+        metrics = {"loss/reward": gap + self.penalty * size, "learned_reward/accuracy": right}
         return gap + self.penalty * size + steepness, metrics
 
     def pay(self, weights: PyTree, features: Features) -> Float[Array, " *batch"]:
@@ -217,7 +217,7 @@ def _logistic(ours: Float[Array, " batch"], theirs: Float[Array, " batch"]) -> t
     """-E_E log D - E_π log(1 - D), and how often D is right."""
     loss = jax.nn.softplus(-theirs).mean() + jax.nn.softplus(ours).mean()
     right = 0.5 * ((ours < 0.0).mean() + (theirs > 0.0).mean())
-    return loss, {"loss/reward": loss, "reward/accuracy": right}
+    return loss, {"loss/reward": loss, "learned_reward/accuracy": right}
 
 
 def _steepness(

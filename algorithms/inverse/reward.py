@@ -148,7 +148,7 @@ class RewardLearner:
         if state.past_rewards is not None:
             kept = state.past_rewards.followed_by(_newest(state), self.iterations)
             state = replace(state, past_rewards=kept)
-        told = {"reward/resting": resting.astype(jnp.float32)} | state.expert.compared(trajectory, state.new)
+        told = {"learned_reward/resting": resting.astype(jnp.float32)} | state.expert.compared(trajectory, state.new)
         return replace(state, excess=excess, new=jnp.asarray(False)), metrics | gaps | told
 
     def relabel(self, state: RewardLearnerState, trajectory: Trajectory) -> Trajectory:
@@ -220,16 +220,17 @@ class RewardLearner:
         objective, weights = self.objective, state.weights
         paid, learnt = objective.pay(weights, ours), objective.pay(weights, theirs)
         gaps = {
-            "reward/gap": learnt.mean() - paid.mean(),
-            "reward/policy": paid.mean(),
-            "reward/rms": jnp.sqrt(0.5 * ((paid**2).mean() + (learnt**2).mean())),
+            "learned_reward/gap": learnt.mean() - paid.mean(),
+            "learned_reward/policy": paid.mean(),
+            "learned_reward/rms": jnp.sqrt(0.5 * ((paid**2).mean() + (learnt**2).mean())),
         }
         if state.expert.held_out.terminated.shape[0] == 0:
             return gaps, jnp.zeros(())
         held = objective.pay(weights, self._of_expert(state, state.expert.held_out, policy))
         spread = jnp.sqrt(0.5 * (paid.var() + learnt.var())) + 1e-6
         excess = (learnt.mean() - held.mean()) / spread
-        return gaps | {"reward/held_out_gap": held.mean() - paid.mean(), "reward/excess": excess}, excess
+        gaps |= {"learned_reward/held_out_gap": held.mean() - paid.mean(), "learned_reward/excess": excess}
+        return gaps, excess
 
     def _seen(self, normalisers: Mapping[str, Normaliser], steps: Transitions) -> dict[str, Normaliser]:
         models = self.objective.models

@@ -37,6 +37,8 @@ from l2t.rl.types import Metrics, Trajectory, Transitions
 RATE_STEP, SCALE_STEP = 0.1, 0.01
 """As SPMD's defaults: steps of the estimates of ρ and of the critic's scale."""
 
+LEARNED = "learned_reward/"
+"""Where metrics of a learned reward stand; the task's own terms have `reward/`."""
 
 StudentEyes = Callable[[Array, Array, Array, Array], Array]
 """How a student would have seen what was recorded: `ShowsStudents.as_student`."""
@@ -123,7 +125,11 @@ class InverseStudent:
         state, advantage, critic_metrics = self._evaluate(replace(state, reward=reward), paid, critic_key)
         judged = judgement._replace(advantage=advantage, critic=None)  # a teacher's critic is of its own reward
         student, metrics = self.student.learn(state.student, trajectory, judged, student_key)
-        mine = {f"student_{name}": value for name, value in reward_metrics.items() if name.startswith("reward/")}
+        mine = {
+            name.replace(LEARNED, f"{LEARNED}student_"): value
+            for name, value in reward_metrics.items()
+            if name.startswith(LEARNED)
+        }
         return replace(state, student=student), metrics | critic_metrics | mine
 
     def _evaluate(

@@ -15,10 +15,11 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from envs.cassie import commands, dynamics, gait, mirror, observation, rewards
 from envs.cassie.figures import FOOT_RADIUS, PELVIS
+from envs.cassie.information import information
 from envs.cassie.memory import CassieMemory
 from envs.cassie.model import FEET, GROUND_GEOMS
 from envs.cassie.pose import standing_pose
-from envs.cassie.quantities import measure, turned, wrapped, yaw_of
+from envs.cassie.quantities import measure, turned, yaw_of
 from envs.cassie.scene import scene_of
 from envs.cassie.sensors import columns
 from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardConfig
@@ -31,7 +32,7 @@ from envs.cassie.terrain.terrain import Terrain
 from envs.cassie.terrain.terrain import draw as draw_terrain
 from envs.mujoco import pushes
 from envs.mujoco.task import Ended, Metrics, Start, Surroundings, Transition
-from envs.physics.base import PhysicsState, Reads, displacement
+from envs.physics.base import PhysicsState, Reads
 from envs.push import PushConfig
 from l2t.rl.keys import aside
 from l2t.rl.types import Observation
@@ -45,8 +46,6 @@ FASTEST = 60.0
 """Of any joint, rad/s."""
 ENDINGS = ("low", "tilted", "heel", "fast")
 """How an episode may end: below `LOWEST`, beyond `STEEPEST`, a heel below `LOWEST_HEEL`, or beyond `FASTEST`."""
-AT_LIMIT = 0.98
-"""Share of an episode's own torque limit from which a motor counts as at it."""
 
 
 @dataclass(frozen=True)
@@ -244,42 +243,11 @@ class Cassie:
         return {name: ~held for name, held in zip(ENDINGS, stands, strict=True)}
 
     def information(self, transition: Transition, model: mujoco.MjModel) -> Metrics:
-        """How well the command is followed, and how the robot walks.
-
-        `speed_along` is the pelvis's velocity in the world along the commanded direction, d · Δ(x, y)/Δt in m/s with
-        d = R(heading) v*/|v*|, and `speed_asked` is |v*|: turning about on the spot covers no ground. `saturation` is
-        the share of motors at the limit that the episode drew for them.
-        """
+        """See `envs.cassie.information`."""
         memory: CassieMemory = transition.memory
         now = measure(transition.after, memory.terrain, model)
-        stands = jnp.linalg.norm(now.forces, axis=-1) > 1.0
-        speeds = jnp.linalg.norm(now.sole_velocities[:, :2], axis=-1)
-        heading = memory.command.heading + self._duration(model) * memory.command.velocity[2]
-        asked = jnp.linalg.norm(memory.command.velocity[:2])
-        towards = turned(memory.command.velocity.at[2].set(0.0), heading)[:2] / jnp.maximum(asked, 1e-6)
-        moved = displacement(transition.before, transition.after, "qpos")[:2] / self._duration(model)
-        heights = jnp.where(stands, 0.0, now.sole_heights)
-        return {
-            "x_position": now.position[0],
-            "y_position": now.position[1],
-            "x_velocity": now.velocity[0],
-            "y_velocity": now.velocity[1],
-            "velocity_error": jnp.linalg.norm(now.velocity[:2] - memory.command.velocity[:2]),
-            "heading_error": jnp.abs(wrapped(now.yaw - heading)),
-            "speed_along": jnp.dot(towards, moved),
-            "speed_asked": asked,
-            "difficulty": memory.terrain.difficulty,
-            "push": jnp.linalg.norm(memory.push.acting),
-            "left_clearance": heights[0],
-            "right_clearance": heights[1],
-            "slip": jnp.sum(stands * speeds) / jnp.maximum(jnp.sum(stands), 1.0),
-            "left_contact": stands[0].astype(jnp.float32),
-            "right_contact": stands[1].astype(jnp.float32),
-            "double_support": jnp.all(stands).astype(jnp.float32),
-            "flight": jnp.all(~stands).astype(jnp.float32),
-            # The engine clips at the strength that was drawn, not at the nominal limit.
-            "saturation": jnp.mean(jnp.abs(now.torques) > AT_LIMIT * memory.dynamics.strength),
-        }
+        endings = self.endings(transition.after, memory, model)
+        return information(transition, now, endings, self._duration(model))
 
     def observation_names(self, model: mujoco.MjModel) -> Mapping[str, tuple[str, ...]]:
         """Of the teacher's coordinates."""

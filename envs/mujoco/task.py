@@ -17,6 +17,7 @@ import mujoco
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from envs.physics.base import ModelOverrides, PhysicsState, Reads, displacement, divert_warnings
+from l2t.errors import ConfigurationError
 from l2t.rl.types import Observation
 
 Metrics = dict[str, Float[Array, ""]]
@@ -88,7 +89,7 @@ class TaskFacts(Protocol):
 
     @property
     def xml(self) -> str:
-        """File name among Gymnasium's model assets."""
+        """File name among Gymnasium's model assets, or the absolute path of a model file."""
         ...
 
     @property
@@ -235,10 +236,19 @@ class HasScenery(Protocol):
 
 
 def load_model(xml: str) -> mujoco.MjModel:
-    """Compile one of the model files that the installed Gymnasium ships."""
+    """Compile a model file: one that the installed Gymnasium ships, by its name, or any by its absolute path.
+
+    Raises:
+        ConfigurationError: there is no such file.
+    """
     import gymnasium
 
-    path = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / xml
+    path = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / Path(xml).expanduser()
+    if not path.is_file():
+        raise ConfigurationError(
+            f"There is no model file {path}. A name is looked up among Gymnasium's; give a file of your own by its "
+            'absolute path, such as xml = str(Path(__file__).with_name("robot.xml")) in the class of the task.'
+        )
     divert_warnings()
     handler = mujoco.get_mju_user_warning()
     # HalfCheetah's file uses a deprecated attribute, which is not the user's business.

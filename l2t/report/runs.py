@@ -20,7 +20,7 @@ from l2t.run.directory import RunDirectory, read_overrides
 
 NOT_OPTIONS = (
     *("seed", "num_seeds", "run_dir", "resume", "report", "video", "tracking", "hydra"),
-    *("checkpoint_every", "keep_checkpoints", "eval_every", "eval_episodes"),
+    *("checkpoint_every", "keep_checkpoints", "keep_best", "eval_every", "eval_episodes"),
 )
 """Configuration sections and keys that name or watch a run without changing what it learns."""
 

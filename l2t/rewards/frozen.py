@@ -43,7 +43,7 @@ class FrozenReward:
     ) -> tuple[PyTree, Metrics]:
         """Nothing; reports what the batch is paid."""
         del policy, key
-        return state, {"reward/learned": self.model(state, trajectory.transitions()).mean()}
+        return state, {"learned_reward/paid": self.model(state, trajectory.transitions()).mean()}
 
     def relabel(self, state: PyTree, trajectory: Trajectory) -> Trajectory:
         """The batch, and what is replayed with it, paid so."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from l2t.config import check_choice
+from l2t.config import check_choice, check_count
 from l2t.errors import ConfigurationError
-from l2t.rl.playing import decide
+from l2t.rl.playing import decide, modes
 from l2t.rl.policy import Policy
 from l2t.rl.types import Environment
 
@@ -20,8 +19,9 @@ from l2t.rl.types import Environment
 class LoadedPolicy:
     """The policy of a role of a run: observations in, actions of the task out, for one robot or a batch.
 
-    It plays the mode of its distribution, the mean of a Gaussian. What it remembers, and its previous action, are kept
-    between calls; `reset` forgets them. It is told observations alone, and so cannot turn the previous action, at which
+    It plays the mode of its distribution, the mean of a Gaussian, or with a seed `sampled` a draw of each call's own,
+    which `reset` leaves to go on. What it remembers, and its previous action, are kept between calls; `reset` forgets
+    them. It is told observations alone, and so cannot turn the previous action, at which
     only policies with a memory look, where the environment `TurnsActions`.
 
     Attributes:
@@ -29,14 +29,17 @@ class LoadedPolicy:
         role: whose policy it is.
     """
 
-    def __init__(self, environment: Environment, policy: Policy, role: str) -> None:
+    def __init__(self, environment: Environment, policy: Policy, role: str, sampled: int | None = None) -> None:
+        if sampled is not None:
+            check_count("sampled", sampled, 0)
         self.environment = environment
         self.role = role
         self._policy = policy
         self._memory: PyTree = None
         self._first = np.ones(0, bool)
         self._action = np.zeros((0, 0), np.float32)
-        self._step = jax.jit(partial(decide, environment.spec, policy))
+        self._key = None if sampled is None else jax.random.key(sampled)
+        self._step = jax.jit(self._decide)
 
     def reset(self, which: np.ndarray | None = None) -> None:
         """Forget the episode: of every robot, or of those of a batch where `which` is true."""
@@ -82,9 +85,19 @@ class LoadedPolicy:
         if robots != len(self._first):
             raise ConfigurationError(f"{robots} robots after {len(self._first)}: call reset() before another batch.")
         try:
-            self._memory, clipped, action = self._step(self._memory, batch, self._action, self._first)
+            self._memory, clipped, action = self._step(self._next_key(), self._memory, batch, self._action, self._first)
         except KeyError as error:
             missing = f"This policy of the {self.role} sees {error.args[0]}, and was given {', '.join(batch)}."
             raise ConfigurationError(missing) from error
         self._first, self._action = np.zeros(robots, bool), np.asarray(clipped)
         return np.asarray(action)[0] if single else np.asarray(action)
+
+    def _decide(self, key: Any, memory: PyTree, observation: Any, previous: Any, first: Any) -> Any:
+        choice = modes if key is None else lambda distribution: distribution.sample(key)
+        return decide(self.environment.spec, self._policy, memory, observation, previous, first, choice)
+
+    def _next_key(self) -> Any:
+        if self._key is None:
+            return None
+        self._key, key = jax.random.split(self._key)
+        return key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,12 @@ class Checkpoints:
 
     Args:
         path: the directory; it is made at the first save.
-        keep: how many of the newest to keep.
+        keep: how many of the newest to keep; None for all.
         newest_only: path of a part of the state, such as `.transient.store`, that only the newest checkpoint keeps:
             a replay buffer is large. An older one can still be read without it.
     """
 
-    def __init__(self, path: Path, keep: int = 3, newest_only: str = "") -> None:
+    def __init__(self, path: Path, keep: int | None = 3, newest_only: str = "") -> None:
         self.path = Path(path).absolute()
         self._keep = keep
         self._newest_only = newest_only
@@ -84,22 +84,43 @@ class Checkpoints:
             for older in set(self.steps()) - {step}:
                 shutil.rmtree(self.path / str(older) / _BULK, ignore_errors=True)
 
-    def restore(self, like: PyTree, identity: Mapping[str, str], left_out: str = "") -> tuple[PyTree, dict[str, Any]]:
-        """The newest checkpoint's state and host-side counters.
+    def drop(self, unwanted: Callable[[int], bool]) -> None:
+        """Remove the checkpoints of the steps that are `unwanted`."""
+        for step in filter(unwanted, self.steps()):
+            shutil.rmtree(self.path / str(step), ignore_errors=True)
+
+    def restore(
+        self, like: PyTree, identity: Mapping[str, str], left_out: str = "", step: int | None = None
+    ) -> tuple[PyTree, dict[str, Any]]:
+        """The newest checkpoint's state and host-side counters, or those of a step.
 
         Args:
             like: a state of the same structure, or its `jax.eval_shape`.
             identity: of the run that asks.
             left_out: path of a part that was saved and `like` lacks, such as `.transient`.
+            step: which one; None for the newest.
 
         Raises:
             CheckpointError: there is none, it is damaged, or it belongs to another configuration.
         """
-        return self._newest(partial(self._state, like=like, identity=identity, left_out=left_out))
+        return self._chosen(step, partial(self._state, like=like, identity=identity, left_out=left_out))
 
-    def host(self, identity: Mapping[str, str]) -> dict[str, Any]:
-        """The newest checkpoint's host-side counters alone; raises as `restore` does."""
-        return self._newest(partial(self._record, identity=identity))["host"]
+    def host(self, identity: Mapping[str, str], step: int | None = None) -> dict[str, Any]:
+        """The newest checkpoint's host-side counters alone, or those of a step; raises as `restore` does."""
+        return self._chosen(step, partial(self._record, identity=identity))["host"]
+
+    def _chosen(self, step: int | None, read: Callable[[int], Any]) -> Any:
+        """What `read` makes of the checkpoint of a step, or of the newest one."""
+        if step is None:
+            return self._newest(read)
+        if step not in self.steps():
+            raise CheckpointError(f"There is no checkpoint of step {step:,} in {self.path}; {told(self.steps())}.")
+        try:
+            return read(step)
+        except CheckpointError:
+            raise
+        except Exception as error:
+            raise self._damaged(step, error) from error
 
     def _newest(self, read: Callable[[int], Any]) -> Any:
         """What `read` makes of the newest checkpoint; whoever trains may remove it once a newer one is complete."""
@@ -180,6 +201,11 @@ def dump(path: Path, state: PyTree) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, **dict(zip(names, jax.device_get(_leaves(state)), strict=True)))
+
+
+def told(steps: Sequence[int]) -> str:
+    """In words, which checkpoints there are."""
+    return f"there are those of {', '.join(f'{step:,}' for step in steps)}" if steps else "there is none"
 
 
 def _is_key(leaf: Any) -> bool:

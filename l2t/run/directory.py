@@ -19,7 +19,7 @@ class RunDirectory:
 
     Attributes:
         path: the directory.
-        metrics, result, checkpoints, nan, traceback: the paths of its parts.
+        metrics, result, checkpoints, best, nan, traceback: the paths of its parts.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,6 +27,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.jsonl"
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
         self.nan = self.path / "nan"
         self.traceback = self.path / "traceback.txt"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax
 from jaxtyping import Array, Key
 
 from l2t.errors import CheckpointError, DivergenceError, ForeignEnvironmentError, L2TError
-from l2t.rl.algorithm import Algorithm, RunState
+from l2t.rl.algorithm import Algorithm, RunState, default_role
 from l2t.run.checkpoint import Checkpoints, dump
 from l2t.run.compiled import compile_iteration, own, run_once
 from l2t.run.directory import RunDirectory
@@ -45,6 +46,7 @@ class TrainerSettings:
         seed, num_seeds: seed of all training randomness, and how many independent runs are batched.
         total_steps, eval_every, checkpoint_every: in environment steps of one seed.
         keep_checkpoints: how many of the newest stay.
+        keep_best: whether what was learnt stays as it was at the best evaluation, of the student where there is one.
         resume: continue from the newest checkpoint.
         changes: what a resume changed, by key: the value before and the one from here on.
         inherit: what a fresh state takes over from another run; the state of one seed to that state.
@@ -61,6 +63,7 @@ class TrainerSettings:
     seed: int = 0
     num_seeds: int = 1
     keep_checkpoints: int = 3
+    keep_best: bool = False
     resume: bool = False
     changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     inherit: Callable[[RunState], RunState] = lambda state: state
@@ -114,11 +117,13 @@ class _Loop:
         self.directory = directory
         self.tracker = tracker
         self.checkpoints = Checkpoints(directory.checkpoints, settings.keep_checkpoints, _STORE)
+        self.bests = Checkpoints(directory.best, keep=None)  # older ones go when a checkpoint remembers the newest
         self.batched = settings.num_seeds > 1
         self.evaluate = jax.jit(jax.vmap(evaluate, in_axes=(0, None)) if self.batched else evaluate)
         self.started = False  # until then a resumed directory stays as it is
         self.iteration = 0
         self.evaluation: dict[str, Any] = {}
+        self.best: dict[str, Any] = {}
         self.warned: set[str] = set()
         self.role_steps = dict(algorithm.prior_steps)
         self.resumed_at: list[int] = []
@@ -155,6 +160,7 @@ class _Loop:
                     f"iterations make {self.env_steps:,}: resume with the batches that the run was started with."
                 )
             self.evaluation, self.role_steps = host["evaluation"], host["role_steps"]
+            self.best = host.get("best", {})
             self.resumed_at = [*host.get("resumed_at", ()), self.env_steps]
             more = self.env_steps < self.settings.total_steps
             nothing = f", and total_steps={self.settings.total_steps:,} asks for no more: a larger one trains on"
@@ -169,6 +175,7 @@ class _Loop:
         self.settings.on_start()
         self.started = True
         self.directory.rewind_metrics(self.env_steps)
+        self.bests.drop(lambda step: step > self.env_steps)
         self.write_result("running")
         if self.env_steps < self.settings.total_steps:
             self.iterate = compile_iteration(iterate, self.state)
@@ -203,6 +210,8 @@ class _Loop:
             row["perf/steps_per_second"] = round(speed, 1)
         self.tracker.log(rows)
         if evaluated:
+            if self.settings.keep_best:
+                self._keep_if_best()
             self.write_result("running")
         if last or self._due(self.settings.checkpoint_every):
             self.save()
@@ -216,16 +225,31 @@ class _Loop:
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
-        host = {
+        self.checkpoints.save(self.env_steps, self.state, self._host(), self.settings.identity)
+        # Not before: a resume from an older checkpoint begins with the best of that time.
+        self.bests.drop(lambda step: step != self.best.get("step"))
+
+    def _host(self) -> dict[str, Any]:
+        return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
             "wall_seconds": self.wall_seconds,
             "evaluation": self.evaluation,
+            "best": self.best,
             "role_steps": self.role_steps,
             "resumed_at": self.resumed_at,
             **self.settings.labels,
         }
-        self.checkpoints.save(self.env_steps, self.state, host, self.settings.identity)
+
+    def _keep_if_best(self) -> None:
+        """Save what was learnt, without simulations and store, where no evaluation of the run was better."""
+        pooled = self.evaluation["evaluation"]
+        role = default_role(pooled)
+        score = pooled[role]["return_mean"]
+        if score > self.best.get("return_mean", -math.inf):
+            self.best = {"step": self.env_steps, "role": role, "return_mean": score}
+            learnt = replace(self.state, transient=None)
+            self.bests.save(self.env_steps, learnt, self._host(), self.settings.identity)
 
     def _note_changes(self) -> None:
         """Say what is another setting from here on, and remember it beside what was changed before."""
@@ -260,6 +284,7 @@ class _Loop:
             "versions": versions(),
             "status": status,
             **(self.evaluation or {"evaluation": {}}),
+            **({"best": self.best} if self.best else {}),
             **more,
         }
         self.directory.write_result(result)

@@ -19,7 +19,7 @@ from configs.build import read_config
 from configs.changed_runs import changed_config
 from configs.loading import load_run
 from configs.record import changed
-from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
+from l2t.errors import CheckpointError, ConfigurationError, L2TError, RunDirectoryError
 from l2t.rl.evaluation import evaluate
 
 SMALL = [
@@ -292,3 +292,51 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(seeds, tmp_path
         train([*SPMD, f"start_from={tmp_path / 'nowhere'}"], tmp_path / "b")
     with pytest.raises(ConfigurationError, match="student is not a role of both runs"):
         train([*SPMD, f"start_from={seeds}", "start_roles=[student]"], tmp_path / "c")
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory):
+    """A run with two checkpoints that evaluates twice."""
+    path = tmp_path_factory.mktemp("chosen") / "a"
+    train([*SPMD, "eval_every=32", "checkpoint_every=32", "keep_best=true"], path)
+    return path
+
+
+def test_a_policy_is_loaded_from_the_checkpoint_of_a_step_or_the_best(chosen):
+    best = json.loads((chosen / "result.json").read_text())["best"]["step"]
+    assert int(load_run(chosen, step=32).state.iteration) == 1
+    assert int(load_run(chosen, step="best").state.iteration) == best // 32
+    observation = np.ones(4, np.float32)
+    early, late, newest = (load_policy(chosen, step=step)(observation) for step in (32, 64, None))
+    np.testing.assert_array_equal(late, newest)
+    assert not np.array_equal(early, late)
+    np.testing.assert_array_equal(load_policy(chosen, step="best")(observation), early if best == 32 else late)
+
+
+def test_a_step_that_there_is_not_is_answered_with_those_that_there_are(chosen, seeds):
+    with pytest.raises(CheckpointError, match=r"no checkpoint of step 48 .*; there are those of 32, 64"):
+        load_policy(chosen, step=48)
+    with pytest.raises(CheckpointError, match=r"kept no best checkpoint: that takes keep_best=true .* those of 64"):
+        load_policy(seeds, step="best")
+    with pytest.raises(ConfigurationError, match="step='last' must be a number of steps, or best"):
+        load_policy(chosen, step="last")
+
+
+def test_sampled_actions_have_the_policys_distribution_and_repeat_with_their_seed(chosen):
+    observation = np.tile(np.array([0.1, -0.2, 0.3, 0.1], np.float32), (4000, 1))
+    run = load_run(chosen)
+    policy = run.algorithm.policy(run.state.learnt, "teacher")
+    _, told = policy.step(policy.initial(1), {"teacher": observation[:1]}, np.ones(1, bool))
+    drawn = load_policy(chosen, sampled=3)
+    first, second = drawn(observation), drawn(observation)
+    assert not np.array_equal(first, second)
+    again = load_policy(chosen, sampled=3)
+    np.testing.assert_array_equal(again(observation), first)
+    np.testing.assert_array_equal(again(observation), second)
+    high = run.environment.spec.action_high[0]
+    mean, deviation = float(told.mode()[0, 0]), float(np.exp(np.ravel(told.log_std)[0]))
+    expected = high * np.clip(np.random.default_rng(0).normal(mean, deviation, 400_000), -1.0, 1.0)
+    assert first.mean() == pytest.approx(expected.mean(), abs=5 * expected.std() / 4000**0.5)
+    assert first.std() == pytest.approx(expected.std(), rel=0.05)
+    with pytest.raises(ConfigurationError, match="sampled"):
+        load_policy(chosen, sampled=-1)

@@ -149,3 +149,15 @@ def test_few_seeds_have_a_range_and_several_an_interval(count, told):
     seeds = [{"teacher": {"return_mean": 1000.0 * (index + 1)}} for index in range(count)]
     (line,) = evaluate._closing_lines(seeds)
     assert line.startswith(f"teacher: interquartile mean over seeds {told}")
+
+
+def test_a_step_is_played_where_it_is_named_and_the_message_lists_those_that_there_are(run_dir, capsys):
+    (step,) = Checkpoints(run_dir / "checkpoints").steps()
+    assert main([str(run_dir), "--episodes", "1", "--role", "teacher", "--step", f"{step:,}", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["step"] == step
+    assert found["seeds"] == evaluate_run(run_dir, episodes=1, role="teacher")["seeds"]
+    assert main([str(run_dir), "--episodes", "1", "--step", "7"]) == 1
+    assert f"there are those of {step:,}." in capsys.readouterr().err
+    assert main([str(run_dir), "--episodes", "1", "--step", "best"]) == 1
+    assert "keep_best=true" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,7 +16,9 @@ from algorithms.inverse.config import (
 )
 from algorithms.replay.config import SPMDReplayConfig
 from l2t.config import NetworkConfig
-from l2t.rl.algorithm import BuildContext
+from l2t.rl.algorithm import BuildContext, FrozenPolicy
+from l2t.rl.distributions import DiagonalGaussian
+from l2t.rl.policy import Memoryless
 from tests.support.demonstrated import demonstrate
 from tests.support.probes import signal_following
 
@@ -44,6 +47,17 @@ def build_context(act: Any = best_action, episodes: int = 20, num_envs: int = 16
     probe = signal_following()
     found = demonstrate(probe, act, episodes, reward=reward)
     return BuildContext(probe, num_envs, 10_000, NETWORK, load_demonstrations=lambda path: found)
+
+
+def asked() -> BuildContext:
+    """With an expert that can be asked: it plays half of the best action, nearly without noise."""
+
+    def expert(observation: Any) -> DiagonalGaussian:
+        s = observation["teacher"]
+        return DiagonalGaussian(0.5 * (s[:, :1] + 0.5 * s[:, 1:]), jnp.full(1, -5.0))
+
+    frozen = FrozenPolicy(lambda parameters: Memoryless(expert), lambda: jnp.zeros(1), "probe", 77)
+    return replace(build_context(), load_policy=lambda run, role: frozen)
 
 
 def train_inverse(config: Any, context: BuildContext, iterations: int) -> tuple[Any, Any, list[dict[str, float]]]:

@@ -29,7 +29,7 @@ def test_a_student_learns_from_a_teacher_that_learns_its_reward() -> None:
     x = np.array([[0.6], [-0.6], [0.0]], np.float32)
     np.testing.assert_allclose(actions_of(algorithm, state, "student", x), x[:, 0], atol=0.2)
     assert rows[-1]["env_steps/student"] == 0
-    assert {"student_reward/gap", "loss/student_critic", "loss/student_rl"} <= set(rows[-1])
+    assert {"learned_reward/student_gap", "loss/student_critic", "loss/student_rl"} <= set(rows[-1])
 
 
 # F-IRL needs short stretches and many of them, and a policy that is slower than its reward; see test_learning.
@@ -95,5 +95,5 @@ def test_without_the_students_noise_on_the_expert_its_reward_would_tell_nothing_
     reward = replace(REWARD, inputs="state", updates=32, learning_rate=1e-2, gradient_penalty=0.0)
     config = replace(_l2t(rl_coefficient=0.1), teacher=GAILConfig("x", optimizer=SPMD, reward=reward))
     rows = train_inverse(config, context, 60)[2]
-    accuracy = np.mean([row["student_reward/accuracy"] for row in rows[-10:]])
+    accuracy = np.mean([row["learned_reward/student_accuracy"] for row in rows[-10:]])
     assert low <= accuracy <= high

@@ -25,9 +25,7 @@ from algorithms.inverse.config import (
 )
 from algorithms.inverse.reward import RewardLearner
 from l2t.errors import ConfigurationError
-from l2t.rl.algorithm import BuildContext, FrozenPolicy
-from l2t.rl.distributions import DiagonalGaussian
-from l2t.rl.policy import Memoryless
+from l2t.rl.algorithm import BuildContext
 from l2t.run.rows import metric_rows
 from tests.support.demonstrated import demonstrate
 from tests.support.imitation import (
@@ -37,6 +35,7 @@ from tests.support.imitation import (
     SIGNALS,
     SPMD,
     actions_of,
+    asked,
     best_action,
     build_context,
     train_inverse,
@@ -69,22 +68,13 @@ def test_f_irl_moves_the_distribution_of_what_its_reward_sees_to_the_experts() -
     algorithm, state, rows = train_inverse(config, build_context(num_envs=256), 120)
     # What it starts from is an action of 0, whose error is .44.
     assert np.abs(actions_of(algorithm, state) - best_action(SIGNALS)).mean() < 0.15
-    assert rows[-1]["reward/accuracy"] < 0.95
-
-
-def _asked() -> BuildContext:
-    def expert(observation: Any) -> DiagonalGaussian:
-        s = observation["teacher"]
-        return DiagonalGaussian(0.5 * (s[:, :1] + 0.5 * s[:, 1:]), jnp.full(1, -5.0))
-
-    frozen = FrozenPolicy(lambda parameters: Memoryless(expert), lambda: jnp.zeros(1), "probe", 77)
-    return replace(build_context(), load_policy=lambda run, role: frozen)
+    assert rows[-1]["learned_reward/accuracy"] < 0.95
 
 
 @pytest.mark.parametrize("exploration", [0.0, 0.2])
 def test_dagger_drives_with_its_mode_and_with_the_exploration_that_it_is_given(exploration: float) -> None:
     config = DAggerConfig("x", regression=RegressionConfig(NETWORK), decay=0.0, exploration=exploration)
-    agent: Any = build(config, _asked()).agent  # type: ignore[attr-defined]
+    agent: Any = build(config, asked()).agent  # type: ignore[attr-defined]
     # The first round is the expert's; with β = 0 all others are the learner's.
     state = replace(agent.init(jax.random.split(jax.random.key(0), 1)), round=jnp.asarray(1))
     observation = {"teacher": jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4000, 2)), jnp.float32)}
@@ -99,7 +89,7 @@ def test_dagger_drives_with_its_mode_and_with_the_exploration_that_it_is_given(e
 
 
 def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None:
-    context = _asked()
+    context = asked()
     regression = RegressionConfig(NETWORK, learning_rate=3e-3, batch_size=64, updates=50)
     config = DAggerConfig("x", regression=regression, num_steps=4, decay=0.5, buffer_size=2048)
     algorithm, state, rows = train_inverse(config, context, 25)
@@ -111,16 +101,16 @@ def test_dagger_asks_about_every_state_and_its_expert_leaves_the_wheel() -> None
 
 def test_daggers_ring_is_asked_for_all_that_it_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     config = DAggerConfig("x", regression=RegressionConfig(NETWORK), num_steps=4, buffer_size=2048)
-    ring = jax.eval_shape(build(config, _asked()).init, jax.random.key(0)).transient.store
+    ring = jax.eval_shape(build(config, asked()).init, jax.random.key(0)).transient.store
     taken = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(ring))
     assert taken > 2 * 2048 * 4 * 2  # actions, rewards and flags beside two floats of an observation
     for free, fits in ((taken, True), (taken - 1, False)):
         monkeypatch.setattr("algorithms.experience.free_memory", lambda free=free: free)
         if fits:
-            build(config, _asked())
+            build(config, asked())
         else:
             with pytest.raises(ConfigurationError, match=r"buffer_size=2,048 steps of 18 bytes"):
-                build(config, _asked())
+                build(config, asked())
 
 
 @dataclass(frozen=True)
@@ -234,14 +224,16 @@ def test_a_reward_on_few_demonstrations_stays_bounded_rests_and_says_so() -> Non
         lambda o: np.random.default_rng(3).uniform(-2, 2, len(o)), episodes=3
     )  # nothing but noise to learn
     algorithm, _, rows = train_inverse(IPMDConfig("x", optimizer=SPMD, reward=reward, penalty=0.05), few, 150)
-    assert all({"reward/gap", "reward/held_out_gap", "reward/excess"} <= set(row) for row in rows)
-    assert max(row["reward/rms"] for row in rows) <= 10.0
-    assert any(row["reward/resting"] > 0 for row in rows)
-    assert "memorise" in algorithm.warnings["reward/resting"]
+    assert all(
+        {"learned_reward/gap", "learned_reward/held_out_gap", "learned_reward/excess"} <= set(row) for row in rows
+    )
+    assert max(row["learned_reward/rms"] for row in rows) <= 10.0
+    assert any(row["learned_reward/resting"] > 0 for row in rows)
+    assert "memorise" in algorithm.warnings["learned_reward/resting"]
     free = replace(reward, overfit=float("inf"))
     _, _, unheld = train_inverse(IPMDConfig("x", optimizer=SPMD, reward=free, penalty=0.05), few, 150)
-    assert np.mean([row["reward/excess"] for row in unheld[-20:]]) > 1.5 * np.mean(
-        [row["reward/excess"] for row in rows[-20:]]
+    assert np.mean([row["learned_reward/excess"] for row in unheld[-20:]]) > 1.5 * np.mean(
+        [row["learned_reward/excess"] for row in rows[-20:]]
     )
 
 
@@ -262,7 +254,7 @@ def test_a_reward_at_rest_pays_as_it_did() -> None:
     for _ in range(10):
         after, metrics = iterate(state)
         same = all(np.array_equal(old, new) for old, new in zip(_kept(state), _kept(after), strict=True))
-        assert same == bool(metrics["reward/resting"])
+        assert same == bool(metrics["learned_reward/resting"])
         rests += same
         state = after
     assert rests > 0
@@ -272,7 +264,7 @@ def test_a_reward_that_has_memorised_takes_the_steps_that_lessen_it() -> None:
     reward = replace(REWARD, gradient_penalty=0.0, updates=64, learning_rate=1e-2, overfit=float("inf"))
     config = IPMDConfig("x", optimizer=SPMD, reward=reward, penalty=0.05)
     algorithm, state, rows = train_inverse(config, build_context(_noise, episodes=3), 60)
-    assert rows[-1]["reward/excess"] > 0.3
+    assert rows[-1]["learned_reward/excess"] > 0.3
     few = replace(config, reward=replace(reward, overfit=0.1))
     algorithm = build(few, build_context(_noise, episodes=3))
     # What was held out is among what is learnt from now, so that there is a way down.
@@ -283,7 +275,7 @@ def test_a_reward_that_has_memorised_takes_the_steps_that_lessen_it() -> None:
     iterate, found = jax.jit(algorithm.iterate), []
     for _ in range(40):
         state, metrics = iterate(state)
-        found.append((float(metrics["reward/excess"]), float(metrics["reward/resting"])))
+        found.append((float(metrics["learned_reward/excess"]), float(metrics["learned_reward/resting"])))
     assert found[0][0] > 0.1
     assert min(excess for excess, _ in found) <= 0.1
     assert min(resting for _, resting in found) == 0.0
@@ -310,7 +302,7 @@ def test_iq_learn_pays_what_is_held_out_beside_what_it_learns_from() -> None:
         features = jnp.concatenate([state.actor.normaliser(steps.observation["teacher"]), steps.action], axis=-1)
         worth[name] = float(learner.critic.apply(state.critic, features)[0])
     assert abs(worth["learnt_from"] - worth["held_out"]) > 0.05
-    apart = float(metrics["reward/gap"]) - float(metrics["reward/held_out_gap"])
+    apart = float(metrics["learned_reward/gap"]) - float(metrics["learned_reward/held_out_gap"])
     assert apart == pytest.approx(worth["learnt_from"] - worth["held_out"], abs=1e-4)
 
 
@@ -321,11 +313,13 @@ def test_iq_learns_gap_stands_out_on_what_it_learns_from_where_there_is_nothing_
     few = build_context(lambda o: np.random.default_rng(3).uniform(-2, 2, len(o)), episodes=3)
     config = IQLearnConfig("x", replay=replace(REPLAY, warm_up=128), actor_learning_rate=3e-3)
     rows = train_inverse(config, few, 150)[2]
-    assert all({"reward/gap", "reward/held_out_gap"} <= set(row) for row in rows)
-    known, unknown = (np.mean([row[name] for row in rows[-20:]]) for name in ("reward/gap", "reward/held_out_gap"))
+    assert all({"learned_reward/gap", "learned_reward/held_out_gap"} <= set(row) for row in rows)
+    known, unknown = (
+        np.mean([row[name] for row in rows[-20:]]) for name in ("learned_reward/gap", "learned_reward/held_out_gap")
+    )
     assert known > unknown + 0.2
     whole = train_inverse(replace(config, held_out=0), few, 2)[2]
-    assert "reward/held_out_gap" not in whole[-1]
+    assert "learned_reward/held_out_gap" not in whole[-1]
 
 
 @pytest.mark.parametrize("held_out", [0, 5])
@@ -336,8 +330,15 @@ def test_iq_learns_rows_say_nothing_of_updates_before_the_first(held_out: int) -
     for step in range(2):  # 128 steps each
         state, metrics = iterate(state)
         rows += metric_rows(jax.device_get(metrics), step, None)
-    told = {"loss/critic", "loss/actor", "train/entropy", "reward/gap", "reward/policy", "reward/rms"}
-    told |= {"reward/held_out_gap"} if held_out else set()
+    told = {
+        "loss/critic",
+        "loss/actor",
+        "train/entropy",
+        "learned_reward/gap",
+        "learned_reward/policy",
+        "learned_reward/rms",
+    }
+    told |= {"learned_reward/held_out_gap"} if held_out else set()
     assert rows[1].keys() - rows[0].keys() - {"train/episode_return", "train/episode_length"} == told
     assert not rows[0].keys() - rows[1].keys()
 
@@ -388,7 +389,7 @@ def test_training_on_a_frozen_reward_follows_it_and_not_the_task() -> None:
     frozen = FrozenReward(Opposite(), lambda: jnp.zeros(()), 1.0, 0.0)  # type: ignore[arg-type]
     algorithm, state, rows = train_inverse(SPMD, replace(build_context(), reward=frozen), 120)
     np.testing.assert_allclose(actions_of(algorithm, state), -best_action(SIGNALS), atol=0.2)
-    assert rows[-1]["reward/learned"] > -0.3
+    assert rows[-1]["learned_reward/paid"] > -0.3
     assert rows[-1]["train/mean_reward"] < -1.0
     both = replace(frozen, weight=0.5, task_weight=0.5)
     algorithm, state, _ = train_inverse(SPMD, replace(build_context(), reward=both), 120)

@@ -89,8 +89,8 @@ def test_iq_learns_loss_sums_the_experts_gain_the_mixtures_values_and_its_chi_sq
     values = sum(value[i] - following[i] for i in range(10)) / 10
     size = sum((q[i] - following[i]) ** 2 for i in range(10)) / 10
     assert float(loss) == pytest.approx(-gain + values + size / 2, abs=1e-5)
-    assert float(metrics["reward/gap"]) == pytest.approx(gain - sum(q[:4] - following[:4]) / 4, abs=1e-5)
-    assert float(metrics["reward/rms"]) == pytest.approx(size**0.5, abs=1e-5)
+    assert float(metrics["learned_reward/gap"]) == pytest.approx(gain - sum(q[:4] - following[:4]) / 4, abs=1e-5)
+    assert float(metrics["learned_reward/rms"]) == pytest.approx(size**0.5, abs=1e-5)
 
 
 def test_the_gradient_penalty_is_that_of_slopes_above_one() -> None:

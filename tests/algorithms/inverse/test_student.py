@@ -57,7 +57,7 @@ def test_the_students_reward_begins_with_the_scale_of_what_the_student_would_hav
 
 def test_the_warning_of_a_teachers_reward_names_the_teachers_key() -> None:
     config = _l2t(IPMDConfig("x", optimizer=SPMDConfig(**STEPS), reward=REWARD))
-    told = _loop(config, _context()).warnings["reward/resting"]
+    told = _loop(config, _context()).warnings["learned_reward/resting"]
     assert "algorithm.teacher.reward.gradient_penalty" in told
     assert hasattr(config.teacher.reward, "gradient_penalty")  # type: ignore[attr-defined]
 
@@ -100,7 +100,7 @@ class _Spy:
 
     def learn(self, state: Any, trajectory: Any, policy: Any, key: Any) -> Any:
         del policy, key
-        return state, {"reward/done": trajectory.transitions().action}
+        return state, {"learned_reward/done": trajectory.transitions().action}
 
 
 def test_the_students_reward_learns_from_the_students_own_actions_where_the_drivers_are_disturbed() -> None:
@@ -112,7 +112,9 @@ def test_the_students_reward_learns_from_the_students_own_actions_where_the_driv
     disturbed = replace(batch, executed=jnp.full_like(batch.action, 0.75))
     np.testing.assert_array_equal(disturbed.transitions().action, 0.75)
     judged = Judgement(along(spied.behaviour(state), batch.observation, batch.first), batch.reward)
-    learn = jax.jit(lambda steps: spied.learn(state, steps, judged, jax.random.key(2))[1]["student_reward/done"])
+    learn = jax.jit(
+        lambda steps: spied.learn(state, steps, judged, jax.random.key(2))[1]["learned_reward/student_done"]
+    )
     np.testing.assert_array_equal(learn(disturbed), learn(batch))
     assert float(jnp.std(learn(disturbed))) > 0.1
 
