@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.command_line import compose_config, prepare, resume_overrides
+from configs.command_line import compose_config, prepare
 from configs.overrides import combinations, parse, shorthand
+from configs.resuming import resume_overrides
 from l2t.errors import ConfigurationError, RunDirectoryError
 from scripts.train import main
 from tests.support.processes import processor_seconds
@@ -85,6 +86,10 @@ MISTAKES = {
     "resume=.": ["resume=. is not a run directory"],
     "run_dir=taken": ["taken already holds a run (status finished)", "resume=taken"],
     "run_dir=foreign": ["foreign is not empty", "run_dir="],
+    f"run_dir={'x' * 300}": ["xxx cannot be written (File name too long); choose another place with run_dir="],
+    "run_dir=/proc/nowhere": ["/proc/nowhere cannot be written (No such file or directory); choose another"],
+    "-m run_dir=/proc/nowhere seed=0,1": ["/proc/nowhere cannot be written (No such file or directory)"],
+    f"resume={'x' * 300}": ["xxx cannot be written (File name too long); name a run directory"],
     "run_dir=file/run": ["file is a file", "run_dir="],
     "hydra.run.dir=taken": ["taken already holds a run"],
     "--config-dir=nowhere": ["nowhere is not a directory"],
@@ -189,7 +194,7 @@ def _started(folder, *overrides, hydra=()):
 
 def test_resuming_brings_back_the_overrides_and_new_values_win(tmp_path):
     run = _started(tmp_path / "run", "env=hopper", "seed=3", "total_steps=100", "run_dir=elsewhere")
-    arguments = resume_overrides(run, [f"resume={run}", "total_steps=200"])
+    arguments = resume_overrides(run, [f"resume={run}", "total_steps=200"], compose_config)
     assert arguments == [
         *("env=hopper", "seed=3", f"resume={run}", "total_steps=200"),
         *(f"hydra.run.dir='{run}'", "hydra.output_subdir=null"),
@@ -198,13 +203,13 @@ def test_resuming_brings_back_the_overrides_and_new_values_win(tmp_path):
 
 def test_resuming_recognises_the_same_key_in_another_spelling(tmp_path):
     run = _started(tmp_path / "run", "algorithm/teacher=ppo", "++env.parameters.a=1")
-    arguments = resume_overrides(run, ["algorithm/teacher=spmd", "+env.parameters.a=2"])
+    arguments = resume_overrides(run, ["algorithm/teacher=spmd", "+env.parameters.a=2"], compose_config)
     assert arguments[:2] == ["algorithm/teacher=spmd", "+env.parameters.a=2"]
 
 
 def test_resuming_keeps_the_search_path_but_not_the_old_directory(tmp_path):
     run = _started(tmp_path / "run", "seed=1", hydra=["hydra.searchpath=[x]", "hydra.run.dir=old", "hydra.mode=RUN"])
-    arguments = resume_overrides(run, [])
+    arguments = resume_overrides(run, [], compose_config)
     assert "hydra.searchpath=[x]" in arguments
     assert not any("old" in argument or "mode" in argument for argument in arguments)
 
@@ -213,7 +218,7 @@ def test_resuming_an_unreadable_run_is_refused(tmp_path):
     run = _started(tmp_path / "run")
     (run / ".hydra" / "overrides.yaml").write_text("{a: [")
     with pytest.raises(RunDirectoryError, match="cannot be read"):
-        resume_overrides(run, [])
+        resume_overrides(run, [], compose_config)
 
 
 def test_every_value_of_a_sweep_is_checked_before_the_first_job(tmp_path, monkeypatch):
