@@ -5,6 +5,7 @@ A run that Python made of dataclasses has no overrides to go underneath: its sto
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ def resume_overrides(run_dir: Path, new: Sequence[str], compose: Compose) -> lis
         RunDirectoryError: `run_dir` is not a run directory, or was not started from overrides.
         ConfigurationError: an override makes no sense for a run that goes on.
     """
-    _check_asked(new, plain_values(_recorded(run_dir)) if (run_dir / ".hydra").is_dir() else {})
+    _check_asked(new, plain_values(_recorded(run_dir)) if os.path.isdir(run_dir / ".hydra") else {})
     check_resumable(run_dir)
     if made_of_dataclasses(run_dir):
         raise RunDirectoryError(
@@ -56,10 +57,8 @@ def resume_overrides(run_dir: Path, new: Sequence[str], compose: Compose) -> lis
 
 def made_of_dataclasses(run_dir: Path) -> bool:
     """Whether a run has a configuration and nothing that it was composed from."""
-    folder = run_dir / ".hydra"
-    return (
-        (folder / "overrides.yaml").is_file() and not (folder / "hydra.yaml").is_file() and not read_overrides(run_dir)
-    )
+    described, by_hydra = (os.path.isfile(run_dir / ".hydra" / name) for name in ("overrides.yaml", "hydra.yaml"))
+    return described and not by_hydra and not read_overrides(run_dir)
 
 
 def stored_config(run_dir: Path, new: Sequence[str]) -> ExperimentConfig:

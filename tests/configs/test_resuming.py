@@ -81,6 +81,13 @@ def test_python_is_told_what_the_command_line_is_told(more, told, tmp_path):
             ask([f"resume={run}", *more])
 
 
+def test_python_is_told_that_an_experiment_sets_what_a_choice_does_not_have():
+    with pytest.raises(
+        ConfigurationError, match=r"^experiment=l2t_hopper sets algorithm\.teacher, which algorithm=spmd"
+    ):
+        compose(["experiment=l2t_hopper", "algorithm=spmd"])
+
+
 def test_python_refuses_another_directory_for_a_run_that_goes_on(tmp_path):
     run = _started(tmp_path / "run", "algorithm=spmd")
     with pytest.raises(ConfigurationError, match="continues a run where it is: leave out run_dir"):
