@@ -197,6 +197,8 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
     wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
     trackers = Trackers(JsonlTracker(directory), wandb, console)
+    if host.get("env_steps", 0) < config.total_steps:
+        console.notice("Compiling the training program, which can take a minute; progress follows once it runs.")
     status = "failed"
     try:
         result = train_algorithm(

@@ -101,7 +101,7 @@ def _summary(run: RunRecord) -> str:
     if "wall_seconds" in run.result:
         facts.append(duration(run.result["wall_seconds"]))
     if "steps_per_second" in run.result:
-        facts.append(f"{count(run.result['steps_per_second'])} steps per second")
+        facts.append(f"{count(run.result['steps_per_second'])} steps per second while training")
     if resumed := run.result.get("resumed_at"):
         facts.append(f"resumed at {', '.join(map(count, resumed))}")
     status = f'<span class="status {escape(run.status)}">{escape(run.status)}</span>'
