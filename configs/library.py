@@ -142,7 +142,7 @@ def nothing_to_do(config: ExperimentConfig, path: Path) -> dict[str, Any] | None
 
     Such a run is left as it is. One that was stopped, and whose `total_steps` were not lowered, has yet to be finished.
     """
-    result = RunDirectory(path).read_result()
+    result = RunDirectory(path).known_result()
     if config.resume is None or result.get("env_steps", 0) < config.total_steps:
         return None
     if result["status"] != "finished" and config.total_steps >= read_config(path).total_steps:
@@ -197,6 +197,8 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
     wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
     trackers = Trackers(JsonlTracker(directory), wandb, console)
+    if config.resume and not directory.known_result():
+        console.notice("result.json is missing or damaged: it is written anew from the newest checkpoint.")
     if host.get("env_steps", 0) < config.total_steps:
         console.notice("Compiling the training program, which can take a minute; progress follows once it runs.")
     status = "failed"
@@ -237,7 +239,7 @@ def _changes(config: ExperimentConfig, directory: RunDirectory, step: int) -> di
         before = read_config(directory.path)
     except ConfigurationError:
         return {}  # made in Python, of classes that are not there any more: nothing to compare with
-    earlier = directory.read_result().get("changes", ())
+    earlier = directory.known_result().get("changes", ())
     return changed(before, config, [change for change in earlier if change["step"] <= step])
 
 

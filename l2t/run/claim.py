@@ -98,7 +98,9 @@ def check_resumable(path: Path) -> None:
         path.exists()
     if not path.is_dir():
         raise RunDirectoryError(f"resume={path} does not exist; name a run directory such as runs/<date>/<time>-...")
-    if not (path / ".hydra" / "overrides.yaml").is_file() or not RunDirectory(path).result.is_file():
+    run = RunDirectory(path)
+    begun = run.result.is_file() or run.checkpoints.is_dir()  # from a checkpoint the result is written anew
+    if not begun or not (path / ".hydra" / "overrides.yaml").is_file():
         raise RunDirectoryError(f"resume={path} is not a run directory: it lacks .hydra/overrides.yaml or result.json.")
     if not os.access(path, os.W_OK | os.X_OK):
         raise RunDirectoryError(f"resume={path} cannot be written; copy the run to a place where it can.")
@@ -180,8 +182,8 @@ def _check_unheld(path: Path) -> None:
 def _check_empty(path: Path) -> None:
     if not path.is_dir() or not _holds_a_run(path):
         return
-    result = RunDirectory(path).read_result()
-    if not result:
+    result = RunDirectory(path).known_result()
+    if not result and not RunDirectory(path).result.is_file():
         raise _TakenError(f"{path} is not empty and holds no run of l2t; choose another place with run_dir=.")
     what = "a run" if "study" not in result else "a study"
     more = f"Continue it with resume={path}, or choose" if "study" not in result else "Choose"

@@ -66,8 +66,16 @@ class RunDirectory:
             return result if isinstance(result, dict) else {}
         except (OSError, ValueError) as error:
             raise RunDirectoryError(
-                f"{self.result} cannot be read: it is not valid JSON ({error}). Delete it to read the metrics alone."
+                f"{self.result} cannot be read: it is not valid JSON ({error}). resume={self.path} writes it anew from "
+                "the newest checkpoint; delete it to read the metrics alone."
             ) from error
+
+    def known_result(self) -> dict[str, Any]:
+        """The last `result.json`, empty also when it is damaged: a resume has the checkpoint, and writes it anew."""
+        try:
+            return self.read_result()
+        except RunDirectoryError:
+            return {}
 
 
 def read_overrides(path: Path) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from configs import compose, train
 from configs.build import read_config
 from configs.command_line import compose_config, prepare
+from configs.loading import env_steps
 from configs.resuming import resume_overrides
 from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 from scripts.train import main
@@ -175,3 +176,31 @@ def test_a_configuration_that_cannot_be_made_again_names_the_call_that_works(sea
     ):
         train([f"resume={run}", "total_steps=30"])
     assert train(replace(config, resume=str(run), total_steps=30)).result["env_steps"] == 30
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", "\x00\x00", None])
+@pytest.mark.parametrize("total", [20, 30])
+def test_a_run_whose_result_is_damaged_goes_on_from_its_checkpoint(damage, total, search, tmp_path):
+    whole = train([*SHORT, search, "seed=3"], tmp_path / "run")
+    file = whole.path / "result.json"
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_text(damage)
+    again = train([f"resume={whole.path}", f"total_steps={total}"]).result
+    assert (again["status"], again["env_steps"], again["seed"]) == ("finished", total, 3)
+    assert again["role_steps"]["teacher"] == whole.result["role_steps"]["teacher"] * total / 20
+    assert _result(whole.path) == again
+    if total == 20:
+        assert again["evaluation"] == whole.result["evaluation"]
+
+
+def test_who_reads_a_damaged_result_is_told_what_mends_it(search, tmp_path):
+    run = train([*SHORT, search], tmp_path / "run").path
+    (run / "result.json").write_text("{")
+    with pytest.raises(
+        RunDirectoryError, match=r"not valid JSON.*resume=\S+ writes it anew from the newest checkpoint"
+    ):
+        env_steps(run)
+    with pytest.raises(RunDirectoryError, match=r"already holds a run \(status unknown\)"):
+        train([*SHORT, search], run)
