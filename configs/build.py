@@ -124,7 +124,7 @@ def _change(config: DictConfig, text: str) -> None:
 def _choice(key: str, value: Any) -> Any:
     """What `env.terrain=slope` stands for, a configuration of the group `env/terrain`; None where it names none."""
     group = key.replace(".", "/")
-    options = group_options(group) if "." in key and isinstance(value, str) else []
+    options = group_options(group) if isinstance(value, str) else []
     if not options:
         return None
     if value not in options:

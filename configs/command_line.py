@@ -7,14 +7,14 @@ any directory is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra._internal.utils import get_args_parser  # the only parser that knows Hydra's own flags
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -31,21 +31,20 @@ from configs.overrides import (
     expand_home,
     make_absolute,
     parse,
-    place,
     plain_infinities,
     plain_values,
     quote,
     quoted_path,
     shorthand,
+    with_search_path,
 )
 from configs.places import check_place
 from configs.presets import redirect_presets
+from configs.resuming import resume_overrides
 from configs.schema import KEYS, ExperimentConfig, check_directory
-from configs.source import group_options, list_groups_quickly, location
+from configs.source import group_options, list_groups_quickly
 from configs.together import check_together
-from l2t.errors import ConfigurationError, RunDirectoryError
-from l2t.run.claim import check_resumable
-from l2t.run.directory import read_overrides
+from l2t.errors import ConfigurationError
 
 
 def prepare(arguments: Sequence[str]) -> list[str]:
@@ -68,50 +67,56 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if parsed.config_path is not None or parsed.experimental_rerun is not None:
         raise ConfigurationError("--config-path and --experimental-rerun are not for l2t: use --config-dir, resume=.")
-    typed = _expanded(parsed.overrides, parsed.config_dir)
-    check_overrides(typed)
-    if not parsed.help and not parsed.info and plain_values(typed).get("resume") is None:
-        typed = redirect_presets(typed, partial(compose_config, config_name=name))
+    typed = expanded(parsed.overrides, parsed.config_dir)
     if parsed.help:
         list_groups_quickly()
-    if parsed.help or parsed.info or parsed.cfg:
+    if parsed.help or parsed.info:
         return [*flags, *typed]
-    values = plain_values(typed)
-    overrides = _with_place(typed, values, parsed.multirun)
-    paths: dict[str, str] = {}
+    if parsed.cfg:
+        return [*flags, *redirect_presets(typed, partial(compose_config, config_name=name))]
+    overrides = completed(typed, name, parsed.multirun)
+    values, paths = plain_values(typed), dict[str, str]()
     for candidate in combinations(overrides) if parsed.multirun else [overrides]:
         paths |= _checked(candidate, values, name, parsed.multirun)
-    # What a resumed run has stored stays as it is: its checkpoint knows it by that.
-    overrides = [make_absolute(text, paths) if text in typed else text for text in overrides]
+    overrides = with_absolute_paths(overrides, typed, paths)
     if values.get("resume") is None:
         overrides += _from_files(paths, overrides)
         check_place(plain_values(overrides), parsed.multirun)
     return [*flags, *(deferred(overrides) if parsed.multirun else overrides)]
 
 
-def _expanded(overrides: Sequence[str], config_dir: str | None) -> list[str]:
+def expanded(overrides: Sequence[str], config_dir: str | None = None) -> list[str]:
     """The overrides as they were typed, in Hydra's grammar: no shorthand, no `~`, no glob, one search path."""
-    given = _with_search_path([plain_infinities(expand_home(quoted_path(text))) for text in overrides], config_dir)
-    return [expand_glob(shorthand(override, given), given) for override in given]
+    given = with_search_path([plain_infinities(expand_home(quoted_path(text))) for text in overrides], config_dir)
+    typed = [expand_glob(shorthand(override, given), given) for override in given]
+    check_overrides(typed)
+    return typed
 
 
-def _with_place(overrides: Sequence[str], values: Mapping[str, object], multirun: bool) -> list[str]:
-    """The overrides with where Hydra is to write, and in front those that a resumed run was started with."""
+def completed(typed: Sequence[str], config_name: str = "train", multirun: bool = False) -> list[str]:
+    """Overrides that are expanded, with where Hydra is to write and presets in their places.
+
+    In front of them are those that a resumed run was started with.
+    """
+    values = plain_values(typed)
     for key in values.keys() & {"run_dir", "resume"}:
         check_directory(key, values[key])
     run_dir, resume = values.get("run_dir"), values.get("resume")
+    compose = partial(compose_config, config_name=config_name)
     if resume is None:
         directory = "sweep" if multirun else "run"
         chosen = [f"hydra.{directory}.dir={quote(str(run_dir))}"] if run_dir is not None else []
         # A job describes itself once the directory is its own.
-        return [*overrides, *chosen, "hydra.output_subdir=null"]
+        return [*redirect_presets(typed, compose), *chosen, "hydra.output_subdir=null"]
     if multirun:
         raise ConfigurationError("resume= continues one run: leave out -m.")
-    if run_dir is not None:
-        raise ConfigurationError("resume= continues a run where it is: leave out run_dir=.")
-    if values.keys() & {"start_from", "start_roles"}:
-        raise ConfigurationError("resume= continues what the run has learnt: leave out start_from= and start_roles=.")
-    return _with_search_path(resume_overrides(Path(str(resume)), overrides), None)
+    return with_search_path(resume_overrides(Path(str(resume)), typed, compose), None)
+
+
+def with_absolute_paths(overrides: Sequence[str], typed: Sequence[str], keys: Iterable[str]) -> list[str]:
+    """The overrides with the paths that were typed now; what a resumed run has stored its checkpoint knows by that."""
+    keys = list(keys)
+    return [make_absolute(text, keys) if text in typed else text for text in overrides]
 
 
 def _checked(
@@ -120,20 +125,30 @@ def _checked(
     """Raise unless a job of these overrides can run; give its keys that hold paths, with their values."""
     # A name for the directory may be made of what only a starting job knows, such as ${now:%H} or ${hydra:job.num}.
     candidate = [text for text in overrides if not text.startswith("run_dir=")]
-    composed = compose_config(candidate, config_name)
-    _check_deleted(candidate, composed)
-    try:
-        config = experiment_config(composed)
-    except ConfigurationError as error:
-        raise blame_experiment(error, candidate) from error
-    _check_names(config, candidate, config_name)
-    if config.study is not None:
-        _check_study(values)
+    composed, config = checked_config(candidate, config_name)
     check_together(config, candidate)
     if values.get("resume") is None:  # what a run has swallowed need not be where it was
         sweep = values.get("run_dir") or values.get("hydra.sweep.dir")
         check_read(composed, ExperimentConfig, Path(str(sweep)) if multirun and sweep else None)
     return path_fields(composed, ExperimentConfig)
+
+
+def checked_config(overrides: Sequence[str], config_name: str = "train") -> tuple[DictConfig, ExperimentConfig]:
+    """The configuration of completed overrides, as Hydra composes it and as checked dataclasses.
+
+    Raises:
+        ConfigurationError: a key or value is wrong; the message lists what is possible.
+    """
+    composed = compose_config(overrides, config_name)
+    _check_deleted(overrides, composed)
+    try:
+        config = experiment_config(composed)
+    except ConfigurationError as error:
+        raise blame_experiment(error, overrides) from error
+    _check_names(config, overrides, config_name)
+    if config.study is not None:
+        _check_study(plain_values(overrides))
+    return composed, config
 
 
 def compose_config(overrides: Sequence[str], config_name: str = "train") -> DictConfig:
@@ -155,33 +170,6 @@ def compose_config(overrides: Sequence[str], config_name: str = "train") -> Dict
 def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:
     with initialize_config_module("configs", version_base="1.3"):
         return compose(config_name, overrides=list(overrides))
-
-
-def resume_overrides(run_dir: Path, new: Sequence[str]) -> list[str]:
-    """The overrides of the run in `run_dir`, then the new ones; a new value for the same key wins.
-
-    Raises:
-        RunDirectoryError: `run_dir` is not a run directory.
-    """
-    check_resumable(run_dir)
-    given = {place(parse(override)) for override in new} | {("run_dir", None), ("resume", None)}
-    kept = [override for override in _recorded(run_dir) if place(parse(override)) not in given]
-    # The directory keeps the description of how the run was started.
-    return [*kept, *new, f"hydra.run.dir={quote(str(run_dir))}", "hydra.output_subdir=null"]
-
-
-def _recorded(run_dir: Path) -> list[str]:
-    """Overrides as they were written down; of those for Hydra itself only the search path still matters."""
-    file = run_dir / ".hydra" / "hydra.yaml"
-    if not file.is_file():  # started from Python
-        return read_overrides(run_dir)
-    try:
-        stored = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-        listed = stored["hydra"]["overrides"]["hydra"]  # pyright: ignore
-        search_path = [str(override) for override in listed if str(override).startswith("hydra.searchpath=")]
-    except (OSError, ValueError, TypeError, KeyError, YAMLError) as error:
-        raise RunDirectoryError(f"{file} cannot be read ({error}), so the run cannot be resumed.") from error
-    return [*read_overrides(run_dir), *search_path]
 
 
 def _check_deleted(overrides: Sequence[str], composed: DictConfig) -> None:
@@ -228,23 +216,6 @@ def _flags(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
         elif argument not in overrides and not argument.startswith("--config-dir="):
             flags.append(argument)
     return flags
-
-
-def _with_search_path(overrides: Sequence[str], directory: str | None) -> list[str]:
-    """The overrides with one entry for every place where configurations are looked for; Hydra heeds the first."""
-    if directory is not None and not Path(directory).expanduser().is_dir():
-        raise ConfigurationError(f"--config-dir {directory} is not a directory.")
-    listed = [text for text in overrides if text.startswith("hydra.searchpath=")]
-    places = [place for text in listed for place in _searched(text)] + ([directory] if directory is not None else [])
-    own = [text for text in overrides if text not in listed]
-    return [*own, f"hydra.searchpath=[{','.join(quote(location(place)) for place in places)}]"] if places else own
-
-
-def _searched(text: str) -> list[str]:
-    places = parse(text).value()
-    if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
-        raise ConfigurationError(f"{text} must be a list of directories, such as hydra.searchpath=['conf'].")
-    return places
 
 
 def _from_files(paths: Mapping[str, str], overrides: Sequence[str]) -> list[str]:

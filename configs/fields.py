@@ -132,7 +132,8 @@ def _misfit(value: Any, hint: Any) -> str:
         return _misfit_part(value, origin)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     mapping = (isinstance(value, DictConfig), "a mapping, such as {a: 1}")
-    sequence = (isinstance(value, ListConfig), "a list, such as [a, b]")
+    kind = arguments[0] if arguments else Any
+    sequence = (isinstance(value, ListConfig), f"a list, such as {_LISTS.get(kind, '[a, b]')}")
     known = {
         NoneType: (value is None, "null"),
         bool: (isinstance(value, bool), "true or false"),
@@ -150,6 +151,10 @@ def _misfit(value: Any, hint: Any) -> str:
         wrong = filter(None, map(_misfit_item, value, items))
         return next((f"a list of which each item is {item}" for item in wrong), "")
     return "" if fits else name
+
+
+_LISTS = {int: "[64, 64]", float: "[0.5, 1.0]", bool: "[true, false]"}
+"""Examples of lists by the kind of their items."""
 
 
 def _misfit_item(value: Any, hint: Any) -> str:

@@ -10,27 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from algorithms.inverse.config import reward_config
-from configs.build import experiment_config, read_config
-from configs.command_line import compose_config
+from configs.build import read_config
+from configs.command_line import checked_config, completed, expanded, with_absolute_paths
+from configs.description import describe, record_changes
 from configs.fields import check_read, path_fields
 from configs.messages import check_listed
-from configs.overrides import expand_home, make_absolute, plain_infinities, quoted_path, shorthand
+from configs.overrides import PLACES, plain_values
 from configs.places import run_name
-from configs.presets import redirect_presets
-from configs.record import changed, plain
+from configs.record import changed, described
+from configs.resuming import made_of_dataclasses, stored_config
 from configs.schema import ExperimentConfig
 from configs.together import check_together
 from l2t.config import check_choice, check_path
 from l2t.errors import ConfigurationError
 from l2t.run.claim import claimed
 from l2t.run.directory import RunDirectory
-from l2t.run.files import write_atomically, writing
 
 if TYPE_CHECKING:
     from l2t.rl.acting import LoadedPolicy
@@ -74,7 +73,7 @@ def compose(overrides: Sequence[str] = ()) -> ExperimentConfig:
     Raises:
         ConfigurationError: a key or value is wrong; the message lists what is possible.
     """
-    return experiment_config(compose_config(_typed(overrides)))
+    return _composed(overrides)[0]
 
 
 def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None = None) -> TrainedRun:
@@ -84,30 +83,30 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
     command line too.
 
     Args:
-        config: a configuration, or overrides.
+        config: a configuration, or overrides; with `resume=` those that the run was started with go underneath.
         run_dir: where; by default `config.run_dir`, or a dated directory under `runs/`.
 
     Raises:
         L2TError: something is wrong with the configuration, the directory or the training, in one line.
     """
-    composed = config if isinstance(config, ExperimentConfig) else compose(config)
+    given = isinstance(config, ExperimentConfig)
+    composed, overrides = (config, None) if given else _composed(config)
     if composed.study is not None:
         raise ConfigurationError(
             f"{composed.study.name} is a study, which does not train: scripts/train.py experiment=... computes it."
         )
-    check_together(composed, () if isinstance(config, ExperimentConfig) else config)
+    check_together(composed, overrides or ())
     if composed.resume is not None:
+        if run_dir is not None and Path(run_dir).absolute() != Path(composed.resume).absolute():
+            raise ConfigurationError("resume= continues a run where it is: leave out run_dir.")
         with claimed(Path(composed.resume), resume=True) as path:
-            return TrainedRun(path, nothing_to_do(composed, path) or run(composed, path))
-    check_read(_described(composed), ExperimentConfig)
+            record = partial(_record, composed, overrides, path)
+            return TrainedRun(path, nothing_to_do(composed, path) or run(composed, path, record))
+    check_read(described(composed), ExperimentConfig)
     chosen = composed.run_dir if run_dir is None else run_dir
     place = _dated(composed) if chosen is None else check_path("run_dir", chosen)
     with claimed(place, numbered=chosen is None) as path:
-        overrides = [] if isinstance(config, ExperimentConfig) else _typed(config)
-        with writing(path):
-            (path / ".hydra").mkdir(exist_ok=True)
-        write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(_described(composed)))
-        write_atomically(path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        describe(path, described(composed), overrides or [])
         return TrainedRun(path, run(composed, path))
 
 
@@ -152,7 +151,7 @@ def nothing_to_do(config: ExperimentConfig, path: Path) -> dict[str, Any] | None
 
     Such a run is left as it is. One that was stopped, and whose `total_steps` were not lowered, has yet to be finished.
     """
-    result = RunDirectory(path).read_result()
+    result = RunDirectory(path).known_result()
     if config.resume is None or result.get("env_steps", 0) < config.total_steps:
         return None
     if result["status"] != "finished" and config.total_steps >= read_config(path).total_steps:
@@ -207,6 +206,10 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     console = ConsoleTracker(config.total_steps, host.get("env_steps", 0))
     wandb = WandbTracker(config.tracking.wandb, path, asdict(config), host.get("wandb_run_id"), console.notice)
     trackers = Trackers(JsonlTracker(directory), wandb, console)
+    if config.resume and not directory.known_result():
+        console.notice("result.json is missing or damaged: it is written anew from the newest checkpoint.")
+    if host.get("env_steps", 0) < config.total_steps:
+        console.notice("Compiling the training program, which can take a minute; progress follows once it runs.")
     status = "failed"
     try:
         result = train_algorithm(
@@ -241,31 +244,42 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
 
 
 def _changes(config: ExperimentConfig, directory: RunDirectory, step: int) -> dict[str, tuple[Any, Any]]:
-    """What a resume at a step changes. One from Python leaves the run's description as it is: the result knows more."""
+    """What a resume at a step changes. The result knows more than a description that a resume has left as it was."""
     try:
         before = read_config(directory.path)
     except ConfigurationError:
         return {}  # made in Python, of classes that are not there any more: nothing to compare with
-    earlier = directory.read_result().get("changes", ())
+    earlier = directory.known_result().get("changes", ())
     return changed(before, config, [change for change in earlier if change["step"] <= step])
 
 
-def _typed(overrides: Sequence[str]) -> list[str]:
-    """Overrides as Hydra wants them; paths are meant from the working directory of now."""
+def _composed(overrides: Sequence[str]) -> tuple[ExperimentConfig, list[str] | None]:
+    """The configuration of overrides, and all that it is made of, a resumed run's own included.
+
+    There is nothing of the kind where the resumed run was made of dataclasses.
+    """
     check_listed(overrides)
-    given = [shorthand(plain_infinities(expand_home(quoted_path(override)))) for override in overrides]
-    given = redirect_presets(given, compose_config)
-    paths = path_fields(compose_config(given), ExperimentConfig)
-    return [make_absolute(override, paths) for override in given]
+    typed = expanded(overrides)
+    resume = plain_values(typed).get("resume")
+    if resume is not None and made_of_dataclasses(Path(str(resume))):
+        return stored_config(Path(str(resume)), typed), None
+    texts = completed(typed)
+    composed, config = checked_config(texts)
+    found = with_absolute_paths(texts, typed, path_fields(composed, ExperimentConfig))
+    if found != texts:
+        config = checked_config(found)[1]
+    return config, [text for text in found if not text.startswith(PLACES)]
+
+
+def _record(config: ExperimentConfig, overrides: list[str] | None, path: Path) -> None:
+    """Let the next resume find the values with which a run goes on.
+
+    Overrides that a configuration from Python has nothing to do with stay: they are how the run was started.
+    """
+    if overrides is not None or made_of_dataclasses(path):
+        record_changes(path, described(config), overrides)
 
 
 def _dated(config: ExperimentConfig) -> Path:
     now, name = datetime.now(), run_name(config.seed, config.algorithm.name, config.env.name)
     return Path("runs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}-{name}"
-
-
-def _described(config: ExperimentConfig) -> Any:
-    """As Hydra writes it down: the root has no `_target_`."""
-    values = plain(config)
-    del values["_target_"]
-    return OmegaConf.create(values)

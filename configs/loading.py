@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -269,8 +268,5 @@ def _container(config: Any) -> DictConfig:
 
 def env_steps(run_dir: Path) -> int:
     """Environment steps that a run has cost as far as its last evaluation tells, those before it included."""
-    file = run_dir / "result.json"
-    if not file.is_file():
-        return 0
-    result = json.loads(file.read_text())
-    return result["env_steps"] + result.get("role_steps", {}).get("pretraining", 0)
+    result = RunDirectory(run_dir).read_result()
+    return result.get("env_steps", 0) + result.get("role_steps", {}).get("pretraining", 0)

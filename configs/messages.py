@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,6 +9,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from configs.guesses import absent, of_group, relatives, sibling
 from configs.source import group_options
 from l2t.errors import ConfigurationError
 
@@ -29,7 +29,7 @@ def check_group_value(override: Override, overrides: Sequence[str]) -> None:
         if not isinstance(choice, str) or not choice or (choice not in options and "${" not in choice):
             key = f"{group}@{override.package}" if override.package else group
             shown = choice if isinstance(choice, str) else override.get_value_element_as_str()
-            raise unknown(f"{key}={shown}", str(choice), options, group)
+            raise unknown(f"{key}={shown}", str(choice), options, group, more=of_group(group, value, shown))
 
 
 def explain(error: Exception, overrides: Sequence[str], compose: Compose | None = None) -> ConfigurationError:
@@ -48,6 +48,11 @@ def explain(error: Exception, overrides: Sequence[str], compose: Compose | None 
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
+        if not group and not error.options:
+            return ConfigurationError(
+                f"There is no configuration {choice}: leave out --config-name={choice}, or name the directory that "
+                "holds it with --config-dir=."
+            )
         return unknown(
             f"{group}={choice}" if group else choice, choice, error.options or group_options(group, overrides), group
         )
@@ -120,15 +125,21 @@ def _names(node: DictConfig) -> list[str]:
 
 
 def unknown(
-    shown: str, value: str, choices: Sequence[str], group: str = "", elsewhere: Sequence[str] = ()
+    shown: str, value: str, choices: Sequence[str], group: str = "", elsewhere: Sequence[str] = (), more: str = ""
 ) -> ConfigurationError:
-    """List the choices, and guess which one was meant: a sibling, or else a key of the same name somewhere else."""
-    guesses = [f"{group}={choice}" if group else choice for choice in difflib.get_close_matches(value, choices, 1, 0.8)]
-    if not guesses:
-        last = value.rpartition(".")[2]
-        near = difflib.get_close_matches(last, [name.rpartition(".")[2] for name in elsewhere], 1, 0.8)
-        guesses = [name for name in elsewhere if name.rpartition(".")[2] in near]
-    hint = f" Did you mean {' or '.join(guesses)}?" if guesses else ""
+    """List the choices, and guess which one was meant: a sibling, or else a key of the same name somewhere else.
+
+    Args:
+        shown: what is not known, as it was typed.
+        value: the name in it.
+        choices: what it could be.
+        group: whose configurations the choices are.
+        elsewhere: keys that stand somewhere else.
+        more: what to say where nothing can be guessed.
+    """
+    guesses = [f"{group}={choice}" if group else choice for choice in sibling(value, choices)]
+    guesses = guesses or relatives(value, elsewhere)
+    hint = f" Did you mean {' or '.join(guesses)}?" if guesses else absent(value, elsewhere) if elsewhere else more
     return ConfigurationError(f"{shown} is not known; choose one of: {', '.join(sorted(choices)) or 'nothing'}.{hint}")
 
 

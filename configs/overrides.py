@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 
 from configs.messages import explain
 from configs.schema import check_directory
-from configs.source import find_target, group_options
+from configs.source import find_target, group_options, location
 from l2t.errors import ConfigurationError
 
 OPEN = ("env.parameters.", "env.randomise.", "env.model.")
@@ -25,6 +25,9 @@ PLACED = {"algorithm.student.network": "network"}
 LONGEST_SWEEP = 1000
 
 _DIRECTORIES = ("run_dir", "resume", "hydra.run.dir", "hydra.sweep.dir")
+
+PLACES = ("hydra.run.dir=", "hydra.output_subdir=")
+"""What tells Hydra where to write; a run from Python is written without it."""
 
 _INFINITY = re.compile(
     r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?<![^,\[\](){}:\s])(-?)\.(?:inf|Inf|INF)(?![^,\[\](){}\s])"""
@@ -87,6 +90,24 @@ def shorthand(override: str, overrides: Sequence[str] = ()) -> str:
         return f"{prefix}{PLACED[key]}@{override.removeprefix(prefix)}"
     group = key.replace(".", "/")
     return f"{prefix}{group}{value or ''}" if "." in key and group_options(group, overrides) else override
+
+
+def with_search_path(overrides: Sequence[str], directory: str | None) -> list[str]:
+    """The overrides with one entry for every place where configurations are looked for; Hydra heeds the first."""
+    if directory is not None and not Path(directory).expanduser().is_dir():
+        raise ConfigurationError(f"--config-dir {directory} is not a directory.")
+    listed = [text for text in overrides if text.startswith("hydra.searchpath=")]
+    places = [place for text in listed for place in _searched(text)] + ([directory] if directory is not None else [])
+    own = [text for text in overrides if text not in listed]
+    found = dict.fromkeys(quote(location(place)) for place in places)
+    return [*own, f"hydra.searchpath=[{','.join(found)}]"] if found else own
+
+
+def _searched(text: str) -> list[str]:
+    places = parse(text).value()
+    if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
+        raise ConfigurationError(f"{text} must be a list of directories, such as hydra.searchpath=['conf'].")
+    return places
 
 
 def expand_home(text: str) -> str:

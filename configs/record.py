@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from omegaconf import DictConfig
+
 NO_VALUE = object()
 """What stands for a value that no YAML can hold."""
 
@@ -29,6 +31,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return NO_VALUE
+
+
+def described(config: Any) -> DictConfig:
+    """An experiment's configuration as Hydra writes it down: the root has no `_target_`."""
+    values = plain(config)
+    del values["_target_"]
+    return DictConfig(values)
 
 
 def changed(before: Any, now: Any, since: Iterable[Mapping[str, Any]] = ()) -> dict[str, tuple[Any, Any]]:

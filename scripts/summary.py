@@ -32,5 +32,6 @@ def summary_table(result: dict[str, Any], run_dir: str, console: Console | None 
         share = evaluation["student"]["return_mean"] / evaluation["teacher"]["return_mean"]
         console.print(f"student / teacher: {share:.3f}")
     minutes, seconds = divmod(round(result["wall_seconds"]), 60)
-    console.print(f"{result['steps_per_second']:,.0f} environment steps/s, {minutes} min {seconds} s")
+    rate = f"{result['steps_per_second']:,.0f} environment steps/s while training"
+    console.print(f"{rate}; {minutes} min {seconds} s in all, compiling and evaluation included", soft_wrap=True)
     console.print(f"run directory: {run_dir}", markup=False, soft_wrap=True)

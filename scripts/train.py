@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -24,6 +24,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from configs.build import experiment_config, read_config
 from configs.command_line import prepare
+from configs.description import describe as describe_run
+from configs.description import record_changes
 from configs.library import nothing_to_do, run
 from configs.messages import explain
 from configs.overrides import quoted_path
@@ -32,7 +34,7 @@ from configs.schema import ExperimentConfig
 from l2t.errors import L2TError
 from l2t.run.claim import claimed
 from l2t.run.directory import read_overrides
-from l2t.run.files import describe, write_atomically, writing
+from l2t.run.files import describe
 from l2t.run.signals import StopSignals, exit_on_signals
 from scripts import studies
 from scripts.command_line import outlive_readers, progress, warnings_in_a_line
@@ -54,9 +56,22 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            _fail(L2TError(describe(error, Path(str(error.filename or "the run directory")))))
-        raise
+        if error.errno not in _FULL_OR_FORBIDDEN and not _makes_a_place(error, sys.argv[1:]):
+            raise
+        _fail(L2TError(describe(error, Path(str(error.filename or "the run directory")))))
+
+
+_FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+
+
+def _makes_a_place(error: OSError, overrides: Sequence[str]) -> bool:
+    """Whether Hydra could not make the directory where it was to write, for whatever reason."""
+    chosen = [text.partition("=")[2].strip("'") for text in overrides if re.match(r"hydra\.(run|sweep)\.dir=", text)]
+    places = [Path(place).absolute() for place in (*chosen, "runs")]
+    failed = Path(str(error.filename or "")).absolute()
+    return bool(error.filename) and any(
+        failed in (place, *place.parents) or place in failed.parents for place in places
+    )
 
 
 def _job(config: DictConfig) -> None:
@@ -87,7 +102,7 @@ def _training(config: DictConfig, experiment: ExperimentConfig, path: Path) -> N
     if done is not None:
         _summary(done, path)
         return
-    record = partial(_record_changes, config, path) if experiment.resume else lambda: None
+    record = (lambda: record_changes(path, config, _typed())) if experiment.resume else lambda: None
     result = run(experiment, path, record)
     if result["status"] == "interrupted":
         print(f"Interrupted at step {result['env_steps']:,}. Continue with {_resume(path)}")
@@ -142,33 +157,13 @@ def _study(config: ExperimentConfig, path: Path) -> None:
 
 
 def _describe(config: DictConfig, experiment: ExperimentConfig, path: Path) -> None:
-    """Write `.hydra/`: by what the run was started. Hydra would write it before the directory is this run's own."""
-    folder = path / ".hydra"
-    with writing(folder):
-        folder.mkdir(exist_ok=True)
     overrides = _typed()
     if experiment.run_dir is not None:  # as it turned out, where it was made of other values
         overrides = [override for override in overrides if not override.startswith("run_dir=")]
         overrides.append(quoted_path(f"run_dir={experiment.run_dir}"))
-    write_atomically(
-        folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.merge(config, {"run_dir": experiment.run_dir}))
-    )
-    write_atomically(folder / "hydra.yaml", OmegaConf.to_yaml(OmegaConf.create({"hydra": HydraConfig.get()})))
-    write_atomically(folder / "overrides.yaml", yaml.safe_dump(overrides, allow_unicode=True))
-
-
-def _record_changes(config: DictConfig, path: Path) -> None:
-    """Let `.hydra/` describe the run as it goes on, so that the next resume and every reader find the new values."""
-    recorded = read_overrides(path)
-    place = [override for override in recorded if override.startswith("run_dir=")]
-    overrides = place + [override for override in _typed() if not override.startswith("resume=")]
-    if sorted(overrides) == sorted(recorded):
-        return
-    stored = OmegaConf.load(path / ".hydra" / "config.yaml")
-    assert isinstance(stored, DictConfig)
-    after = OmegaConf.merge(config, {"resume": None}, OmegaConf.masked_copy(stored, "run_dir"))
-    write_atomically(path / ".hydra" / "config.yaml", OmegaConf.to_yaml(after))
-    write_atomically(path / ".hydra" / "overrides.yaml", yaml.safe_dump(overrides, allow_unicode=True))
+    placed = OmegaConf.merge(config, {"run_dir": experiment.run_dir})
+    assert isinstance(placed, DictConfig)
+    describe_run(path, placed, overrides, HydraConfig.get())
 
 
 def _typed() -> list[str]:

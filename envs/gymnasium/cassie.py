@@ -15,8 +15,23 @@ from envs.physics.config import PhysicsConfig
 from l2t.config import check_choice
 from l2t.errors import ConfigurationError
 
-ELSEWHERE = ("terrain", "episode_length", "reset_cost", "reward", "reward_weight", "task_reward_weight")
-"""Fields of `CassieConfig` that mean nothing here, or have another name."""
+TIME_LIMIT = (
+    "episode_length is the command line's name of the time limit; in Gymnasium it is max_episode_steps, an argument of "
+    "make and make_vec."
+)
+_LEARNED = "the environments of Gymnasium pay the task's own reward; ask configs.learned_reward(...) for another one."
+ELSEWHERE = {
+    "terrain": "the id says which ground it is, such as l2t/CassieSlope-v0 or l2t/CassieMixed-v0.",
+    "episode_length": TIME_LIMIT,
+    "reset_cost": "what a fall costs is a matter of the learner, and no reward of the task: leave it out.",
+    "reward": _LEARNED,
+    "reward_weight": _LEARNED,
+    "task_reward_weight": _LEARNED,
+}
+"""Fields of `CassieConfig` that mean nothing here or have another name, and what is told of them."""
+
+_GROUPS = ("rewards", "command")
+"""Nested configurations of which the command line has some by name."""
 
 _MEANINGLESS = {"training_only"}
 """Fields of nested configurations that mean nothing here: Gymnasium does not tell training from judging."""
@@ -53,6 +68,11 @@ class CassieOptions:
         own = {"observation_group", "physics"}
         settable = {each.name: each for each in fields(CassieConfig) if each.name not in ELSEWHERE}
         for name in keywords:
+            if name in ELSEWHERE:
+                told = ELSEWHERE[name]
+                raise ConfigurationError(
+                    told if told.startswith(name) else f"cassie: {name} is no keyword here: {told}"
+                )
             check_choice("cassie: keyword argument", name, own | set(settable) | set(others))
         config = CassieConfig(terrain=TerrainConfig(terrain))
         given = {
@@ -99,7 +119,11 @@ def nested(task: str, name: str, default: Any, value: Any) -> Any:
         return value
     if not isinstance(value, Mapping):
         first = fields(default)[0].name
-        raise ConfigurationError(f"{task}: {name}={value!r} must map fields to values, such as {{{first!r}: (1, 1)}}.")
+        named = (
+            f" What {value} stands for is in configs/env/{name}." if isinstance(value, str) and name in _GROUPS else ""
+        )
+        example = f"{{{first!r}: {getattr(default, first)!r}}}"
+        raise ConfigurationError(f"{task}: {name}={value!r} must map fields to values, such as {example}.{named}")
     for key in value:
         check_choice(f"{task}: {name}", key, {each.name for each in fields(default)} - _MEANINGLESS)
     return type(default)(**{each.name: value.get(each.name, getattr(default, each.name)) for each in fields(default)})

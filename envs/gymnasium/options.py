@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from envs.config import MUJOCO_TASKS, MujocoConfig
-from envs.gymnasium.cassie import CassieOptions, given_names, nested
+from envs.gymnasium.cassie import TIME_LIMIT, CassieOptions, given_names, nested
 from envs.gymnasium.forking import check_fork
 from envs.gymnasium.information import TENDONS
 from envs.mujoco.environment import MujocoEnvironment
@@ -75,10 +75,7 @@ class TaskOptions:
         task_class = getattr(importlib.import_module(f"envs.mujoco.{task}"), MUJOCO_TASKS[task])
         changeable = {each.name for each in fields(task_class)} - set(_FIXED)
         if "episode_length" in keywords:
-            raise ConfigurationError(
-                "episode_length is the command line's name of the time limit; in Gymnasium it is max_episode_steps, "
-                "an argument of make and make_vec."
-            )
+            raise ConfigurationError(TIME_LIMIT)
         for name in keywords:
             check_choice(f"{task}: keyword argument", name, own | changeable | set(others))
         parameters = {name: value for name, value in keywords.items() if name not in own}

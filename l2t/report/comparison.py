@@ -16,7 +16,7 @@ from l2t.report.plots import Line, Panel, draw, save_png, to_svg
 from l2t.report.runs import RunRecord, flatten, group_runs, is_option
 from l2t.report.scores import Groups, Ratio, Score, group_series, ratios_of, score_of
 from l2t.report.statistics import FEWEST, Interval, curve_with_band, interquartile_mean
-from l2t.run.files import write_atomically
+from l2t.run.files import Cure, write_atomically, writing
 
 METRICS = {
     "return_mean": "return per episode",
@@ -83,18 +83,15 @@ def write_comparison(comparison: Comparison, folder: Path) -> dict[str, Path]:
     Raises:
         RunDirectoryError: when the folder cannot be written.
     """
-    try:
+    cure = Cure("compare the runs again", "choose another --out")
+    with writing(folder, cure):
         folder.mkdir(parents=True, exist_ok=True)
         picture = save_png(draw(list(_panels(comparison)), labels=_labels(comparison)), folder / "curves.png")
-    except OSError as error:
-        raise RunDirectoryError(
-            f"{folder} cannot be written: {error.strerror or error}; choose another --out."
-        ) from error
     return {
-        "page": write_atomically(folder / "report.html", render_comparison(comparison)),
+        "page": write_atomically(folder / "report.html", render_comparison(comparison), cure),
         "curves": picture,
-        "markdown": write_atomically(folder / "table.md", markdown(comparison)),
-        "csv": write_atomically(folder / "table.csv", comma_separated(comparison)),
+        "markdown": write_atomically(folder / "table.md", markdown(comparison), cure),
+        "csv": write_atomically(folder / "table.csv", comma_separated(comparison), cure),
     }
 
 

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from l2t.errors import ConfigurationError, RunDirectoryError
+from l2t.errors import ConfigurationError
+from l2t.run.files import Cure, writing
 
 Frame = UInt8[np.ndarray, "height width 3"]
 
 FASTEST = {".mp4": 60.0, ".gif": 25.0}
 """File types and the frames per second at which each still plays smoothly everywhere."""
+
+_CURE = Cure("render it with scripts/render.py", "choose another place with scripts/render.py --out")
 
 
 def check_film(path: Path) -> None:
@@ -36,15 +39,14 @@ def open_film(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
     check_film(path)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer = _writer(draft, fps)
-        try:
-            yield writer.append_data
-        finally:
-            writer.close()
-        draft.replace(path)
-    except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be written: {error.strerror or error}.") from error
+        with writing(path, _CURE):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = _writer(draft, fps)
+            try:
+                yield writer.append_data
+            finally:
+                writer.close()
+            draft.replace(path)
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from l2t.report.pages import charts, count, duration, figure, folded, number, pa
 from l2t.report.plots import POINTS, Line, Panel, draw, thin, to_svg
 from l2t.report.runs import RunRecord, flatten, read_run
 from l2t.report.statistics import FEWEST, Curve, Series, bootstrap_interval, curve_with_band
-from l2t.run.files import write_atomically
+from l2t.run.files import Cure, write_atomically
 
 EMBEDDED_VIDEO_BYTES = 12_000_000
 """Videos beyond this total are linked instead, or the page would no longer open on a phone."""
@@ -42,9 +42,13 @@ def write_report(run_dir: Path) -> Path:
     time: a run without an evaluation yet shows what it has.
 
     Raises:
-        RunDirectoryError: when `run_dir` is not a run directory.
+        RunDirectoryError: when `run_dir` is not a run directory, or cannot be written.
     """
-    return write_atomically(run_dir / "report.html", render_page(read_run(run_dir)))
+    # The run may have ended: then there is nothing to resume.
+    cure = Cure(
+        f"write the page with scripts/report.py {shlex.quote(str(run_dir))}", "copy the run to a place where it can"
+    )
+    return write_atomically(run_dir / "report.html", render_page(read_run(run_dir)), cure)
 
 
 def render_page(run: RunRecord) -> str:
@@ -97,7 +101,7 @@ def _summary(run: RunRecord) -> str:
     if "wall_seconds" in run.result:
         facts.append(duration(run.result["wall_seconds"]))
     if "steps_per_second" in run.result:
-        facts.append(f"{count(run.result['steps_per_second'])} steps per second")
+        facts.append(f"{count(run.result['steps_per_second'])} steps per second while training")
     if resumed := run.result.get("resumed_at"):
         facts.append(f"resumed at {', '.join(map(count, resumed))}")
     status = f'<span class="status {escape(run.status)}">{escape(run.status)}</span>'

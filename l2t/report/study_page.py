@@ -17,7 +17,10 @@ from l2t.report.plots import Line, Panel, draw, save_png, to_svg
 from l2t.report.statistics import FEWEST, Curve
 from l2t.report.study import StudyResult, markdown, mean_with_band
 from l2t.run.directory import RunDirectory
-from l2t.run.files import write_atomically, writing
+from l2t.run.files import Cure, write_atomically, writing
+
+_CURE = Cure("compute the study again in a new directory")
+"""A study is not resumed."""
 
 
 def write_study(name: str, result: StudyResult, directory: Path, facts: dict[str, Any], command: str) -> list[Path]:
@@ -33,23 +36,23 @@ def write_study(name: str, result: StudyResult, directory: Path, facts: dict[str
     Raises:
         RunDirectoryError: the directory cannot be written.
     """
-    with writing(directory):
+    with writing(directory, _CURE):
         directory.mkdir(parents=True, exist_ok=True)
     rows = [
         {"problem": c.problem, "method": c.method, "x": c.x.tolist(), "y": [_known(row) for row in c.y.tolist()]}
         for c in result.curves
     ]
     written = [  # the numbers first: no picture is worth losing them
-        write_atomically(directory / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in rows)),
-        write_atomically(directory / "table.md", "\n\n".join(map(markdown, result.tables)) + "\n"),
-        write_atomically(directory / "report.html", _page(name, result, facts, command)),
+        write_atomically(directory / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in rows), _CURE),
+        write_atomically(directory / "table.md", "\n\n".join(map(markdown, result.tables)) + "\n", _CURE),
+        write_atomically(directory / "report.html", _page(name, result, facts, command), _CURE),
     ]
     if result.curves:
-        with writing(directory):
+        with writing(directory, _CURE):
             written.append(save_png(draw(_panels(result), columns=2), directory / "curves.png"))
     tables = {t.title: [dict(zip(t.headers, row, strict=True)) for row in t.rows] for t in result.tables}
     RunDirectory(directory).write_result(
-        {"study": name, **facts, "status": "finished", "tables": tables, "notes": list(result.notes)}
+        {"study": name, **facts, "status": "finished", "tables": tables, "notes": list(result.notes)}, _CURE
     )
     return written
 

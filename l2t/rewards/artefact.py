@@ -67,7 +67,7 @@ class LearnedReward:
         """r at raw observations, `[n]` or `[batch, n]`; actions in policy units (clipped), where it looks at them.
 
         Raises:
-            RewardError: something that the reward looks at is missing, or has another length.
+            RewardError: something that the reward looks at is missing, not finite, or has another length.
         """
         return np.asarray(_evaluate(self.model, self.state, jnp.asarray(self.inputs(observation, action, following))))
 
@@ -85,8 +85,11 @@ class LearnedReward:
             if array.ndim == 0 or array.shape[-1] != size:
                 given = "missing" if part is None else f"of shape {list(array.shape)}"
                 raise RewardError(f"The {name} is {given}; this reward looks at [..., {size}] of it.")
+            looked_at = array if name == "action" else self.model.looked_at(array)
+            if not np.isfinite(looked_at).all():
+                raise RewardError(f"The {name} holds a number that is not finite.")
             # As it is played: a step is paid for an action within the box.
-            arrays.append(np.clip(array, -1.0, 1.0) if name == "action" else self.model.looked_at(array))
+            arrays.append(np.clip(looked_at, -1.0, 1.0) if name == "action" else looked_at)
         return np.concatenate(arrays, axis=-1)
 
     def table(self, steps: Transitions) -> Float[np.ndarray, "*batch n"]:

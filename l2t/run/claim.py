@@ -17,7 +17,7 @@ from pathlib import Path
 
 from l2t.errors import RunDirectoryError
 from l2t.run.directory import RunDirectory
-from l2t.run.files import writing
+from l2t.run.files import Cure, writing
 
 LOCK = ".lock"
 """A file in a directory that is being written. It says by whom, and is locked as long as that process lives."""
@@ -68,6 +68,8 @@ def claimed(path: Path, *, resume: bool = False, numbered: bool = False) -> Iter
 def check_new(path: Path) -> None:
     """Raise unless a new run can start at `path`. Creates nothing."""
     path = Path(path)
+    with writing(path):  # of a name that is too long, say, nobody can even tell whether it is there
+        path.exists()
     if pattern := sorted(set("*?[") & set(str(path.absolute()))):
         raise RunDirectoryError(
             f"{path.absolute()} holds a {pattern[0]}, which the library that writes checkpoints takes for a pattern; "
@@ -92,9 +94,13 @@ def check_writable(path: Path) -> None:
 def check_resumable(path: Path) -> None:
     """Raise unless `path` is a run directory that can be continued."""
     path = Path(path)
+    with writing(path, Cure(elsewhere="name a run directory")):
+        path.exists()
     if not path.is_dir():
         raise RunDirectoryError(f"resume={path} does not exist; name a run directory such as runs/<date>/<time>-...")
-    if not (path / ".hydra" / "overrides.yaml").is_file() or not RunDirectory(path).result.is_file():
+    run = RunDirectory(path)
+    begun = run.result.is_file() or run.checkpoints.is_dir()  # from a checkpoint the result is written anew
+    if not begun or not (path / ".hydra" / "overrides.yaml").is_file():
         raise RunDirectoryError(f"resume={path} is not a run directory: it lacks .hydra/overrides.yaml or result.json.")
     if not os.access(path, os.W_OK | os.X_OK):
         raise RunDirectoryError(f"resume={path} cannot be written; copy the run to a place where it can.")
@@ -176,8 +182,8 @@ def _check_unheld(path: Path) -> None:
 def _check_empty(path: Path) -> None:
     if not path.is_dir() or not _holds_a_run(path):
         return
-    result = RunDirectory(path).read_result()
-    if not result:
+    result = RunDirectory(path).known_result()
+    if not result and not RunDirectory(path).result.is_file():
         raise _TakenError(f"{path} is not empty and holds no run of l2t; choose another place with run_dir=.")
     what = "a run" if "study" not in result else "a study"
     more = f"Continue it with resume={path}, or choose" if "study" not in result else "Choose"

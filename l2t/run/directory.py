@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from l2t.errors import RunDirectoryError
-from l2t.run.files import write_atomically, writing
+from l2t.run.files import Cure, write_atomically, writing
 
 
 class RunDirectory:
@@ -50,9 +50,9 @@ class RunDirectory:
         if self.metrics.is_file():
             write_atomically(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def write_result(self, result: Mapping[str, Any]) -> None:
+    def write_result(self, result: Mapping[str, Any], cure: Cure | None = None) -> None:
         """Replace `result.json` in one move: a reader sees the old one or the new one."""
-        write_atomically(self.result, json.dumps(_plain(result), indent=2) + "\n")
+        write_atomically(self.result, json.dumps(_plain(result), indent=2) + "\n", cure)
 
     def read_result(self) -> dict[str, Any]:
         """The last `result.json`, empty when there is none.
@@ -67,8 +67,16 @@ class RunDirectory:
             return result if isinstance(result, dict) else {}
         except (OSError, ValueError) as error:
             raise RunDirectoryError(
-                f"{self.result} cannot be read: it is not valid JSON ({error}). Delete it to read the metrics alone."
+                f"{self.result} cannot be read: it is not valid JSON ({error}). resume={self.path} writes it anew from "
+                "the newest checkpoint; delete it to read the metrics alone."
             ) from error
+
+    def known_result(self) -> dict[str, Any]:
+        """The last `result.json`, empty also when it is damaged: a resume has the checkpoint, and writes it anew."""
+        try:
+            return self.read_result()
+        except RunDirectoryError:
+            return {}
 
 
 def read_overrides(path: Path) -> list[str]:

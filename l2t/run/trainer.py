@@ -254,7 +254,7 @@ class _Loop:
     def _note_changes(self) -> None:
         """Say what is another setting from here on, and remember it beside what was changed before."""
         # Of the result, not of the checkpoint: a resume that is killed before its first one changed settings too.
-        earlier = self.directory.read_result().get("changes", [])
+        earlier = self.directory.known_result().get("changes", [])
         self.changes = [change for change in earlier if change["step"] <= self.env_steps]
         for key, (before, now) in self.settings.changes.items():
             self.changes.append({"step": self.env_steps, "key": key, "before": before, "now": now})

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.command_line import compose_config, prepare, resume_overrides
+from configs.command_line import compose_config, prepare
 from configs.overrides import combinations, parse, shorthand
+from configs.resuming import resume_overrides
 from l2t.errors import ConfigurationError, RunDirectoryError
 from scripts.train import main
 from tests.support.processes import processor_seconds
@@ -34,6 +35,31 @@ MISTAKES = {
     "algorithm={a:1}": ["iq_learn, l2t, ppo, rvi_sac, sac, spmd"],
     "algorithm.teacher=td3": ["algorithm/teacher=td3 is not known", "ipmd, ppo, rvi_sac, sac, spmd"],
     "algorithm=spmd algorithm.teacher=ppo": ["algorithm.teacher is not known", "algorithm.learning_rate"],
+    "algorithm=smpd": ["Did you mean algorithm=spmd?"],
+    "algorithm=PPO": ["Did you mean algorithm=ppo?"],
+    "env=Hopper-v5": ["Did you mean env=hopper?"],
+    "env=HalfCheetah": ["Did you mean env=half_cheetah?"],
+    "env=Lander-v3": ["Did you mean env=gymnasium env.id=Lander-v3?"],
+    "experiment=hopper": ["Did you mean experiment=l2t_hopper?"],
+    "lr=3e-4": ["Did you mean algorithm.teacher.learning_rate or algorithm.student.learning_rate?"],
+    "algorithm=spmd lr=3e-4": ["Did you mean algorithm.learning_rate?"],
+    "algorithm=ppo algorithm.gamma=0.9": ["Did you mean algorithm.discount?"],
+    "algorithm=spmd algorithm.gamma=0.9": [
+        "Nothing is discounted here: algorithm=ppo and algorithm=sac have a discount"
+    ],
+    "algorithm=spmd algorithm.discount=0.9": ["algorithm.discount is not known", "Nothing is discounted here"],
+    "algorithm=sac algorithm.tau=0.1": ["Did you mean algorithm.polyak?"],
+    "steps=1000": ["Did you mean total_steps?"],
+    "n_envs=8": ["Did you mean num_envs?"],
+    "network=[64,64,64]": ["Did you mean network.hidden=[64,64,64]?"],
+    "network=64": ["Did you mean network.hidden=[64]?"],
+    "network.hidden=64": ["must be a list, such as [64, 64]"],
+    "--config-name=foo": ["There is no configuration foo: leave out --config-name=foo"],
+    "--config-name=foo --help": ["There is no configuration foo: leave out --config-name=foo"],
+    "experiment=l2t_hopper algorithm=spmd": [
+        "experiment=l2t_hopper sets algorithm.teacher",
+        "leave one of the two out",
+    ],
     "seeed=1": ["seeed is not known", "Did you mean seed?"],
     "+seeed=1": ["seeed is not known", "Did you mean seed?"],
     "seed.foo=1": ["seed is a single value"],
@@ -52,7 +78,6 @@ MISTAKES = {
     "env.task=chess": ["env.task='chess' is not known", "half_cheetah"],
     "env.student_noise=loud": ["env.student_noise='loud' must be a number"],
     "env.parameters=3": ["env.parameters=3 must be a mapping"],
-    "network.hidden=64": ["network.hidden=64 must be a list"],
     "network.hidden=[]": ["network.hidden is empty"],
     "algorithm.student.network=huge": ["medium, small"],
     "algorithm.student.network.hidden=[]": ["algorithm.student.network.hidden is empty"],
@@ -85,6 +110,10 @@ MISTAKES = {
     "resume=.": ["resume=. is not a run directory"],
     "run_dir=taken": ["taken already holds a run (status finished)", "resume=taken"],
     "run_dir=foreign": ["foreign is not empty", "run_dir="],
+    f"run_dir={'x' * 300}": ["xxx cannot be written (File name too long); choose another place with run_dir="],
+    "run_dir=/proc/nowhere": ["/proc/nowhere cannot be written (No such file or directory); choose another"],
+    "-m run_dir=/proc/nowhere seed=0,1": ["/proc/nowhere cannot be written (No such file or directory)"],
+    f"resume={'x' * 300}": ["xxx cannot be written (File name too long); name a run directory"],
     "run_dir=file/run": ["file is a file", "run_dir="],
     "hydra.run.dir=taken": ["taken already holds a run"],
     "--config-dir=nowhere": ["nowhere is not a directory"],
@@ -189,7 +218,7 @@ def _started(folder, *overrides, hydra=()):
 
 def test_resuming_brings_back_the_overrides_and_new_values_win(tmp_path):
     run = _started(tmp_path / "run", "env=hopper", "seed=3", "total_steps=100", "run_dir=elsewhere")
-    arguments = resume_overrides(run, [f"resume={run}", "total_steps=200"])
+    arguments = resume_overrides(run, [f"resume={run}", "total_steps=200"], compose_config)
     assert arguments == [
         *("env=hopper", "seed=3", f"resume={run}", "total_steps=200"),
         *(f"hydra.run.dir='{run}'", "hydra.output_subdir=null"),
@@ -198,13 +227,13 @@ def test_resuming_brings_back_the_overrides_and_new_values_win(tmp_path):
 
 def test_resuming_recognises_the_same_key_in_another_spelling(tmp_path):
     run = _started(tmp_path / "run", "algorithm/teacher=ppo", "++env.parameters.a=1")
-    arguments = resume_overrides(run, ["algorithm/teacher=spmd", "+env.parameters.a=2"])
+    arguments = resume_overrides(run, ["algorithm/teacher=spmd", "+env.parameters.a=2"], compose_config)
     assert arguments[:2] == ["algorithm/teacher=spmd", "+env.parameters.a=2"]
 
 
 def test_resuming_keeps_the_search_path_but_not_the_old_directory(tmp_path):
     run = _started(tmp_path / "run", "seed=1", hydra=["hydra.searchpath=[x]", "hydra.run.dir=old", "hydra.mode=RUN"])
-    arguments = resume_overrides(run, [])
+    arguments = resume_overrides(run, [], compose_config)
     assert "hydra.searchpath=[x]" in arguments
     assert not any("old" in argument or "mode" in argument for argument in arguments)
 
@@ -213,7 +242,7 @@ def test_resuming_an_unreadable_run_is_refused(tmp_path):
     run = _started(tmp_path / "run")
     (run / ".hydra" / "overrides.yaml").write_text("{a: [")
     with pytest.raises(RunDirectoryError, match="cannot be read"):
-        resume_overrides(run, [])
+        resume_overrides(run, [], compose_config)
 
 
 def test_every_value_of_a_sweep_is_checked_before_the_first_job(tmp_path, monkeypatch):

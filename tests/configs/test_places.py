@@ -5,9 +5,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.command_line import prepare, resume_overrides
+from configs.command_line import compose_config, prepare
 from configs.overrides import quote, quoted_path
 from configs.places import sweep_claimed
+from configs.resuming import resume_overrides
 from l2t.errors import ConfigurationError, RunDirectoryError
 
 
@@ -65,7 +66,7 @@ def test_a_run_in_a_place_of_any_name_can_be_resumed(tmp_path, name):
         "hydra:\n  overrides:\n    hydra:\n    - hydra.run.dir='x_${seed}'\n    - hydra.searchpath=[y]\n"
     )
     (run / "result.json").write_text('{"status": "interrupted"}')
-    arguments = resume_overrides(run, [quoted_path(f"resume={run}")])
+    arguments = resume_overrides(run, [quoted_path(f"resume={run}")], compose_config)
     found = values(arguments)
     assert (found["seed"], found["resume"], found["hydra.run.dir"]) == (1, str(run), str(run))
     assert "eval_every=${total_steps}" in arguments

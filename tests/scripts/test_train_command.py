@@ -74,11 +74,12 @@ def test_a_run_leaves_what_the_contract_says_and_ends_with_a_table(stranger, tmp
     }
     assert result(run)["status"] == "finished"
     assert (result(run)["algorithm"], result(run)["env"], result(run)["seed"]) == ("drift", "toy", 4)
-    assert "eval student" in out
+    assert out.index("Compiling the training program") < out.index("step 30 of 60") < out.index("eval student")
     assert re.search(r"teacher +│ +-?[\d.]+ │", out)
     for part in (
         "student / teacher:",
-        "environment steps/s",
+        "environment steps/s while training; 0 min",
+        "in all, compiling and evaluation included",
         f"run directory: {run.relative_to(tmp_path)}",
         "Report: ",
     ):

@@ -34,7 +34,19 @@ def test_a_single_cassie_passes_gymnasiums_own_check():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"terrain": "slope"}, "keyword argument"),
+        (
+            {"terrain": "slope"},
+            "terrain is no keyword here: the id says which ground it is, such as l2t/CassieSlope-v0",
+        ),
+        ({"episode_length": 10}, "in Gymnasium it is max_episode_steps"),
+        ({"reset_cost": 1.0}, "reset_cost is no keyword here"),
+        ({"reward": "runs/a"}, "reward is no keyword here.*learned_reward"),
+        ({"rewards": "naive"}, r"such as \{'forward': 0\.\d+\}\. What naive stands for is in configs/env/rewards\."),
+        (
+            {"command": "forward"},
+            r"such as \{'forward': \(.*\)\}\. What forward stands for is in configs/env/command\.",
+        ),
+        ({"push": "hard"}, r"must map fields to values, such as \{'force': \(.*\)\}\.$"),
         ({"dificulty": 0.1}, "difficulty"),
         ({"command": {"foward": (0, 1)}}, "forward"),
         ({"command": 3}, "must map"),

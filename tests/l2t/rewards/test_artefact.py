@@ -76,6 +76,12 @@ def test_it_is_asked_for_one_or_a_batch_and_told_what_is_missing(inputs: str) ->
     assert len(reward.names) == reward.model.size
     with pytest.raises(RewardError, match=r"observation is of shape \[3\]; this reward looks at \[..., 2\]"):
         reward.of(np.zeros(3), *parts[1:])
+    for number, name in enumerate(("observation", "action", "following")[: len(parts)]):
+        wrong = [part[0, 0] for part in parts]
+        wrong[number] = np.full_like(wrong[number], [np.nan, np.inf][number % 2])
+        for ask in (reward.of, reward.inputs):
+            with pytest.raises(RewardError, match=f"The {name} holds a number that is not finite"):
+                ask(*wrong)
     if inputs != "state":
         with pytest.raises(RewardError, match="action is missing"):
             reward.of(np.zeros(2))
