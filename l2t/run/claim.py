@@ -183,7 +183,7 @@ def _check_empty(path: Path) -> None:
     if not path.is_dir() or not _holds_a_run(path):
         return
     result = RunDirectory(path).known_result()
-    if not result and not RunDirectory(path).result.is_file():
+    if not result and not RunDirectory(path).checkpoints.is_dir():
         raise _TakenError(f"{path} is not empty and holds no run of l2t; choose another place with run_dir=.")
     what = "a run" if "study" not in result else "a study"
     more = f"Continue it with resume={path}, or choose" if "study" not in result else "Choose"
