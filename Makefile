@@ -26,8 +26,8 @@ demonstrations: $(VENV)/.installed
 	$(BIN)/python scripts/collect.py run=$(EXPERT) name=$(TASK)-expert $(ARGS)
 
 cassie: $(VENV)/.installed
-	$(BIN)/python scripts/render.py zoo/cassie --role student --seconds 10 --out cassie.mp4 $(ARGS)
-	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python scripts/watch.py zoo/cassie --role student; fi
+	$(BIN)/python scripts/render.py zoo/cassie_student --role student --seconds 10 --out cassie.mp4 $(ARGS)
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python scripts/watch.py zoo/cassie_student --role student; fi
 
 notebooks: $(VENV)/.installed
 	$(BIN)/python scripts/notebooks.py $(ARGS)
