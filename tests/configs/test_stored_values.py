@@ -93,7 +93,8 @@ def test_a_change_to_a_run_is_written_in_hydras_grammar(override, key, value, tm
         ("env.foo=3", "env.foo is not known; choose one of: env.model"),
         ("env.parameters=3", "env.parameters=3 must be a mapping"),
         ("env=3", "gave a int"),
-        ("physics=native", "physics='native' must be an engine's configuration"),
+        ("physics=nativ", "physics=nativ is not known; choose one of: auto, mjx, native, warp"),
+        ("physics=3", "physics=3 must be an engine's configuration"),
     ],
 )
 def test_a_change_to_a_run_that_makes_no_sense_is_refused(override, message, tmp_path):
@@ -101,6 +102,13 @@ def test_a_change_to_a_run_that_makes_no_sense_is_refused(override, message, tmp
         read_config(_stored(tmp_path), [override])
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_change_may_choose_what_the_command_line_may(tmp_path):
+    config = read_config(_stored(tmp_path), ["physics=native", "network=medium"])
+    composed = experiment_config(compose_config(["physics=native", "network=medium"]))
+    assert (config.physics, config.network) == (composed.physics, composed.network)
+    assert config.physics.engine == "native"
 
 
 @pytest.mark.parametrize(

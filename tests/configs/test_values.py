@@ -107,7 +107,7 @@ BAD = {
     "hydra.searchpath=[pkg://nowhere]": "nowhere is not a directory",
     "hydra/launcher=joblib": "basic",
     "--config-path=/tmp": "--config-dir",
-    "--config-name=foo": "foo is not known",
+    "--config-name=foo": "leave out --config-name=foo",
     "env=hopper env.task=walker2d": "write env=walker2d",
     "env=walker2d ++env.task=hopper": "write env=hopper",
     "-m env.task=half_cheetah,ant": "write env=ant",
