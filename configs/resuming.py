@@ -126,8 +126,8 @@ def _recorded(run_dir: Path) -> list[str]:
     if not file.is_file():  # started from Python
         return read_overrides(run_dir)
     try:
-        stored = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-        listed = stored["hydra"]["overrides"]["hydra"]  # pyright: ignore
+        stored: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        listed = stored["hydra"]["overrides"]["hydra"]
         search_path = [str(override) for override in listed if str(override).startswith("hydra.searchpath=")]
     except (OSError, ValueError, TypeError, KeyError, YAMLError) as error:
         raise RunDirectoryError(f"{file} cannot be read ({error}), so the run cannot be resumed.") from error
