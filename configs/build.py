@@ -24,8 +24,12 @@ from l2t.errors import ConfigurationError, L2TError, RunDirectoryError
 _MOVED = {
     f"algorithms.config.{name}": f"algorithms.teaching.config.{name}"
     for name in ("StudentConfig", "LearnToTeachConfig", "DistillationConfig")
+} | {
+    "envs.cassie.settings.RewardConfig": "envs.cassie.settings.RewardTermsConfig",
+    "algorithms.inverse.tabular_config.IPMDConfig": "algorithms.inverse.tabular_config.TabularIPMDConfig",
+    "algorithms.inverse.tabular_config.IQLearnConfig": "algorithms.inverse.tabular_config.TabularIQLearnConfig",
 }
-"""Classes that are elsewhere now than in runs from before."""
+"""Classes that are elsewhere now, or called otherwise, than in runs from before."""
 _UNTIL_THEN: dict[str, dict[str, Any]] = {"algorithms.teaching.config.StudentConfig": {"clip_labels": False}}
 """What runs did from before an option, where that is not its default: a resume says that it changes it."""
 

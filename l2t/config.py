@@ -69,6 +69,12 @@ def check_names(name: str, value: Any, example: str) -> None:
         raise ConfigurationError(f"{name}={value!r} must be a list of names, such as [{example!r}].")
 
 
+def check_list(name: str, value: Any, example: str) -> None:
+    """Raise unless `value` is a list; a text would be read letter by letter."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigurationError(f"{name}={value!r} must be a list, such as {example}.")
+
+
 def check_path(name: str, value: Any) -> Path:
     """The path of a file or folder; raise unless `value` is text or a path."""
     if not isinstance(value, str | os.PathLike):
@@ -161,6 +167,7 @@ class NetworkConfig:
     initial_log_std: float = dataclasses.field(default=-0.5, metadata=FIXED)
 
     def __post_init__(self) -> None:
+        check_list("network.hidden", self.hidden, "[64, 64]")
         object.__setattr__(self, "hidden", tuple(self.hidden))
         if not self.hidden:
             raise ConfigurationError("network.hidden is empty; give at least one layer, such as [64, 64].")

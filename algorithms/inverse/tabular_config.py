@@ -10,7 +10,7 @@ from l2t.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class IPMDConfig:
+class TabularIPMDConfig:
     """Inverse policy mirror descent; see `algorithms.inverse.tabular_ipmd`.
 
     Attributes:
@@ -46,7 +46,7 @@ class IPMDConfig:
 
 
 @dataclass(frozen=True)
-class IQLearnConfig:
+class TabularIQLearnConfig:
     """IQ-Learn; see `algorithms.inverse.tabular_iq_learn`.
 
     Attributes:

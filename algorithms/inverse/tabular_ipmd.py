@@ -28,7 +28,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from algorithms.inverse.tabular import LinearReward, evaluate, reward_gradient
-from algorithms.inverse.tabular_config import IPMDConfig
+from algorithms.inverse.tabular_config import TabularIPMDConfig
 from algorithms.mirror_descent.divergences import kl_step
 from l2t.config import check_range
 
@@ -82,7 +82,7 @@ def inverse_mirror_descent(
     reward: LinearReward,
     expert_visits: Float[Array, "state action"],
     entropy: float,
-    config: IPMDConfig,
+    config: TabularIPMDConfig,
     penalty: float | Float[Array, ""],
     held_out_visits: Float[Array, "state action"] | None = None,
 ) -> Recovery:
@@ -140,7 +140,7 @@ def inverse_mirror_descent(
     )
 
 
-def check_overfitting(found: Recovery, config: IPMDConfig) -> tuple[float, float]:
+def check_overfitting(found: Recovery, config: TabularIPMDConfig) -> tuple[float, float]:
     """The gap of the last reward over its size, and by what factor the size grew over the second half of the run.
 
     Warns where the reward still grows (by a quarter or more), or where the held-out objective has risen from its least

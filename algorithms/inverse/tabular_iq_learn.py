@@ -36,7 +36,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from algorithms.inverse.tabular import visitation
-from algorithms.inverse.tabular_config import IQLearnConfig
+from algorithms.inverse.tabular_config import TabularIQLearnConfig
 from l2t.config import check_range
 
 _EMPTY = 1e-30
@@ -90,7 +90,7 @@ def iq_learn(
     transition: Float[Array, "state action state"],
     expert_visits: Float[Array, "state action"],
     entropy: float,
-    config: IQLearnConfig,
+    config: TabularIQLearnConfig,
     weight: float | Float[Array, ""],
     chi2_on_expert: bool = False,
 ) -> QRecovery:

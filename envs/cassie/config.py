@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardConfig
+from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardTermsConfig
 from envs.cassie.terrain.config import CurriculumConfig, TerrainConfig
 from envs.config import REWARD, check_parameter, check_reward, within
 from envs.physics.config import PhysicsConfig
@@ -57,7 +57,7 @@ class CassieConfig:
     randomisation: RandomisationConfig = field(default_factory=RandomisationConfig)
     push: PushConfig = field(default_factory=PushConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
-    rewards: RewardConfig = field(default_factory=RewardConfig)
+    rewards: RewardTermsConfig = field(default_factory=RewardTermsConfig)
     start_speed: float = 0.5
     start_scatter: float = 0.0
     student_stack: int = 5

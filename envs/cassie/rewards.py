@@ -1,4 +1,4 @@
-"""The reward: terms between 0 and 1, each a function of what happened, weighted by `RewardConfig`.
+"""The reward: terms between 0 and 1, each a function of what happened, weighted by `RewardTermsConfig`.
 
 All terms are positive, so surviving pays and there is no bonus for being alive. Swing and stance follow Siekmann et
 al., "Sim-to-real learning of all common bipedal gaits via periodic reward composition", arXiv 2011.01387.
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from envs.cassie.commands import Command
 from envs.cassie.quantities import Quantities
-from envs.cassie.settings import RewardConfig
+from envs.cassie.settings import RewardTermsConfig
 
 DEAD_ZONE = 0.05
 """m/s by which a velocity may miss its command for free."""
@@ -92,7 +92,7 @@ TERMS = {
 """By the name of their weight."""
 
 
-def reward_terms(moment: Moment, weights: RewardConfig) -> dict[str, Float[Array, ""]]:
+def reward_terms(moment: Moment, weights: RewardTermsConfig) -> dict[str, Float[Array, ""]]:
     """Every weighted term, as `reward_<name>`."""
     return {f"reward_{name}": weight * TERMS[name](moment) for name, weight in asdict(weights).items()}
 

@@ -108,7 +108,7 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True)
-class RewardConfig:
+class RewardTermsConfig:
     """Weights of the reward terms, of which each lies in [0, 1]; see `envs.cassie.rewards`."""
 
     forward: float = 0.2

@@ -22,7 +22,7 @@ from envs.cassie.pose import standing_pose
 from envs.cassie.quantities import measure, turned, yaw_of
 from envs.cassie.scene import scene_of
 from envs.cassie.sensors import columns
-from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardConfig
+from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardTermsConfig
 from envs.cassie.student import sensed_along, turned_along
 from envs.cassie.terrain import curriculum
 from envs.cassie.terrain.config import KINDS, CurriculumConfig, TerrainConfig
@@ -63,7 +63,7 @@ class Cassie:
     randomisation: RandomisationConfig = RandomisationConfig()
     push: PushConfig = PushConfig()
     noise: NoiseConfig = NoiseConfig()
-    rewards: RewardConfig = RewardConfig()
+    rewards: RewardTermsConfig = RewardTermsConfig()
     start_speed: float = 0.5
     start_scatter: float = 0.0
     episode_length: int = 1000

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from algorithms.inverse.tabular_config import CountingConfig, IPMDConfig, IQLearnConfig
+from algorithms.inverse.tabular_config import CountingConfig, TabularIPMDConfig, TabularIQLearnConfig
 from envs.tabular.model import TabularMDP
 from l2t.config import check_count, check_range
 from l2t.errors import ConfigurationError
@@ -89,7 +89,7 @@ class RewardRecovery:
         if not self.cases or not self.methods:
             raise ConfigurationError("study.cases and study.methods must each name at least one.")
         for label, method in self.methods.items():
-            if not isinstance(method, IPMDConfig | IQLearnConfig | CountingConfig):
+            if not isinstance(method, TabularIPMDConfig | TabularIQLearnConfig | CountingConfig):
                 raise ConfigurationError(
                     f"study.methods.{label} is a {type(method).__name__}; give one of "
                     "algorithms.inverse.tabular_config."
@@ -205,15 +205,15 @@ _Recovery = Callable[[TabularMDP, float, ndarray, ndarray, ndarray], Found]
 
 
 def _recover(method: Any) -> _Recovery:
-    if isinstance(method, IPMDConfig):
+    if isinstance(method, TabularIPMDConfig):
         return partial(_ipmd, method)
-    if isinstance(method, IQLearnConfig):
+    if isinstance(method, TabularIQLearnConfig):
         return partial(_iq_learn, method)
     return partial(_counting, method)
 
 
 def _ipmd(
-    method: IPMDConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, unseen: ndarray, numbers: ndarray
+    method: TabularIPMDConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, unseen: ndarray, numbers: ndarray
 ) -> Found:
     import jax
     import jax.numpy as jnp
@@ -254,7 +254,7 @@ def _held_out_rows(found: Recovery, numbers: ndarray) -> list[tuple[str, ...]]:
 
 
 def _iq_learn(
-    method: IQLearnConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, _: ndarray, numbers: ndarray
+    method: TabularIQLearnConfig, mdp: TabularMDP, entropy: float, fitted: ndarray, _: ndarray, numbers: ndarray
 ) -> Found:
     import jax
     import jax.numpy as jnp

@@ -228,6 +228,13 @@ def test_a_run_from_before_its_classes_moved_is_read_as_it_was(name):
     assert experiment_config(before) == experiment_config(config)
 
 
+def test_a_run_from_before_cassies_reward_terms_were_called_so_is_read_as_it_was():
+    config = compose_config(["algorithm=spmd", "env=cassie"])
+    before = OmegaConf.create(OmegaConf.to_yaml(config).replace("RewardTermsConfig", "RewardConfig"))
+    assert before != config
+    assert experiment_config(before) == experiment_config(config)
+
+
 @pytest.mark.parametrize("name", ["l2t", "distillation"])
 def test_a_run_from_before_an_option_did_what_it_did_then(name, tmp_path):
     config = compose_config([f"algorithm={name}", *(["algorithm.teacher_run=x"] if name == "distillation" else [])])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from algorithms.inverse.tabular_config import CountingConfig, IPMDConfig, IQLearnConfig
+from algorithms.inverse.tabular_config import CountingConfig, TabularIPMDConfig, TabularIQLearnConfig
 from algorithms.policy_evaluation.config import TDConfig
 from configs.build import experiment_config
 from configs.command_line import compose_config
@@ -25,8 +25,8 @@ SMALL = RewardRecovery(
     "small",
     {"garnet": Case(PROCESS, 0.5)},
     {
-        "ipmd": IPMDConfig(iterations=200, penalty_power=0.5),
-        "iq_learn": IQLearnConfig(iterations=400, discount=0.9),
+        "ipmd": TabularIPMDConfig(iterations=200, penalty_power=0.5),
+        "iq_learn": TabularIQLearnConfig(iterations=400, discount=0.9),
         "counting": CountingConfig(),
     },
     num_seeds=20,

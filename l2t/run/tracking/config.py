@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from l2t.config import check_choice
+from l2t.config import check_choice, check_list
 
 MODES = ("online", "offline", "disabled")
 
@@ -27,6 +27,7 @@ class WandbConfig:
     tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_list("tracking.wandb.tags", self.tags, "[paper, hopper]")
         object.__setattr__(self, "tags", tuple(str(tag) for tag in self.tags))
         if self.mode is not None:
             check_choice("tracking.wandb.mode", self.mode, MODES)

@@ -13,7 +13,7 @@ import pytest
 from scipy.special import log_softmax
 
 from algorithms.inverse.tabular import LinearReward, one_hot_reward
-from algorithms.inverse.tabular_config import IPMDConfig
+from algorithms.inverse.tabular_config import TabularIPMDConfig
 from algorithms.inverse.tabular_ipmd import OverfittingWarning, Recovery, check_overfitting, inverse_mirror_descent
 from envs.tabular.exact import evaluate, relative_value_iteration
 from envs.tabular.families import garnet, grid_world, river_swim
@@ -34,7 +34,7 @@ def expert_of(mdp: TabularMDP, mu: float) -> tuple[np.ndarray, np.ndarray]:
 def run(
     mdp: TabularMDP,
     mu: float,
-    config: IPMDConfig,
+    config: TabularIPMDConfig,
     penalty: float,
     visits: np.ndarray,
     held_out: np.ndarray | None = None,
@@ -59,7 +59,7 @@ def demonstrations() -> tuple[np.ndarray, np.ndarray]:
 @EVERY
 def test_an_exact_expert_is_recovered_exactly(mdp: TabularMDP, mu: float) -> None:
     policy, visits = expert_of(mdp, mu)
-    found = run(mdp, mu, IPMDConfig(iterations=600), 0.0, visits)
+    found = run(mdp, mu, TabularIPMDConfig(iterations=600), 0.0, visits)
     assert found.mismatch[-1] < 1e-10 < 0.1 < found.mismatch[0]
     np.testing.assert_allclose(found.log_policy, np.log(policy), atol=1e-6)
     for reward in (found.reward, mu * np.log(policy)):
@@ -75,7 +75,7 @@ def test_linear_features_are_matched_where_the_reward_lies_in_their_span() -> No
     truth = np.array([0.5, -0.3, 0.2, 0.4])
     mdp = TabularMDP(MDP.transition, features @ truth)
     _, visits = expert_of(mdp, MU)
-    config = IPMDConfig(iterations=800)
+    config = TabularIPMDConfig(iterations=800)
     with jax.enable_x64(True):
         found = jax.device_get(
             jax.jit(
@@ -87,7 +87,7 @@ def test_linear_features_are_matched_where_the_reward_lies_in_their_span() -> No
 
 def test_a_constant_shift_of_the_expert_s_reward_changes_nothing() -> None:
     shifted = TabularMDP(MDP.transition, MDP.reward + 5.0)
-    first, second = (run(m, MU, IPMDConfig(iterations=50), 0.05, expert_of(m, MU)[1]) for m in (MDP, shifted))
+    first, second = (run(m, MU, TabularIPMDConfig(iterations=50), 0.05, expert_of(m, MU)[1]) for m in (MDP, shifted))
     np.testing.assert_allclose(first.reward, second.reward, atol=1e-8)
 
 
@@ -95,7 +95,7 @@ def test_the_squared_norm_bounds_the_reward_and_says_where_it_ends() -> None:
     """At rest r = (d_E - d_π)/(2c (d_E + d_π)); ten times the steps do not move it."""
     fitted, held_out = demonstrations()
     penalty = 0.2
-    short, long = (run(MDP, MU, IPMDConfig(iterations=k), penalty, fitted, held_out) for k in (1_000, 10_000))
+    short, long = (run(MDP, MU, TabularIPMDConfig(iterations=k), penalty, fitted, held_out) for k in (1_000, 10_000))
     log_policy = long.last_log_policy
     visits = evaluate(MDP, np.exp(log_policy) / np.exp(log_policy).sum(1, keepdims=True)).stationary[:, None]
     visits = visits * np.exp(log_policy)
@@ -113,7 +113,7 @@ def many_runs(iterations: int, penalty: float) -> Recovery:
     """Sixteen sets of 80 and 20 demonstrations."""
     fitted, held_out = many_demonstrations()
     with jax.enable_x64(True):
-        config, transition = IPMDConfig(iterations=iterations), jnp.asarray(MDP.transition)
+        config, transition = TabularIPMDConfig(iterations=iterations), jnp.asarray(MDP.transition)
 
         def recover(fitted: Any, held_out: Any) -> Recovery:
             reward = one_hot_reward(transition)
@@ -136,7 +136,7 @@ def test_without_a_penalty_few_demonstrations_make_the_reward_grow_and_warnings_
     assert (long.size[:, -1] > 3.0 * short.size[:, -1]).all()
     assert np.abs(bounded.last_reward).max() <= 2.5 < 10.0 < np.abs(long.last_reward).max()
     with pytest.warns(OverfittingWarning) as caught:
-        gap, growth = check_overfitting(long, IPMDConfig(iterations=2_000))
+        gap, growth = check_overfitting(long, TabularIPMDConfig(iterations=2_000))
     growing, rising = (str(warning.message) for warning in caught)
     assert growing.startswith("The reward is still growing in 16 of 16 runs")
     assert rising.startswith("The held-out gap grows in")
@@ -149,7 +149,7 @@ def test_without_a_penalty_few_demonstrations_make_the_reward_grow_and_warnings_
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="The reward is still growing")
         warnings.filterwarnings("ignore", message="The held-out gap grows")
-        check_overfitting(bounded, IPMDConfig(iterations=2_000))
+        check_overfitting(bounded, TabularIPMDConfig(iterations=2_000))
 
 
 def test_the_kept_reward_is_the_one_that_held_out_demonstrations_like_best() -> None:
@@ -167,7 +167,7 @@ def test_the_kept_reward_is_the_one_that_held_out_demonstrations_like_best() -> 
 
     run_ = int(((found.stopped > 0) & (found.stopped < 199)).argmax())
     stopped, (fitted, held_out) = int(found.stopped[run_]), many_demonstrations()
-    again = run(MDP, MU, IPMDConfig(iterations=stopped), 0.0, fitted[run_])
+    again = run(MDP, MU, TabularIPMDConfig(iterations=stopped), 0.0, fitted[run_])
     np.testing.assert_allclose(found.reward[run_], again.last_reward, atol=1e-10)
     np.testing.assert_allclose(found.log_policy[run_], again.last_log_policy, atol=1e-10)
     # The objective is the soft gain less what demonstrations earn; the policy is not far behind the best one.
@@ -178,7 +178,7 @@ def test_the_kept_reward_is_the_one_that_held_out_demonstrations_like_best() -> 
 
 def test_an_exact_expert_raises_no_warning() -> None:
     _, visits = expert_of(MDP, MU)
-    config = IPMDConfig(iterations=300)
+    config = TabularIPMDConfig(iterations=300)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_overfitting(run(MDP, MU, config, 0.05, visits, visits), config)
@@ -186,14 +186,14 @@ def test_an_exact_expert_raises_no_warning() -> None:
 
 def test_a_bounded_reward_stays_within_its_bound_without_a_penalty() -> None:
     fitted, held_out = demonstrations()
-    found = run(MDP, MU, IPMDConfig(iterations=1_000, bound=0.8), 0.0, fitted, held_out)
+    found = run(MDP, MU, TabularIPMDConfig(iterations=1_000, bound=0.8), 0.0, fitted, held_out)
     assert 0.5 < np.abs(found.last_reward).max() <= 0.8
 
 
 def test_one_iteration_is_the_two_steps_written_out() -> None:
     """From r = 0 and the uniform policy, with the exact Q of the new reward."""
     fitted, _ = demonstrations()
-    config = IPMDConfig(iterations=1, reward_step=0.7, policy_step=2.0)
+    config = TabularIPMDConfig(iterations=1, reward_step=0.7, policy_step=2.0)
     found = run(MDP, MU, config, 0.05, fitted)
     uniform = MDP.uniform_policy()
     visits = evaluate(MDP, uniform).stationary[:, None] * uniform
@@ -217,15 +217,15 @@ def test_one_iteration_is_the_two_steps_written_out() -> None:
 )
 def test_values_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        IPMDConfig(**changes)
+        TabularIPMDConfig(**changes)
 
 
 def test_an_entropy_price_of_zero_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="entropy=0"):
-        run(MDP, 0.0, IPMDConfig(), 0.0, demonstrations()[0])
+        run(MDP, 0.0, TabularIPMDConfig(), 0.0, demonstrations()[0])
 
 
 def test_the_penalty_falls_with_the_demonstrations() -> None:
-    assert IPMDConfig(penalty=0.2, penalty_power=0.5).penalty_for(400.0) == pytest.approx(0.01)
-    assert IPMDConfig(penalty=0.2).penalty_for(400.0) == 0.2
-    assert IPMDConfig(penalty_power=0.5).penalty_for(float("inf")) == 0.0
+    assert TabularIPMDConfig(penalty=0.2, penalty_power=0.5).penalty_for(400.0) == pytest.approx(0.01)
+    assert TabularIPMDConfig(penalty=0.2).penalty_for(400.0) == 0.2
+    assert TabularIPMDConfig(penalty_power=0.5).penalty_for(float("inf")) == 0.0

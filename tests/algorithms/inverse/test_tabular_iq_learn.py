@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from algorithms.inverse.tabular_config import CountingConfig, IQLearnConfig
+from algorithms.inverse.tabular_config import CountingConfig, TabularIQLearnConfig
 from algorithms.inverse.tabular_iq_learn import QRecovery, iq_learn, iq_objective
 from envs.tabular.exact import evaluate, relative_value_iteration
 from envs.tabular.families import garnet
@@ -25,7 +25,7 @@ VISITS = evaluate(MDP, EXPERT).stationary[:, None] * EXPERT
 
 @cache
 def learnt(discount: float, weight: float, iterations: int = 4000) -> QRecovery:
-    config = IQLearnConfig(iterations=iterations, discount=discount)
+    config = TabularIQLearnConfig(iterations=iterations, discount=discount)
     with jax.enable_x64(True):
         return jax.device_get(jax.jit(lambda t, v: iq_learn(t, v, MU, config, weight))(MDP.transition, VISITS))
 
@@ -112,7 +112,7 @@ def test_at_discount_one_the_value_term_telescopes_and_it_is_refused() -> None:
             0.1 * VISITS.sum(1) @ value, abs=1e-12
         )
     with pytest.raises(ConfigurationError, match="telescope"):
-        IQLearnConfig(discount=1.0)
+        TabularIQLearnConfig(discount=1.0)
 
 
 def test_chi2_on_the_expert_alone_diverges() -> None:
@@ -125,7 +125,7 @@ def test_chi2_on_the_expert_alone_diverges() -> None:
     visits = np.array([[0.5, 0.0], [0.25, 0.25], [0.0, 0.0]])
 
     def range_after(iterations: int, on_expert: bool) -> tuple[float, float]:
-        config = IQLearnConfig(iterations=iterations, discount=0.9)
+        config = TabularIQLearnConfig(iterations=iterations, discount=0.9)
         with jax.enable_x64(True):
             found = jax.jit(lambda t, v: iq_learn(t, v, MU, config, config.weight_for(1.0), on_expert))(chain, visits)
             return float(np.ptp(np.asarray(found.q))), float(found.movement[-1])
@@ -148,11 +148,11 @@ def test_chi2_on_the_expert_alone_diverges() -> None:
 )
 def test_values_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        IQLearnConfig(**changes)
+        TabularIQLearnConfig(**changes)
 
 
 def test_other_prices_and_counts_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="entropy=0"):
-        iq_learn(jnp.asarray(MDP.transition), jnp.asarray(VISITS), 0.0, IQLearnConfig(), 0.5)
+        iq_learn(jnp.asarray(MDP.transition), jnp.asarray(VISITS), 0.0, TabularIQLearnConfig(), 0.5)
     with pytest.raises(ConfigurationError, match="pseudo_count"):
         CountingConfig(0.0)

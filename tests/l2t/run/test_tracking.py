@@ -273,3 +273,9 @@ def test_a_mode_that_wandb_does_not_have_is_named_with_the_variable(monkeypatch)
     with pytest.raises(ConfigurationError, match=r"WANDB_MODE='onlin' is not known.*Did you mean 'online'"):
         WandbConfig()
     WandbConfig(mode="offline")
+
+
+@pytest.mark.parametrize("tags", ["paper", 3])
+def test_tags_that_are_no_list_are_not_read_letter_by_letter(tags):
+    with pytest.raises(ConfigurationError, match=rf"tracking\.wandb\.tags={tags!r} must be a list"):
+        WandbConfig(tags=tags)
