@@ -79,7 +79,6 @@ MISTAKES = {
     "env.student_noise=loud": ["env.student_noise='loud' must be a number"],
     "env.parameters=3": ["env.parameters=3 must be a mapping"],
     "network.hidden=[]": ["network.hidden is empty"],
-    "network.hidden=64": ["network.hidden=64 must be a list, such as [64, 64]"],
     "tracking.wandb.tags=paper": ["tracking.wandb.tags='paper' must be a list, such as [a, b]"],
     "algorithm.student.network=huge": ["medium, small"],
     "algorithm.student.network.hidden=[]": ["algorithm.student.network.hidden is empty"],

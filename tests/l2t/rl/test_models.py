@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from l2t.config import NetworkConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.models import MLP, Actor, Critic
 from tests.support.probes import signal_following
 
@@ -32,3 +33,9 @@ def test_a_policy_starts_near_zero_with_the_configured_deviation_and_a_critic_fa
     value = critic.value(critic.init(jax.random.key(0)), observation)
     assert 0.0 < float(policy.mean.std()) < 0.01
     assert float(value.std()) > 5.0 * float(policy.mean.std())
+
+
+@pytest.mark.parametrize("hidden", [64, "64"])
+def test_widths_that_are_no_list_get_a_message(hidden):
+    with pytest.raises(ConfigurationError, match=rf"network\.hidden={hidden!r} must be a list, such as \[64, 64\]"):
+        NetworkConfig(hidden=hidden)
