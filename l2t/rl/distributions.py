@@ -187,3 +187,40 @@ def choose(which: Bool[Array, " *batch"], one: Distribution, other: Distribution
     if type(one) is not type(other):
         return Chosen(which, one, other)
     return jax.tree.map(lambda a, b: jnp.where(which[..., None], a, b), one.batched(), other.batched())
+
+
+@struct.dataclass
+class Steered:
+    """What is meant. What is done is `offset` from it, and whoever learns, learns from what was meant.
+
+    Attributes:
+        meant: the distribution.
+        offset: added to what is drawn once that is clipped; see `VectorEnvironment.step`.
+    """
+
+    meant: Any
+    offset: Float[Array, "*batch action"]
+
+    def mode(self) -> Float[Array, "*batch action"]:
+        """Of what is meant."""
+        return self.meant.mode()
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "*batch action"]:
+        """Of what is meant."""
+        return self.meant.sample(key)
+
+    def log_prob(self, action: Float[Array, "*batch action"]) -> Float[Array, " *batch"]:
+        """Of what is meant."""
+        return self.meant.log_prob(action)
+
+    def entropy(self) -> Float[Array, " *batch"]:
+        """Of what is meant."""
+        return self.meant.entropy()
+
+    def kl(self, other: Steered) -> Float[Array, " *batch"]:
+        """Of what is meant."""
+        return self.meant.kl(other.meant)
+
+    def batched(self) -> Steered:
+        """See `Distribution.batched`."""
+        return Steered(self.meant.batched(), self.offset)

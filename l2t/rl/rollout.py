@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from l2t.rl.distributions import Steered
 from l2t.rl.measured import Measured
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Metrics, Trajectory
@@ -32,7 +33,8 @@ def collect(
         observation, first = state.observation, state.first
         memory, distribution = policy.step(memory, observation, first)
         action = distribution.sample(key)
-        state, outcome = vector.step(state, action)
+        offset = distribution.offset if isinstance(distribution, Steered) else None
+        state, outcome = vector.step(state, action, offset)
         transition = Trajectory(
             observation=observation,
             first=first,
@@ -43,7 +45,7 @@ def collect(
             terminated=outcome.terminated,
             truncated=outcome.truncated,
             final_observation={},
-            executed=None if state.disturbance is None else outcome.executed,
+            executed=None if offset is None and state.disturbance is None else outcome.executed,
         )
         measured = {name: _mean(value, ~outcome.unstable) for name, value in outcome.metrics.items()}
         return (state, memory), (transition, measured, outcome.unstable.mean())
