@@ -232,8 +232,8 @@ class ReplayActorCritic:
         if not isinstance(config, AverageRewardReplayConfig):
             assert isinstance(config, SACConfig)
             return discounted_backup(reward, bonus, rows["terminated"], rows["truncated"], config.discount)
-        # A step that is both a termination and a truncation is a termination.
-        return average_backup(reward, bonus, cut_off(rows["terminated"], rows["truncated"]), weights.gain, config.horizon)
+        cut = cut_off(rows["terminated"], rows["truncated"])
+        return average_backup(reward, bonus, cut, weights.gain, config.horizon)
 
     def _update_actor(
         self, weights: Weights, rows: dict[str, Any], old: PyTree, key: Key[Array, ""]

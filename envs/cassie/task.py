@@ -84,7 +84,7 @@ class Cassie:
         if self.curriculum:
             kind = memory.terrain.kind  # what is learnt on easy ground does not make the stairs higher
             tracked = jnp.where(memory.asked > 0.5, memory.walked / jnp.maximum(memory.asked, 0.5), 1.0)
-            # An episode whose clock began late has survived, too, when it comes to its time limit; a fall there has not.
+            # One whose clock began late has survived, too, when it comes to its time limit, unless it falls there.
             lasted = (memory.steps - ended.terminated) / self.episode_length
             survived = jnp.where(cut_off(ended.terminated, ended.truncated), 1.0, lasted)
             difficulty = curriculum.update(aside(key), self.progress, difficulty, survived, tracked)

@@ -77,8 +77,8 @@ class Memoryless:
         low, high = model.actuator_ctrlrange.T
         if still := [_motor(model, index) for index in np.flatnonzero(low >= high)]:
             raise ConfigurationError(
-                f"{', '.join(still)} could not be moved: without a ctrlrange there is nothing that actions from -1 to 1 "
-                'stand for. Give each actuator one in the MJCF, such as ctrlrange="-1 1".'
+                f"{', '.join(still)} could not be moved: without a ctrlrange, actions from -1 to 1 stand for nothing. "
+                'Give each actuator one in the MJCF, such as ctrlrange="-1 1".'
             )
         return low, high
 

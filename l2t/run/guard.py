@@ -21,7 +21,7 @@ UNSTABLE_SHARE = 0.01
 
 
 def check_finite(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) -> None:
-    """Raise `DivergenceError` when a guarded metric is not finite; it names metric, iteration and the seeds at fault."""
+    """Raise `DivergenceError` when a guarded metric is not finite; it names metric, iteration and seeds at fault."""
     failed = [(name, row) for row in rows for name in row if name.startswith(GUARDED) and not math.isfinite(row[name])]
     if failed:
         name, row = failed[0]

@@ -166,7 +166,8 @@ def test_the_advantage_is_its_sum_by_an_explicit_loop(decay: float) -> None:
                 expected[start, env] += decay ** (step - start + 1) * residual[step, env]
                 if trajectory.truncated[step, env] and not falls[step, env]:
                     break
-    assert bool(falls[:-1].any()) and bool((trajectory.truncated & ~falls)[:-1].any())
+    assert bool(falls[:-1].any())
+    assert bool((trajectory.truncated & ~falls)[:-1].any())
     np.testing.assert_allclose(
         algorithm.agent.learner.judge(learner, trajectory).advantage, expected, rtol=1e-3, atol=1e-3
     )

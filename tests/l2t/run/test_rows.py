@@ -66,7 +66,7 @@ def test_the_seeds_that_diverged_are_named_with_what_the_others_can_do():
         check_finite(metric_rows({"loss/x": found}, 10, 4), 3, 10)
     with pytest.raises(DivergenceError, match=r"10\.0% .* seed 0\).*to leave it out, another seed= gives others\.$"):
         check_physics(metric_rows({"train/unstable": np.array([0.1, 0.0])}, 10, 2), 3, 10)
-    with pytest.raises(DivergenceError, match="the step size\\.$"):  # nothing is left that could go on
+    with pytest.raises(DivergenceError, match=r"the step size\.$"):  # nothing is left that could go on
         check_finite(metric_rows({"loss/x": found[1::2]}, 10, 2), 3, 10)
 
 
