@@ -102,7 +102,8 @@ def _(config: ReplayConfig, context: BuildContext) -> Algorithm:
 @build.register
 def _(config: InverseConfig, context: BuildContext) -> Algorithm:
     _check_task_reward(context)
-    loop = _solo(config.optimizer, replace(context, reward=learned_reward(config, context)))
+    context = replace(context, reward=learned_reward(config, context))
+    loop = _solo(config.optimizer, context, "algorithm.optimizer")
     return replace(loop, warnings=WARNINGS)
 
 
@@ -116,7 +117,7 @@ def _(config: IQLearnConfig, context: BuildContext) -> Algorithm:
         agent,
         context.num_envs,
         config.num_steps,
-        experience=experience_of(config.replay, context),
+        experience=experience_of(config.replay, context, "algorithm.replay"),
         warnings=WARNINGS_OF_IQ_LEARN,
     )
 
@@ -146,7 +147,7 @@ def _(config: DAggerConfig, context: BuildContext) -> Algorithm:
 @build.register
 def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
     num_steps, student_envs = config.teacher.num_steps, round(config.student_share * context.num_envs)
-    _check_parts(config.teacher, num_steps * (context.num_envs - student_envs), "teacher.")
+    _check_parts(config.teacher, num_steps * (context.num_envs - student_envs), "algorithm.teacher")
     if isinstance(config.teacher, ReplayConfig):
         check_idle("algorithm.student", config.student, ("rl_clip",), "no ratio is clipped with a teacher that replays")
     reward, student, warnings = context.reward, _student(config.student, context, num_steps), {}
@@ -161,7 +162,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
                 f"that is not as it was meant does not tell. Leave algorithm.{name} at 0, or use another teacher, such "
                 "as algorithm.teacher=ipmd."
             )
-        reward, warnings = learned_reward(config.teacher, context), WARNINGS_OF_TEACHER
+        reward, warnings = learned_reward(config.teacher, context, "algorithm.teacher"), WARNINGS_OF_TEACHER
         if config.student.rl_coefficient > 0.0:
             student = inverse_student(student, config.teacher, reward, context)
     agent = LearnToTeach(
@@ -175,7 +176,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         replays=config.student.replay > 0,
     )
     context = replace(context, reward=reward)
-    experience = experience_of(config.teacher, context)
+    experience = experience_of(config.teacher, context, "algorithm.teacher")
     if config.student_penalty > 0.0 and not isinstance(experience, Fresh):
         raise ConfigurationError(
             "algorithm.student_penalty is for teachers that learn from fresh steps: what a teacher replays is paid as "
@@ -241,10 +242,10 @@ def _frozen(context: BuildContext, run: str, role: str) -> FrozenPolicy:
     return policy
 
 
-def _solo(config: TeacherConfig, context: BuildContext) -> Loop:
-    _check_parts(config, config.num_steps * context.num_envs, "")
+def _solo(config: TeacherConfig, context: BuildContext, path: str = "algorithm") -> Loop:
+    _check_parts(config, config.num_steps * context.num_envs, path)
     agent = Solo(learner(config, context), config.observation, context.num_envs)
-    experience = experience_of(config, context)
+    experience = experience_of(config, context, path)
     return Loop(context.environment, agent, context.num_envs, config.num_steps, context.reward, experience)
 
 
@@ -256,22 +257,22 @@ def _student(config: StudentConfig, context: BuildContext, num_steps: int) -> St
             f"{config.memory_chunk}; change one of the two."
         )
     rows, unit = num_steps * context.num_envs // student.chunk(num_steps), "chunks" if student.remembers else ""
-    _check_batch(rows, "student.minibatches", config.minibatches, unit)
+    _check_batch(rows, "algorithm.student.minibatches", config.minibatches, unit)
     return student
 
 
-def _check_parts(config: TeacherConfig, batch: int, prefix: str) -> None:
+def _check_parts(config: TeacherConfig, batch: int, path: str) -> None:
     if isinstance(config, InverseConfig):
-        config, prefix = config.optimizer, f"{prefix}optimizer."
+        config, path = config.optimizer, f"{path}.optimizer"
     if isinstance(config, SPMDVRTDConfig):
-        _check_batch(batch, f"{prefix}critic_minibatches", config.critic_minibatches)
-        prefix += "actor."
-    _check_batch(batch, f"{prefix}minibatches", config.minibatches)
+        _check_batch(batch, f"{path}.critic_minibatches", config.critic_minibatches)
+        path += ".actor"
+    _check_batch(batch, f"{path}.minibatches", config.minibatches)
 
 
 def _check_batch(batch: int, name: str, parts: int, unit: str = "") -> None:
     if batch == 0 or batch % parts:
         raise ConfigurationError(
             f"A batch of {batch} {unit or 'transitions'} (num_steps x environments) does not split into "
-            f"algorithm.{name}={parts} equal parts; change num_envs, the roll-out's num_steps or algorithm.{name}."
+            f"{name}={parts} equal parts; change num_envs, the roll-out's num_steps or {name}."
         )

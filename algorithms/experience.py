@@ -14,15 +14,15 @@ from l2t.rl.reward import TaskReward
 from l2t.runtime import free_memory
 
 
-def experience_of(config: TeacherConfig, context: BuildContext) -> Experience:
-    """What the configuration's learner learns from."""
+def experience_of(config: TeacherConfig, context: BuildContext, path: str = "algorithm") -> Experience:
+    """What the configuration's learner learns from; `path` is where the configuration is on the command line."""
     if isinstance(config, InverseConfig):
-        return experience_of(config.optimizer, context)
+        return experience_of(config.optimizer, context, f"{path}.optimizer")
     if not isinstance(config, ReplayConfig):
         return Fresh()
     groups = tuple(dict.fromkeys((config.observation, *context.reward.groups)))
     ring = Replay(config.buffer_size, config.updates(context.num_envs), config.batch_size, groups, config.n_step)
-    check_memory(ring, config.num_steps, context)
+    check_memory(ring, config.num_steps, context, f"{path}.buffer_size")
     return ring
 
 
@@ -36,7 +36,9 @@ def memories_of(config: StudentConfig, labelled_on: str, num_steps: int, context
 
 
 def check_memory(ring: Replay, num_steps: int, context: BuildContext, name: str = "algorithm.buffer_size") -> None:
-    """Raise where there is no room for a ring that is filled by `num_steps` of each environment at a time."""
+    """Raise where a run that trains has no room for a ring, filled by `num_steps` of each environment at a time."""
+    if not context.trains:
+        return
     steps, seeds = ring.capacity, context.num_seeds
     taken, free = ring.bytes(context.environment.spec, num_steps, context.num_envs), free_memory()
     if taken * seeds > free:

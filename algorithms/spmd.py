@@ -175,7 +175,7 @@ class SPMD:
             reward,
             value,
             next_value,
-            trajectory.truncated,
+            trajectory.cut(),
             state.reward_rate,
             self.config.trace_decay,
             self.config.horizon,

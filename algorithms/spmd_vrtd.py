@@ -216,7 +216,7 @@ class SPMDVRTD:
         q, value, next_value = (row @ state.critic.theta for row in (rows.pair, rows.state, rows.next_state))
         decay = self.config.actor.trace_decay
         trace = accumulate_trace(
-            reward - state.reward_rate + next_value - q, decay * (1.0 - trajectory.truncated.astype(value.dtype))
+            reward - state.reward_rate + next_value - q, decay * (1.0 - trajectory.cut().astype(value.dtype))
         )
         return value, q - value + decay * trace
 

@@ -23,7 +23,7 @@ from configs.messages import check_listed
 from configs.overrides import PLACES, plain_values
 from configs.places import run_name
 from configs.record import changed, described
-from configs.resuming import made_of_dataclasses, stored_config
+from configs.resuming import check_spacing, made_of_dataclasses, stored_config
 from configs.schema import ExperimentConfig
 from configs.together import check_together
 from l2t.config import check_choice, check_path
@@ -197,6 +197,9 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
     runtime.configure()
     directory = RunDirectory(path)
     host = Checkpoints(directory.checkpoints).host(config.identity) if config.resume else {}
+    changes = _changes(config, directory, host["env_steps"]) if config.resume else {}
+    if host.get("env_steps", 0) < config.total_steps:
+        check_spacing(config, changes)
     built = build(config, host.get("recipes"))
     print(f"{config.algorithm.name} on {config.env.name}, seed {config.seed}, in {path}", flush=True)
     algorithm, inherit = built.algorithm, lambda state: state
@@ -225,7 +228,7 @@ def run(config: ExperimentConfig, path: Path, on_start: Callable[[], None] = lam
                 keep_checkpoints=config.keep_checkpoints,
                 keep_best=config.keep_best,
                 resume=config.resume is not None,
-                changes=_changes(config, directory, host["env_steps"]) if config.resume else {},
+                changes=changes,
                 inherit=inherit,
                 labels={"wandb_run_id": wandb.run_id, "recipes": built.recipes},
                 on_start=on_start,

@@ -56,12 +56,13 @@ class Built(NamedTuple):
     recipes: Recipes
 
 
-def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
+def build(config: ExperimentConfig, recipes: Recipes | None = None, trains: bool = True) -> Built:
     """Construct the environment and the algorithm that trains in it.
 
     Args:
         config: the checked configuration.
         recipes: of a run that is read back: it needs no other run's directory any more.
+        trains: see `BuildContext`.
     """
     environment = config.env.build(config.physics)
     pantry = Pantry(config.physics, recipes or {})
@@ -74,6 +75,7 @@ def build(config: ExperimentConfig, recipes: Recipes | None = None) -> Built:
         config.num_seeds,
         partial(pantry.demonstrations, spec=environment.spec, env=config.env),
         pantry.reward(config.env, environment.spec),
+        trains,
     )
     return Built(environment, build_algorithm(config.algorithm, context), pantry.recipes)
 
@@ -123,7 +125,7 @@ def load_seeds(run_dir: str | Path, config: ExperimentConfig | None = None, step
     checkpoints, number = _checkpoints(RunDirectory(check_path("run", run_dir)), step)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AdviceWarning)
-        built = build(config, checkpoints.host(config.identity, number).get("recipes"))
+        built = build(config, checkpoints.host(config.identity, number).get("recipes"), trains=False)
     like = replace(jax.eval_shape(_init(built.algorithm, config.num_seeds), jax.random.key(0)), transient=None)
     state, _ = checkpoints.restore(like, config.identity, ".transient", number)
     states = [state]
@@ -182,7 +184,7 @@ class Pantry:
         if name in self.known:
             recipe = self.known[name]
             config = experiment_config(_container(recipe["config"]))
-            built = build(replace(config, physics=self.physics), recipe["recipes"])
+            built = build(replace(config, physics=self.physics), recipe["recipes"], trains=False)
             algorithm, environment = built.algorithm, built.environment
 
             def parameters() -> PyTree:

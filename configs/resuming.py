@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from algorithms.inverse.config import reward_config
 from configs.build import read_config
 from configs.fields import path_fields
 from configs.messages import Compose
@@ -90,6 +91,28 @@ def stored_config(run_dir: Path, new: Sequence[str]) -> ExperimentConfig:
         if key not in ("resume", *_BEGINNING) and not _is_so(text, settings):
             changes.append(make_absolute(text, path_fields(settings, ExperimentConfig)))
     return replace(read_config(run_dir, changes), resume=str(run_dir))
+
+
+def check_spacing(config: ExperimentConfig, changes: Mapping[str, tuple[Any, Any]]) -> None:
+    """Raise where a run that goes on cannot space the rewards evenly that the one it leaves is the mean of.
+
+    It has kept those of its own fractions, and of another length's fractions it has not.
+
+    Args:
+        config: with which the run goes on.
+        changes: what that changes, by key: before, now.
+
+    Raises:
+        ConfigurationError: it is to be longer or shorter than it was begun.
+    """
+    inverse = reward_config(config.algorithm)
+    if inverse is not None and inverse.reward.mean_of > 1 and "total_steps" in changes:
+        before, now = changes["total_steps"]
+        raise ConfigurationError(
+            f"total_steps={now:,} would space the {inverse.reward.mean_of} rewards of reward.mean_of "
+            f"unevenly, which are kept as for {before:,} steps: resume with total_steps={before}, or begin a new run "
+            f"with the policy's networks, start_from={config.resume}."
+        )
 
 
 def _is_so(text: str, settings: DictConfig) -> bool:

@@ -120,8 +120,8 @@ def expert_of(config: DemonstrationsConfig, context: BuildContext) -> Callable[[
     return lambda: Expert(learnt_from.transitions, held_out.transitions, score)
 
 
-def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearner:
-    """The reward that a configuration describes.
+def learned_reward(config: InverseConfig, context: BuildContext, path: str = "algorithm") -> RewardLearner:
+    """The reward that a configuration describes; `path` is where the configuration is on the command line.
 
     Raises:
         ConfigurationError: it asks for what the demonstrations do not hold.
@@ -129,19 +129,18 @@ def learned_reward(config: InverseConfig, context: BuildContext) -> RewardLearne
     spec = context.environment.spec
     if config.reward.observation != GROUP:
         raise ConfigurationError(
-            f"algorithm.reward.observation={config.reward.observation} is not in the demonstrations, which hold the "
+            f"{path}.reward.observation={config.reward.observation} is not in the demonstrations, which hold the "
             f"{GROUP} group; a student's reward is part of algorithm=l2t."
         )
     if isinstance(config, AIRLConfig) and config.optimizer.observation != GROUP:
         raise ConfigurationError(
             f"airl asks the policy about the demonstrations, which hold the {GROUP} group: use "
-            f"algorithm.optimizer.observation={GROUP}."
+            f"{path}.optimizer.observation={GROUP}."
         )
     if isinstance(config.optimizer, ReplayConfig) and config.optimizer.temperature is None:
         warnings.warn(
             "The temperature adapts to whatever the learned reward's scale is, so that demonstrations do not identify "
-            "that scale: fix it, as with algorithm.optimizer.temperature=0.1 (airl: 1; under l2t "
-            "algorithm.teacher.optimizer.temperature).",
+            f"that scale: fix it, as with {path}.optimizer.temperature=0.1 (airl: 1).",
             UnidentifiedScaleWarning,
             stacklevel=2,
         )

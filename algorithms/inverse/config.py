@@ -60,7 +60,7 @@ class RewardConfig:
         overfit: the reward rests where it would pay the demonstrations it learns from so many standard deviations more
             than the held-out ones.
         mean_of: how many of the run's rewards, evenly spaced over it, the one that is left is the mean of; 1 leaves the
-            last alone, which pays the policy in any case.
+            last alone, which pays the policy in any case. With more than 1 a resume keeps `total_steps`.
     """
 
     inputs: str = field(default="state_action", metadata=FIXED)

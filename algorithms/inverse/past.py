@@ -12,7 +12,10 @@ from l2t.rl.models import ModelState
 
 @struct.dataclass
 class PastRewards:
-    """K rewards from all over a run.
+    """K rewards from all over a run, evenly spaced over the iterations that it was begun with.
+
+    Once kept they are never chosen anew: a run that ends early leaves its newest reward in the places that had not
+    come, and one with K > 1 is not resumed with other `total_steps` (`configs.resuming.check_spacing`).
 
     Attributes:
         rewards: along a leading axis, the j-th as it was when the j-th K-th of the run ended; where that has not come
@@ -30,7 +33,7 @@ class PastRewards:
         return cls(rewards, jnp.zeros((), jnp.int32))
 
     def followed_by(self, newest: ModelState, iterations: int) -> PastRewards:
-        """After one more of a run's iterations."""
+        """After one more of a run's `iterations`, whose number stays the same all along."""
         members = self.rewards.normaliser.count.shape[0]
         coming = jnp.arange(members) >= self.iteration * members // iterations
 

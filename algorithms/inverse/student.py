@@ -143,7 +143,7 @@ class InverseStudent:
             state.value_scale * self.critic.value(state.critic, observation)
             for observation in (paid.observation, paid.following())
         )
-        advantage = differential_advantage(earned, value, after, paid.truncated, rate, self.trace_decay, self.horizon)
+        advantage = differential_advantage(earned, value, after, paid.cut(), rate, self.trace_decay, self.horizon)
         target, scale = differential_target(advantage, value, state.value_scale, scale_step)
         features = self.critic.features(state.critic, paid.observation)
         batch = flatten_time({"features": features, "target": target / scale})

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 from algorithms.policy_evaluation.problem import BLOCK, EvaluationWarning, Problem, over_blocks
 from algorithms.policy_evaluation.wide_sum import WideSum
 from l2t.errors import ConfigurationError
+from l2t.rl.keys import aside
 from l2t.rl.transitions import PairTransitions
 
 SINGULAR = 1e-7
@@ -29,7 +30,7 @@ def check_excitation(problem: Problem, key: Key[Array, ""], samples: int = 100_0
 
     Args:
         problem: features and source.
-        key: of the stretch.
+        key: of the stretch, which has nothing in common with what `split(key, n)` draws for the estimates themselves.
         samples: its length.
 
     Raises:
@@ -64,7 +65,7 @@ def _moment(problem: Problem, key: Key[Array, ""], blocks: int) -> Float[Array, 
     def update(moment: WideSum[Array], batch: PairTransitions) -> WideSum[Array]:
         return moment.add(features.outer_sum(batch.pair, batch.pair) / BLOCK)
 
-    start_key, key = jax.random.split(key)
+    start_key, key = jax.random.split(aside(key))
     zero = WideSum.zero(jnp.zeros((features.size, features.size)))
     moment, _ = over_blocks(update, problem.source, zero, problem.source.init(start_key), key, jnp.asarray(blocks))
     return moment.over(jnp.asarray(blocks, jnp.float32))

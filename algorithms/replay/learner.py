@@ -43,7 +43,7 @@ from l2t.rl.learner import ActionCritic, Judgement
 from l2t.rl.measured import once
 from l2t.rl.models import ModelState
 from l2t.rl.optimise import update_one
-from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions
+from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions, cut_off
 
 STEPS_OF_A_COST_STEP = 1_024
 """`reset_cost_step` is so far as the cost moves in this many steps of an environment, however they are batched."""
@@ -232,8 +232,8 @@ class ReplayActorCritic:
         if not isinstance(config, AverageRewardReplayConfig):
             assert isinstance(config, SACConfig)
             return discounted_backup(reward, bonus, rows["terminated"], rows["truncated"], config.discount)
-        # A step that is both a termination and a truncation is a termination.
-        return average_backup(reward, bonus, rows["truncated"] & ~rows["terminated"], weights.gain, config.horizon)
+        cut = cut_off(rows["terminated"], rows["truncated"])
+        return average_backup(reward, bonus, cut, weights.gain, config.horizon)
 
     def _update_actor(
         self, weights: Weights, rows: dict[str, Any], old: PyTree, key: Key[Array, ""]

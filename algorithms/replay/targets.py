@@ -28,7 +28,7 @@ class Backup(NamedTuple):
 def average_backup(
     reward: Float[Array, "batch n"],
     bonus: Float[Array, "batch n"],
-    truncated: Bool[Array, "batch n"],
+    cut: Bool[Array, "batch n"],
     gain: Float[Array, ""],
     horizon: float = math.inf,
 ) -> Backup:
@@ -42,11 +42,11 @@ def average_backup(
     Args:
         reward: r, the cost of a reset taken off.
         bonus: α H(π(·|s_k)); that of the first step, whose action is given, is not counted.
-        truncated: where a step met the time limit.
+        cut: where a step met the time limit, and was no termination.
         gain: f.
         horizon: H.
     """
-    counted = _counted(truncated)
+    counted = _counted(cut)
     bonus = bonus.at[:, 0].set(0.0)
     goes_on = 1.0 - 1.0 / horizon
     powers = goes_on ** jnp.arange(reward.shape[1])

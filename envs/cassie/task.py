@@ -35,7 +35,7 @@ from envs.mujoco.task import Ended, Metrics, Start, Surroundings, Transition
 from envs.physics.base import PhysicsState, Reads
 from envs.push import PushConfig
 from l2t.rl.keys import aside
-from l2t.rl.types import Observation
+from l2t.rl.types import Observation, cut_off
 
 LOWEST = {"flat": 0.65, "slope": 0.65, "stairs": 0.5, "uneven": 0.65, "moving": 0.65}
 """Height in m of the pelvis over the ground, by terrain, below which the robot has fallen."""
@@ -84,8 +84,9 @@ class Cassie:
         if self.curriculum:
             kind = memory.terrain.kind  # what is learnt on easy ground does not make the stairs higher
             tracked = jnp.where(memory.asked > 0.5, memory.walked / jnp.maximum(memory.asked, 0.5), 1.0)
-            # An episode whose clock began late has survived, too, when it comes to its time limit.
-            survived = jnp.where(ended.truncated, 1.0, memory.steps / self.episode_length)
+            # One whose clock began late has survived, too, when it comes to its time limit, unless it falls there.
+            lasted = (memory.steps - ended.terminated) / self.episode_length
+            survived = jnp.where(cut_off(ended.terminated, ended.truncated), 1.0, lasted)
             difficulty = curriculum.update(aside(key), self.progress, difficulty, survived, tracked)
         keys = jax.random.split(key, 6)
         drawn = dynamics.redraw(keys[1], self.randomisation, memory.dynamics, ended.terminated)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import mujoco
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.mujoco.names import NamesGroups
@@ -49,7 +50,8 @@ class MujocoEnvironment:
         reset_cost: see `EnvironmentSpec`.
 
     Raises:
-        ConfigurationError: `randomise` names a field that the engine cannot change, or that no factor changes.
+        ConfigurationError: an action has no range, or `randomise` names a field that the engine cannot change, or that
+            no factor changes.
     """
 
     name: str
@@ -60,6 +62,12 @@ class MujocoEnvironment:
     reset_cost: float = 0.0
 
     def __post_init__(self) -> None:
+        low, high = (np.asarray(end) for end in self.task.bounds(self.model))
+        if not (low < high).all() or not np.isfinite([low, high]).all():
+            raise ConfigurationError(
+                f"{self.name} has actions without a range, from {low.tolist()} to {high.tolist()}: let its method "
+                "bounds give each a finite low below a finite high."
+            )
         for name in self.randomise:
             try:
                 value = self.engine.nominal(name)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import mujoco
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from envs.mujoco import pushes
@@ -21,6 +22,7 @@ from envs.mujoco.names import NamesColumns
 from envs.mujoco.task import Ended, Memory, MemorylessTask, Metrics, Start, Surroundings, Transition
 from envs.physics.base import PhysicsState, Reads
 from envs.push import PushConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.keys import aside
 from l2t.rl.types import Observation
 
@@ -67,8 +69,17 @@ class Memoryless:
         return Surroundings({})
 
     def bounds(self, model: mujoco.MjModel) -> tuple[Float[Array, " action"], Float[Array, " action"]]:
-        """Those of the motors."""
+        """Those of the motors.
+
+        Raises:
+            ConfigurationError: some have none, as MJCF has it by default: what is -1 to 1 of an unlimited motor?
+        """
         low, high = model.actuator_ctrlrange.T
+        if still := [_motor(model, index) for index in np.flatnonzero(low >= high)]:
+            raise ConfigurationError(
+                f"{', '.join(still)} could not be moved: without a ctrlrange, actions from -1 to 1 stand for nothing. "
+                'Give each actuator one in the MJCF, such as ctrlrange="-1 1".'
+            )
         return low, high
 
     def control(
@@ -104,6 +115,15 @@ class Memoryless:
     def action_names(self, model: mujoco.MjModel) -> tuple[str, ...]:
         """The task's, where it has names."""
         return self.task.action_names(model) if isinstance(self.task, NamesColumns) else ()
+
+
+def _motor(model: mujoco.MjModel, index: int) -> str:
+    """An actuator by its name, or by that of the joint that it drives."""
+    if name := model.actuator(index).name:
+        return f"the actuator {name}"
+    joint = model.actuator_trntype[index] == mujoco.mjtTrn.mjTRN_JOINT
+    of = f"of {model.joint(model.actuator_trnid[index, 0]).name}" if joint else f"number {index}"
+    return f"the actuator {of}"
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ class BuildContext:
         num_seeds: independent runs that are batched into one program.
         load_demonstrations: reads a directory of recorded episodes, an `l2t.demonstrations.record.Demonstrations`.
         reward: what learners are paid.
+        trains: whether a run begins or goes on; of one that is read back no experience is stored, and needs no room.
     """
 
     environment: Environment
@@ -129,6 +130,7 @@ class BuildContext:
     num_seeds: int = 1
     load_demonstrations: Callable[[str], Any] = field(default=lambda path: _no_demonstrations(path))
     reward: Reward = field(default_factory=TaskReward)
+    trains: bool = True
 
     def iterations(self, num_steps: int) -> int:
         """Iterations of the run with roll-outs of `num_steps`."""

@@ -35,7 +35,7 @@ def differential_advantage(
     reward: Float[Array, "time *batch"],
     value: Float[Array, "time *batch"],
     next_value: Float[Array, "time *batch"],
-    truncated: Bool[Array, "time *batch"],
+    cut: Bool[Array, "time *batch"],
     reward_rate: Float[Array, ""],
     trace_decay: float,
     horizon: float = math.inf,
@@ -56,7 +56,7 @@ def differential_advantage(
         reward: r_t, reset costs included.
         value: V(s_t).
         next_value: V(s_{t+1}) as described.
-        truncated: where the trace is cut.
+        cut: where the trace is cut, as `Trajectory.cut` has it: a step that is both is a termination.
         reward_rate: ρ.
         trace_decay: λ.
         horizon: H.
@@ -65,7 +65,7 @@ def differential_advantage(
     """
     goes_on = 1.0 - 1.0 / horizon
     delta = reward - reward_rate + goes_on * next_value - value
-    return accumulate_trace(delta, goes_on * trace_decay * (1.0 - truncated.astype(delta.dtype)))
+    return accumulate_trace(delta, goes_on * trace_decay * (1.0 - cut.astype(delta.dtype)))
 
 
 def differential_target(

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Key
 from l2t.errors import ConfigurationError
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.transitions import PairTransitions
-from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation
+from l2t.rl.types import Environment, EnvironmentSpec, EnvironmentState, Observation, cut_off
 from l2t.rl.vector import VectorEnvironment, VectorState
 
 
@@ -87,7 +87,7 @@ class PolicySource:
         shown = environments.environment.observation
         drawn = self._draw_action(policy_key, shown)
         next_pair = self._pair(shown, drawn)
-        cut = outcome.truncated & ~outcome.terminated
+        cut = cut_off(outcome.terminated, outcome.truncated)
 
         def beyond(next_pair: Array) -> Array:
             successor = self._pair(outcome.successor, self._draw_action(cut_key, outcome.successor))

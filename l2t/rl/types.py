@@ -173,6 +173,11 @@ class ShowsStudents(Protocol):
         ...
 
 
+def cut_off(terminated: Bool[Array, " *batch"], truncated: Bool[Array, " *batch"]) -> Bool[Array, " *batch"]:
+    """Where a time limit alone ended an episode: a step that is both is a termination, here as everywhere."""
+    return truncated & ~terminated
+
+
 @struct.dataclass
 class Transitions:
     """Single steps, of any age and in any order; every leaf has the same leading axes.
@@ -232,6 +237,10 @@ class Trajectory:
             return jnp.where(self.terminated[..., None], shown, successor)
 
         return jax.tree.map(select, self.observation, self.final_observation, self.successor)
+
+    def cut(self) -> Bool[Array, "time env"]:
+        """Where what comes next belongs to another stretch of the process: at a time limit that is no termination."""
+        return cut_off(self.terminated, self.truncated)
 
     def transitions(self) -> Transitions:
         """Its steps one by one, `[time, env, ...]`: what was done, and what came of it."""

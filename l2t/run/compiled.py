@@ -38,8 +38,24 @@ def run_once(function: Callable[[Any], PyTree], argument: Any) -> PyTree:
     return jax.jit(function).lower(argument).compile(compiler_options=options)(argument)
 
 
-def own(leaf: Array) -> Array:
-    """A copy of its own, of a strong type: two leaves that share memory cannot be donated."""
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jnp.copy(leaf)
-    return jnp.array(leaf, dtype=leaf.dtype, copy=True)
+def donatable(state: PyTree, fresh: PyTree) -> PyTree:
+    """The state of which every leaf can be given away: memory of its own, a strong type.
+
+    A leaf that has both already stays as it is, so that a large ring is not there twice: one of `fresh`, which nobody
+    else holds. Copied is what shares memory with a leaf before it, or belongs to somebody else, such as another run.
+    """
+    ours = {_place(leaf) for leaf in jax.tree.leaves(fresh)} - {None}
+
+    def own(leaf: Array) -> Array:
+        place, key = _place(leaf), jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        if place in ours and (key or not leaf.weak_type):
+            ours.remove(place)
+            return leaf
+        return jnp.copy(leaf) if key else jnp.array(leaf, dtype=leaf.dtype, copy=True)
+
+    return jax.tree.map(own, state)
+
+
+def _place(leaf: Array) -> int | None:
+    """Where the leaf lies; None for one that lies nowhere."""
+    return leaf.unsafe_buffer_pointer() if leaf.size else None

@@ -21,29 +21,49 @@ UNSTABLE_SHARE = 0.01
 
 
 def check_finite(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) -> None:
-    """Raise `DivergenceError` when a guarded metric is not finite; it names the metric and the iteration."""
-    for row in rows:
-        for name, value in row.items():
-            if name.startswith(GUARDED) and not math.isfinite(value):
-                seed = f", seed {row['seed']}" if "seed" in row else ""
-                raise DivergenceError(
-                    f"{name} became {value} in iteration {iteration} (environment step {step:,}{seed}). "
-                    "Lower the learning rate or the step size."
-                )
+    """Raise `DivergenceError` when a guarded metric is not finite; it names metric, iteration and seeds at fault."""
+    failed = [(name, row) for row in rows for name in row if name.startswith(GUARDED) and not math.isfinite(row[name])]
+    if failed:
+        name, row = failed[0]
+        at_fault = [row for _, row in failed]
+        raise DivergenceError(
+            f"{name} became {row[name]} in iteration {iteration} (environment step {step:,}{_named(at_fault)}). "
+            f"Lower the learning rate or the step size.{_left_out(at_fault, rows)}"
+        )
 
 
 def check_physics(rows: Sequence[Mapping[str, Any]], iteration: int, step: int) -> None:
     """Raise `DivergenceError` when the physics failed in more than `UNSTABLE_SHARE` of an iteration's transitions."""
-    for row in rows:
-        share = row.get("train/unstable", 0.0)
-        if share > UNSTABLE_SHARE:
-            seed = f", seed {row['seed']}" if "seed" in row else ""
-            raise DivergenceError(
-                f"The physics failed in {share:.1%} of the transitions of iteration {iteration} "
-                f"(environment step {step:,}{seed}): the simulation is unstable. "
-                "Change the model less (env.model, env.randomise, on Cassie env.randomisation.amount), or check the "
-                "task's own."
-            )
+    failed = [row for row in rows if row.get("train/unstable", 0.0) > UNSTABLE_SHARE]
+    if failed:
+        raise DivergenceError(
+            f"The physics failed in {failed[0]['train/unstable']:.1%} of the transitions of iteration {iteration} "
+            f"(environment step {step:,}{_named(failed)}): the simulation is unstable. "
+            "Change the model less (env.model, env.randomise, on Cassie env.randomisation.amount), or check the "
+            f"task's own.{_left_out(failed, rows)}"
+        )
+
+
+def _seeds(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Those of rows, each once; none where seeds are not batched."""
+    return sorted({row["seed"] for row in rows if "seed" in row})
+
+
+def _named(failed: Sequence[Mapping[str, Any]]) -> str:
+    seeds = [str(seed) for seed in _seeds(failed)]
+    return f", seed{'s' * (len(seeds) > 1)} {' and '.join(seeds)}" if seeds else ""
+
+
+def _left_out(failed: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+    """How the others of a batch go on: keys are split, so that a smaller batch has the first seeds of a larger one."""
+    seeds, count = _seeds(failed), len(rows)
+    if len(seeds) == count or not seeds:
+        return ""
+    before = f"num_seeds={seeds[0]} trains those before it alike, " if seeds[0] else ""
+    return (
+        f" Seeds of one program end together: to leave {'it' if len(seeds) == 1 else 'them'} out, {before}"
+        f"{'and ' if before else ''}another seed= gives others."
+    )
 
 
 @contextmanager

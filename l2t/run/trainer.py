@@ -17,7 +17,7 @@ from jaxtyping import Array, Key
 from l2t.errors import CheckpointError, DivergenceError, ForeignEnvironmentError, L2TError
 from l2t.rl.algorithm import Algorithm, RunState, default_role
 from l2t.run.checkpoint import Checkpoints, dump
-from l2t.run.compiled import compile_iteration, own, run_once
+from l2t.run.compiled import compile_iteration, donatable, run_once
 from l2t.run.directory import RunDirectory
 from l2t.run.files import write_atomically, writing
 from l2t.run.guard import check_finite, check_physics, device_errors
@@ -171,7 +171,8 @@ class _Loop:
                 self.directory.path.mkdir(parents=True, exist_ok=True)
             with device_errors(0):
                 inherit = jax.vmap(self.settings.inherit) if self.batched else self.settings.inherit
-                self.state = jax.tree.map(own, inherit(run_once(init, key)))
+                fresh = run_once(init, key)
+                self.state = donatable(inherit(fresh), fresh)
         self.settings.on_start()
         self.started = True
         self.directory.rewind_metrics(self.env_steps)

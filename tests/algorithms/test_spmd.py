@@ -24,6 +24,7 @@ from tests.support.trajectories import (
     TIME,
     discounted_sum_by_a_loop,
     following_by_a_loop,
+    limited,
     random_trajectory,
     with_values,
 )
@@ -53,7 +54,7 @@ def test_advantages_bootstrap_from_the_next_start_after_a_fall_and_from_the_true
     next_value = SCALE * _values(spmd.models, state.models, following_by_a_loop(TRAJECTORY, "teacher"))
     reward = np.asarray(TRAJECTORY.reward) - COST * np.asarray(TRAJECTORY.terminated)
     delta = reward - RATE + goes_on * next_value - value
-    expected = discounted_sum_by_a_loop(delta, goes_on * DECAY, np.asarray(TRAJECTORY.truncated))
+    expected = discounted_sum_by_a_loop(delta, goes_on * DECAY, limited(TRAJECTORY))
     np.testing.assert_allclose(spmd.judge(state, TRAJECTORY).advantage, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -151,6 +151,9 @@ def test_the_advantage_is_its_sum_by_an_explicit_loop(decay: float) -> None:
     critic = dataclasses.replace(learner.critic, theta=jax.random.normal(jax.random.key(4), (64,)))
     learner = dataclasses.replace(learner, critic=critic)
     trajectory = _batch(algorithm, state)
+    # At every second time limit the robot falls as well, which makes it a fall.
+    falls = trajectory.truncated & (jnp.arange(16) % 2 == 0)
+    trajectory = dataclasses.replace(trajectory, terminated=falls)
     rows = algorithm.agent.learner._rows(learner, trajectory)
     q, value, following = (
         np.asarray(row @ critic.theta, np.float64) for row in (rows.pair, rows.state, rows.next_state)
@@ -161,9 +164,10 @@ def test_the_advantage_is_its_sum_by_an_explicit_loop(decay: float) -> None:
         for start in range(16):
             for step in range(start, 16):
                 expected[start, env] += decay ** (step - start + 1) * residual[step, env]
-                if trajectory.truncated[step, env]:
+                if trajectory.truncated[step, env] and not falls[step, env]:
                     break
-    assert bool(trajectory.truncated.any())
+    assert bool(falls[:-1].any())
+    assert bool((trajectory.truncated & ~falls)[:-1].any())
     np.testing.assert_allclose(
         algorithm.agent.learner.judge(learner, trajectory).advantage, expected, rtol=1e-3, atol=1e-3
     )

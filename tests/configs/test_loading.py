@@ -17,7 +17,7 @@ import envs.gymnasium  # noqa: F401  (registers the tasks)
 from configs import compose, load_policy, train
 from configs.build import read_config
 from configs.changed_runs import changed_config
-from configs.loading import load_run
+from configs.loading import Pantry, load_run
 from configs.record import changed
 from l2t.errors import CheckpointError, ConfigurationError, L2TError, RunDirectoryError
 from l2t.rl.evaluation import evaluate
@@ -340,3 +340,17 @@ def test_sampled_actions_have_the_policys_distribution_and_repeat_with_their_see
     assert first.std() == pytest.approx(expected.std(), rel=0.05)
     with pytest.raises(ConfigurationError, match="sampled"):
         load_policy(chosen, sampled=-1)
+
+
+def test_a_run_is_read_back_where_its_ring_would_find_no_room(tmp_path, monkeypatch):
+    overrides = ["algorithm=spmd_replay", "algorithm.num_steps=8", "algorithm.batch_size=8", "algorithm.warm_up=32"]
+    path = train([*overrides, "algorithm.network.hidden=[8]", *SMALL], tmp_path / "a").path
+    monkeypatch.setattr("algorithms.experience.free_memory", lambda: 1000)
+    config = read_config(path, engine="native")
+    first, env = Pantry(config.physics, {}), config.env
+    frozen = first.load(str(path), "teacher", env)  # a teacher of a run that begins, and then of one that is read back
+    again = Pantry(config.physics, first.recipes).load(str(path), "teacher", env)
+    assert jax.tree.structure(frozen.parameters()) == jax.tree.structure(jax.eval_shape(again.parameters))
+    assert load_policy(path) is not None
+    with pytest.raises(ConfigurationError, match=r"^algorithm\.buffer_size=1,000,000 steps"):
+        train([f"resume={path}", "total_steps=128"])

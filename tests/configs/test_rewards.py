@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from configs import collect, train
+from l2t.errors import ConfigurationError
 from l2t.rewards.artefact import load
 from tests.scripts.checkpointed_run import write_checkpointed_run
 
@@ -35,9 +36,14 @@ def data(tmp_path_factory):
 def test_a_learned_reward_is_left_in_the_runs_directory(data, tmp_path, algorithm, where, places):
     inner = [f"{where}.optimizer.{setting}" for setting in SMALL]
     learner = [f"{where}.demonstrations={data}", f"{where}.reward.batch_size=8", f"{where}.reward.updates=1"]
+    learner += [f"{where}.reward.mean_of=2"]
     trained = train([*algorithm, *TASK, *QUIET, *learner, *inner], tmp_path / "run")
     rewards = [load(trained.path / place) for place in places]
     assert {reward.provenance["demonstrations"] for reward in rewards} == {"swings"}
     pays = [float(reward.of(np.full(4, 0.1), np.zeros(1))) for reward in rewards]
     assert len(set(pays)) == len(places)
     assert len(list(trained.path.glob("reward/**/reward.json"))) == len(places)
+    before = (trained.path / "metrics.jsonl").read_text()
+    with pytest.raises(ConfigurationError, match=r"total_steps=64 would space the 2 rewards .* total_steps=32, or"):
+        train([f"resume={trained.path}", "total_steps=64"])
+    assert (trained.path / "metrics.jsonl").read_text() == before

@@ -12,10 +12,12 @@ import pytest
 
 from envs.config import GymnasiumConfig, MujocoConfig
 from envs.mujoco.environment import MujocoEnvironment, make_environment
+from envs.mujoco.memoryless import Memoryless as WithoutMemory
 from envs.mujoco.task import Start, Surroundings, load_model, uniform_start
 from envs.observation import History, ObservationNoise, StudentView, policy_units
 from envs.physics.base import Reads
 from envs.physics.config import PhysicsConfig
+from l2t.errors import ConfigurationError
 from l2t.rl.distributions import DiagonalGaussian
 from l2t.rl.policy import Memoryless
 from l2t.rl.rollout import collect
@@ -207,3 +209,57 @@ def test_policy_units_undo_the_scaling_of_actions_and_clip():
     low, high = jnp.array([-2.0, 0.0]), jnp.array([2.0, 10.0])
     np.testing.assert_allclose(policy_units(jnp.array([1.0, 10.0]), low, high), [0.5, 1.0])
     np.testing.assert_allclose(policy_units(jnp.array([-9.0, jnp.nan]), low, high), [-1.0, 0.0])
+
+
+RANGES = """<mujoco><worldbody><body><joint name="hip" type="hinge"/><joint name="knee" type="hinge" axis="1 0 0"/>
+<geom size="0.1"/></body></worldbody><actuator><motor name="pull" joint="hip"/><motor joint="knee"/>
+<motor name="turn" joint="hip" ctrlrange="-2 2"/></actuator></mujoco>"""
+
+
+@dataclass(frozen=True)
+class Legs:
+    """A task without a memory on a robot of one's own."""
+
+    xml: str
+    substeps: int = 1
+    episode_length: int = 10
+    reads: Reads = Reads(("qpos", "qvel"))
+
+    def start(self, key, model):
+        return uniform_start(key, model, 0.1)
+
+    def observe(self, physics, model):
+        return physics["qpos"]
+
+    def reward_terms(self, transition, model):
+        return {"reward_still": -jnp.abs(transition.after["qvel"]).sum()}
+
+    def terminated(self, physics, model):
+        return jnp.asarray(False)
+
+    def information(self, transition, model):
+        return {}
+
+
+def test_a_motor_that_no_action_could_move_is_named_with_the_cure(tmp_path):
+    (tmp_path / "legs.xml").write_text(RANGES)
+    still = r"^the actuator pull, the actuator of knee could not be moved: .*MJCF, such as ctrlrange=\"-1 1\"\.$"
+    with pytest.raises(ConfigurationError, match=still):
+        make_environment("legs", WithoutMemory(Legs(str(tmp_path / "legs.xml"))), NATIVE.factory())
+    (tmp_path / "legs.xml").write_text(
+        RANGES.replace(' joint="hip"/>', ' joint="hip" ctrlrange="0 1"/>').replace(
+            ' joint="knee"/>', ' joint="knee" ctrlrange="-3 1"/>'
+        )
+    )
+    spec = make_environment("legs", WithoutMemory(Legs(str(tmp_path / "legs.xml"))), NATIVE.factory()).spec
+    assert (spec.action_low, spec.action_high) == ((0.0, -3.0, -2.0), (1.0, 1.0, 2.0))
+
+
+@pytest.mark.parametrize("high", [-1.0, np.inf, np.nan])
+def test_an_action_of_a_task_with_bounds_of_its_own_needs_a_range(high):
+    class Unbounded(FollowTheCommand):
+        def bounds(self, model):
+            return np.full(1, -1.0), np.full(1, high)
+
+    with pytest.raises(ConfigurationError, match=r"cart has actions without a range, from \[-1.0\] to .*method bounds"):
+        make_environment("cart", Unbounded(), NATIVE.factory())

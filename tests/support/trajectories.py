@@ -62,6 +62,11 @@ def following_by_a_loop(trajectory: Trajectory, group: str) -> np.ndarray:
     return out
 
 
+def limited(trajectory: Trajectory) -> np.ndarray:
+    """Where the time limit ended an episode, and no termination."""
+    return np.asarray(trajectory.truncated) & ~np.asarray(trajectory.terminated)
+
+
 def discounted_sum_by_a_loop(delta: np.ndarray, decay: float, cut: np.ndarray) -> np.ndarray:
     """Σ_l decay^l δ_{t+l}, up to and with the first step where `cut`."""
     out = np.zeros_like(delta)

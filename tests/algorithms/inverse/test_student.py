@@ -21,7 +21,13 @@ from l2t.rl.learner import Judgement
 from l2t.rl.policy import along
 from tests.support.demonstrated import demonstrate
 from tests.support.probes import signal_following
-from tests.support.trajectories import discounted_sum_by_a_loop, following_by_a_loop, random_trajectory, with_values
+from tests.support.trajectories import (
+    discounted_sum_by_a_loop,
+    following_by_a_loop,
+    limited,
+    random_trajectory,
+    with_values,
+)
 
 NETWORK = NetworkConfig((16,), "tanh")
 STEPS: dict[str, Any] = {"num_steps": 12, "epochs": 1, "minibatches": 1}
@@ -155,6 +161,6 @@ def test_the_students_critic_charges_for_resets_and_looks_as_far_as_its_teacher(
     value, later = (scale * np.asarray(student.critic.value(state.critic, {"student": jnp.asarray(o)})) for o in seen)
     keeps = 1.0 - 1.0 / horizon
     delta = reward - rate + keeps * later - value
-    wanted = discounted_sum_by_a_loop(delta, keeps * decay, np.asarray(batch.truncated))
+    wanted = discounted_sum_by_a_loop(delta, keeps * decay, limited(batch))
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     assert float(after.reward_rate) == pytest.approx(rate, abs=1e-5)

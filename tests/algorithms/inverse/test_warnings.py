@@ -105,13 +105,14 @@ def test_a_temperature_that_follows_the_reward_is_told_once() -> None:
     fixed = replace(REPLAY, temperature=0.1)
     for optimizer, told in ((REPLAY, 1), (fixed, 0), (SPMD, 0)):
         ipmd = IPMDConfig("x", optimizer=optimizer, reward=REWARD)
-        for config in (ipmd, LearnToTeachConfig(teacher=ipmd, student=StudentConfig(minibatches=4))):
+        taught = LearnToTeachConfig(teacher=ipmd, student=StudentConfig(minibatches=4))
+        for config, path in ((ipmd, "algorithm.optimizer"), (taught, "algorithm.teacher.optimizer")):
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 build(config, build_context())
             said = [str(w.message) for w in caught if issubclass(w.category, UnidentifiedScaleWarning)]
             assert len(said) == told
-            assert all("algorithm.optimizer.temperature=" in message for message in said)
+            assert all(f" {path}.temperature=" in message for message in said)
 
 
 def test_an_expert_at_the_faces_of_the_box_is_told_to_those_who_ask_for_its_likelihood() -> None:

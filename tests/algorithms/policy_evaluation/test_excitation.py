@@ -48,3 +48,29 @@ def test_what_float32_cannot_tell_from_zero_is_warned_of() -> None:
     problem = Problem(features, Stored([0.25] * 4))
     with pytest.warns(ExcitationWarning, match="leave 1 of 3 directions"):
         assert 0.0 < check_excitation(problem, jax.random.key(0), BLOCKS * BLOCK) < 1e-10
+
+
+def test_the_stretch_shares_no_key_with_the_seeds_that_are_split_from_the_same_one() -> None:
+    """As a study has it, which checks with `key` and estimates with `split(key, n)`."""
+    drawn = set[tuple[int, ...]]()
+
+    def note(data: np.ndarray) -> None:
+        drawn.add(tuple(map(int, data)))
+
+    class Noted(Stored):
+        def init(self, key):
+            jax.debug.callback(note, jax.random.key_data(key))
+            return super().init(key)
+
+        def draw(self, state, key, length):
+            jax.debug.callback(note, jax.random.key_data(key))
+            return super().draw(state, key, length)
+
+    key = jax.random.key(3)
+    check_excitation(Problem(OneHot(4), Noted([0.25] * 4)), key, BLOCKS * BLOCK)
+    jax.effects_barrier()
+    seeds = jax.random.split(key, 4)
+    below = jax.vmap(lambda key: jax.random.split(key, 64))(seeds)
+    theirs = {tuple(map(int, data)) for keys in (seeds, below) for data in jax.random.key_data(keys).reshape(-1, 2)}
+    assert len(drawn) == 1 + BLOCKS
+    assert not drawn & theirs

@@ -46,6 +46,18 @@ def test_an_episode_whose_clock_began_late_has_survived_at_its_time_limit():
 
     assert next_difficulty(False, True) == pytest.approx(0.75)
     assert next_difficulty(True, False) == pytest.approx(0.25)
+    assert next_difficulty(True, True) == pytest.approx(0.25)  # a fall at the time limit is a fall
+
+
+def test_a_fall_in_the_last_step_of_a_whole_episode_is_no_success():
+    config = CurriculumConfig(step=0.25, early=0.5, enough=0.7)
+    env = build(terrain=TerrainConfig("slope"), curriculum=True, progress=config, difficulty=0.5, episode_length=40)
+    state = env.reset(jax.random.key(0))
+    memory = replace(state.extras["memory"], asked=jnp.float32(2.0), walked=jnp.float32(2.0), steps=jnp.int32(40))
+    ended = replace(state, extras=state.extras | {"memory": memory}, truncated=jnp.asarray(True))
+    fallen = replace(ended, terminated=jnp.asarray(True))
+    found = [env.restart(jax.random.key(1), end).extras["memory"].terrain.difficulty for end in (ended, fallen)]
+    np.testing.assert_allclose(found, [0.75, 0.5], atol=1e-6)
 
 
 @pytest.mark.parametrize("curriculum", [False, True])

@@ -92,6 +92,7 @@ def test_a_constant_shift_of_the_value_leaves_the_differential_advantage() -> No
     shifted = x | {"value": x["value"] + 100.0, "next_value": x["next_value"] + 100.0}
     for case in (x, shifted):
         case.pop("terminated", None)
+        case["cut"] = case.pop("truncated")
     plain, moved = (differential_advantage(**c, reward_rate=jnp.float32(0.3), trace_decay=0.9) for c in (x, shifted))
     np.testing.assert_allclose(plain, moved, atol=1e-4)
 
@@ -183,7 +184,7 @@ def test_with_a_horizon_differential_values_are_discounted_ones_less_a_constant(
     """γ = 1 - 1/H, and the constant is what the reward rate earns until the process begins anew, ρ H."""
     x = _random(seed)
     x["terminated"] = np.zeros_like(x["terminated"])
-    ours = {name: x[name] for name in ("reward", "value", "next_value", "truncated")}
+    ours = {name: x[name] for name in ("reward", "value", "next_value")} | {"cut": x["truncated"]}
     theirs = x | {name: x[name] + reward_rate * horizon for name in ("value", "next_value")}
     discounted = discounted_advantage(**theirs, discount=1.0 - 1.0 / horizon, trace_decay=0.9)
     actual = differential_advantage(**ours, reward_rate=jnp.float32(reward_rate), trace_decay=0.9, horizon=horizon)

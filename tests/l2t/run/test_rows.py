@@ -1,9 +1,10 @@
+import jax
 import numpy as np
 import pytest
 
 from l2t.errors import DivergenceError
 from l2t.rl.measured import Measured
-from l2t.run.guard import check_finite
+from l2t.run.guard import check_finite, check_physics
 from l2t.run.rows import evaluations, metric_rows, pool
 
 
@@ -56,3 +57,19 @@ def test_an_evaluation_is_told_seed_by_seed():
     assert evaluations({"teacher": {"return_mean": np.float32(5.0)}}, None) == [{"teacher": {"return_mean": 5.0}}]
     batched = evaluations({"teacher": {"return_mean": np.array([1.0, 2.0])}}, 2)
     assert [each["teacher"]["return_mean"] for each in batched] == [1.0, 2.0]
+
+
+def test_the_seeds_that_diverged_are_named_with_what_the_others_can_do():
+    found = np.array([0.0, np.nan, 0.0, np.inf], np.float32)
+    cure = "to leave them out, num_seeds=1 trains those before it alike, and another"
+    with pytest.raises(DivergenceError, match=rf"loss/x became nan .* seeds 1 and 3\).*{cure}"):
+        check_finite(metric_rows({"loss/x": found}, 10, 4), 3, 10)
+    with pytest.raises(DivergenceError, match=r"10\.0% .* seed 0\).*to leave it out, another seed= gives others\.$"):
+        check_physics(metric_rows({"train/unstable": np.array([0.1, 0.0])}, 10, 2), 3, 10)
+    with pytest.raises(DivergenceError, match=r"the step size\.$"):  # nothing is left that could go on
+        check_finite(metric_rows({"loss/x": found[1::2]}, 10, 2), 3, 10)
+
+
+def test_a_smaller_batch_of_seeds_has_the_first_keys_of_a_larger_one():
+    few, many = (jax.random.key_data(jax.random.split(jax.random.key(5), count)) for count in (3, 8))
+    np.testing.assert_array_equal(few, many[:3])
