@@ -9,15 +9,12 @@ import importlib
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mujoco
 import numpy as np
 
 from l2t.errors import MissingDependencyError
-
-if TYPE_CHECKING:
-    from envs.mujoco.environment import MujocoEnvironment
 
 BACKENDS = ("egl", "osmesa", "glfw")
 """OpenGL back-ends of MuJoCo; the last needs a display."""
@@ -36,33 +33,6 @@ def rendering_available() -> str | None:
     """None where some OpenGL back-end can draw without a display, otherwise the reason in one line."""
     backend, reason = _find_backend()
     return None if backend else reason
-
-
-def render_frames(
-    environment: MujocoEnvironment,
-    qpos: np.ndarray,
-    qvel: np.ndarray | None = None,
-    width: int = 480,
-    height: int = 360,
-) -> np.ndarray:
-    """Draw a sequence of states, the camera following the robot.
-
-    Args:
-        environment: whose model to draw.
-        qpos, qvel: `[time, nq]` and `[time, nv]`; velocities matter only to what the model draws of them.
-        width, height: size of a frame in pixels.
-
-    Returns:
-        uint8 `[time, height, width, 3]`.
-
-    Raises:
-        MissingDependencyError: no OpenGL back-end works.
-    """
-    renderer = Renderer(environment.model, width, height)
-    try:
-        return np.stack([renderer.frame(row, None if qvel is None else qvel[t]) for t, row in enumerate(qpos)])
-    finally:
-        renderer.close()
 
 
 class Renderer:

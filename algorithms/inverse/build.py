@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from algorithms.config import SPMDConfig
 from algorithms.inverse.cloning import GROUP
 from algorithms.inverse.config import (
     AIRLConfig,
@@ -74,6 +75,10 @@ class SaturatedExpertWarning(AdviceWarning):
 
 class UnidentifiedScaleWarning(AdviceWarning):
     """The price of entropy follows the reward, so that the policy says nothing about the reward's scale."""
+
+
+class UnpaidEntropyWarning(AdviceWarning):
+    """Entropy has no price, so that AIRL's policy is best at the expert's modes, without the expert's spread."""
 
 
 SHARED = ("trace_decay", "horizon")
@@ -142,6 +147,15 @@ def learned_reward(config: InverseConfig, context: BuildContext, path: str = "al
             "The temperature adapts to whatever the learned reward's scale is, so that demonstrations do not identify "
             f"that scale: fix it, as with {path}.optimizer.temperature=0.1 (airl: 1).",
             UnidentifiedScaleWarning,
+            stacklevel=2,
+        )
+    spmd = getattr(config.optimizer, "actor", config.optimizer)  # spmd_vrtd keeps its entropy with its actor
+    if isinstance(config, AIRLConfig) and isinstance(spmd, SPMDConfig) and spmd.entropy == 0.0:
+        warnings.warn(
+            "airl without a price of entropy imitates the expert's mean actions and not their spread, and its reward "
+            "does not come to rest: give it algorithm.optimizer.entropy=1 (under l2t "
+            "algorithm.teacher.optimizer.entropy=1).",
+            UnpaidEntropyWarning,
             stacklevel=2,
         )
     stretch_rate = config.reward_learning_rate if isinstance(config, FIRLConfig) else 0.0

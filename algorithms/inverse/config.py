@@ -96,7 +96,7 @@ class InverseConfig(DemonstrationsConfig):
     """Inverse reinforcement learning in one loop: a step of the reward, then a step of the policy on it.
 
     Attributes:
-        optimizer: what learns the policy: any learner (`algorithm.optimizer=spmd|ppo|spmd_replay|sac`).
+        optimizer: what learns the policy (`algorithm.optimizer=spmd|ppo|spmd_replay|sac|rvi_sac`).
         reward: the reward's network and training.
     """
 
@@ -136,7 +136,7 @@ def reward_config(algorithm: object) -> InverseConfig | None:
 
 @dataclass(frozen=True)
 class IPMDConfig(InverseConfig):
-    """Inverse policy mirror descent: maximum entropy, average reward.
+    """Inverse policy mirror descent: average reward, and maximum entropy where `optimizer.entropy` > 0.
 
     Attributes:
         penalty: c of the squared norm.

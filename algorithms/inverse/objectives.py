@@ -1,6 +1,7 @@
 """What a learned reward is trained for: objectives that see steps of the policy and steps of the expert.
 
-IPMD, maximum-entropy inverse reinforcement learning by feature matching, r = R tanh(y):
+IPMD, inverse reinforcement learning by feature matching, r = R tanh(y); it is maximum-entropy where what learns the
+policy is paid for entropy (`optimizer.entropy` > 0, which is not SPMD's default):
 
     L(φ) = E_π r - E_E r + c (E_π r² + E_E r²) + λ G.
 

@@ -1,7 +1,7 @@
 """A reward that is learnt from demonstrations while a policy learns on it.
 
 Each iteration: some steps on the objective, between what the policy has just done and what the expert did; then the
-batch, and what is replayed with it, is relabelled. The task's own reward is never looked at but to be reported.
+batch, and what is replayed with it, is relabelled. The task's own reward is only ever logged.
 
 A part of the demonstrations is held out. Where the reward would pay the demonstrations that it learns from much more
 than those, it has begun to memorise them: it takes no step but one that makes the difference smaller.

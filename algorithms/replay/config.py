@@ -20,7 +20,8 @@ class ReplayConfig:
         updates_per_step: critic updates for each step of an environment, over all of them.
         batch_size: transitions of a minibatch.
         buffer_size: transitions that are remembered.
-        warm_up: steps before the first update: with nearly uniform actions, or those of inherited networks.
+        warm_up: steps of nearly uniform actions, or of inherited networks, in whole iterations; the untrained actor
+            plays the next iteration, which has the first updates.
         actor_delay: critic updates between two of the actor.
         learning_rate: Adam's step, of actor, critics and temperature.
         polyak: step of the target networks.

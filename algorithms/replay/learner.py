@@ -6,9 +6,9 @@ Critics Q_1, Q_2 regress, with a' ~ π(·|s'), α the temperature, c the cost of
 
 where f, the gain of the regularised process, is what keeps Q from drifting: relative value iteration subtracts a
 function of Q itself, f <- f + κ (mean V - f). A reset is a transition to the next episode's first state. With a finite
-`horizon` H the process begins anew, at a replayed state, after each step with probability 1/H: in place of V(s') stands
-(1 - 1/H) V(s') + mean V / H. `sac` has r + γ V(s') instead, nothing after a termination and no f. The actor minimises,
-at a reparametrised action a ~ π(·|s),
+`horizon` H, after each step and with probability 1/H, the process begins anew at one of the replayed states: V(s')
+becomes (1 - 1/H) V(s') + mean V / H. `sac` has y = r + γ V(s'), no f, and y = r where the step terminated. The actor
+minimises, at a reparametrised action a ~ π(·|s),
 
     E[ α log π(a|s) - min_j Q_j(s, a) + (α/η) (log π(a|s) - log π_k(a|s)) ],
 
@@ -46,7 +46,7 @@ from l2t.rl.optimise import update_one
 from l2t.rl.types import EnvironmentSpec, Metrics, Observation, Trajectory, Transitions, cut_off
 
 STEPS_OF_A_COST_STEP = 1_024
-"""`reset_cost_step` is so far as the cost moves in this many steps of an environment, however they are batched."""
+"""The environment steps in which Adam moves the reset cost by `reset_cost_step`, however they are batched."""
 
 
 class ReplayActorCritic:
@@ -129,12 +129,10 @@ class ReplayActorCritic:
             reward_rate=state.reward_rate + rate_step * (earned - state.reward_rate),
             iteration=another(state.iteration),
         )
-        return state, metrics | {
-            "train/reward_rate": state.reward_rate,
-            "train/temperature": self._temperature(weights),
-            "train/soft_gain": weights.gain,
-            "train/reset_cost": cost,
-        }
+        metrics |= {"train/reward_rate": state.reward_rate, "train/temperature": self._temperature(weights)}
+        if self._averages:
+            metrics |= {"train/soft_gain": weights.gain, "train/reset_cost": cost}
+        return state, metrics
 
     def _features(self, state: ReplayState, observation: Observation) -> Float[Array, "*batch n"]:
         return state.normaliser(observation[self.actor.group])
@@ -242,26 +240,27 @@ class ReplayActorCritic:
         features = rows["features"][:, 0]
         step_size = config.step_size if isinstance(config, SPMDReplayConfig) else math.inf
 
-        def loss(actor: PyTree) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, ""]]]:
+        def loss(actor: PyTree) -> tuple[Float[Array, ""], Metrics]:
             policy, noise = self.actor.apply(actor, features), jax.random.normal(key, rows["action"][:, 0].shape)
             z = policy.mean + jnp.exp(policy.log_std) * noise
             log_prob = policy.log_prob_of(z)
             value = smaller(self.critic.apply(weights.critics, features, jnp.tanh(z)))
             total = temperature * log_prob - value
-            moved = jnp.zeros(())
+            told: Metrics = {"train/entropy": -log_prob.mean()}
             if step_size < math.inf:
                 # tanh's slope is in both log-densities: the Gaussians behind say their difference.
                 divergence = policy.base.log_prob(z) - self.actor.apply(old, features).base.log_prob(z)
-                total, moved = total + temperature / step_size * divergence, divergence.mean()
-            return total.mean(), (-log_prob.mean(), moved)
+                total = total + temperature / step_size * divergence
+                told["train/kl"] = divergence.mean()
+            return total.mean(), told
 
-        (value, (entropy, moved)), gradient = jax.value_and_grad(loss, has_aux=True)(weights.actor)
+        (value, told), gradient = jax.value_and_grad(loss, has_aux=True)(weights.actor)
         actor, optimisers = update_one(self.optimiser, weights.optimisers, "actor", weights.actor, gradient)
         weights = replace(weights, actor=actor, optimisers=optimisers)
         if config.temperature is None:
-            slope = temperature * (entropy - self.target_entropy)
+            slope = temperature * (told["train/entropy"] - self.target_entropy)
             log_temperature, optimisers = update_one(
                 self.optimiser, optimisers, "temperature", weights.log_temperature, slope
             )
             weights = replace(weights, log_temperature=log_temperature, optimisers=optimisers)
-        return weights, {"loss/actor": value, "train/entropy": entropy, "train/kl": moved}
+        return weights, {"loss/actor": value} | told

@@ -1,8 +1,9 @@
 """The warm-up of learners that replay: who acts in it, and when the first update comes.
 
 A counter of iterations tells both. It runs 0, 1, 2, ... from fresh networks: until there is enough to learn from,
-actions are nearly uniform. From networks that were inherited it runs -1, -2, -3, ..., the complement ~k of k: they act
-for themselves from the first step on, and no update comes any sooner. So a state of either kind has the same parts.
+actions are nearly uniform. An iteration acts before it learns, so that the one with the first updates is still played
+by the untrained actor. From networks that were inherited the counter runs -1, -2, -3, ..., the complement ~k of k: they
+act for themselves from the first step on, and no update comes any sooner. So a state of either kind has the same parts.
 """
 
 from __future__ import annotations

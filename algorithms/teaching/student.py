@@ -198,7 +198,8 @@ def soft_policy_loss(
 ) -> Float[Array, ""]:
     """mean[-Q(s, clip(a)) - α H(π)], a = μ + σ ε: E[α log π(a) - Q(s, a)], in units of reward.
 
-    The entropy is that of the Gaussian, and no more of it is paid for than an action in [-1, 1] can have.
+    The entropy is that of the Gaussian, and no more of it is paid for than an action in [-1, 1] can have. Where an
+    action is clipped, Q has no gradient: it does not pull back a mean that is far outside [-1, 1].
 
     Args:
         policy: π_S at each row.

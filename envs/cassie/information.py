@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Float
 
 from envs.cassie.dynamics import Dynamics
 from envs.cassie.memory import CassieMemory
-from envs.cassie.quantities import Quantities, turned, wrapped
+from envs.cassie.quantities import Quantities
+from envs.cassie.rotations import turned, wrapped
 from envs.mujoco.task import Metrics, Transition
 from envs.physics.base import displacement
 

@@ -17,7 +17,8 @@ from envs.cassie.figures import MOTOR_QPOS, MOTOR_QVEL, MOTORS, SIDES, SPRING_QP
 from envs.cassie.memory import CassieMemory
 from envs.cassie.mirror import Mirror
 from envs.cassie.pose import standing_pose
-from envs.cassie.quantities import Quantities, rotated_back, turned, wrapped, yaw_of
+from envs.cassie.quantities import Quantities
+from envs.cassie.rotations import rotated_back, turned, wrapped, yaw_of
 from envs.cassie.terrain.config import KINDS
 from envs.cassie.terrain.motion import Motion
 from envs.cassie.terrain.surface import scan, scan_points

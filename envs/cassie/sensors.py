@@ -25,6 +25,7 @@ import mujoco
 from jaxtyping import Array, Float
 
 from envs.cassie.figures import FOOT_ENDS, IMU_POSITION, MOTORS, SIDES
+from envs.cassie.rotations import rotated_back
 
 MEASURED_JOINTS = ("shin", "tarsus", "foot")
 
@@ -92,11 +93,5 @@ def imu_acceleration(
         gravity: as the engine has it, with the moving ground's acceleration taken off where it moves.
     """
     arm, spin = jnp.asarray(IMU_POSITION), qvel[3:6]
-    proper = _rotated_back(qpos[3:7], qacc[:3] - gravity)
+    proper = rotated_back(qpos[3:7], qacc[:3] - gravity)
     return proper + jnp.cross(qacc[3:6], arm) + jnp.cross(spin, jnp.cross(spin, arm))
-
-
-def _rotated_back(quaternion: Float[Array, "4"], vector: Float[Array, "3"]) -> Float[Array, "3"]:
-    w, axis = quaternion[0], -quaternion[1:]
-    crossed = 2.0 * jnp.cross(axis, vector)
-    return vector + w * crossed + jnp.cross(axis, crossed)

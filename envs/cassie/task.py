@@ -19,7 +19,8 @@ from envs.cassie.information import information
 from envs.cassie.memory import CassieMemory
 from envs.cassie.model import FEET, GROUND_GEOMS
 from envs.cassie.pose import standing_pose
-from envs.cassie.quantities import measure, turned, yaw_of
+from envs.cassie.quantities import measure
+from envs.cassie.rotations import turned, yaw_of
 from envs.cassie.scene import scene_of
 from envs.cassie.sensors import columns
 from envs.cassie.settings import CommandConfig, NoiseConfig, RandomisationConfig, RewardTermsConfig

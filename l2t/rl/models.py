@@ -155,7 +155,7 @@ class Critic:
     network: NetworkConfig
 
     def init(self, key: Key[Array, ""]) -> ModelState:
-        """Small values everywhere."""
+        """Fresh weights; values deviate from 0 by about half a unit."""
         return ModelState(
             self._mlp.init(key, jnp.zeros(self.observation_size)), Normaliser.create(self.observation_size)
         )

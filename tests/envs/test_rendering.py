@@ -12,7 +12,7 @@ import pytest
 
 from envs.config import MujocoConfig
 from envs.physics.config import PhysicsConfig
-from envs.rendering import Renderer, render_frames, rendering_available
+from envs.rendering import Renderer, rendering_available
 
 needs_opengl = pytest.mark.skipif(rendering_available() is not None, reason=str(rendering_available()))
 
@@ -26,7 +26,9 @@ def cheetah():
 def test_frames_show_a_robot_that_moves_and_have_the_size_asked_for(cheetah):
     qpos = np.zeros((3, 9), np.float32)
     qpos[2, 2] = 1.0
-    frames = render_frames(cheetah, qpos, np.zeros((3, 9), np.float32), width=160, height=120)
+    renderer = Renderer(cheetah.model, width=160, height=120)
+    frames = np.stack([renderer.frame(row, np.zeros(9, np.float32)) for row in qpos])
+    renderer.close()
     assert frames.shape == (3, 120, 160, 3)
     assert frames.dtype == np.uint8
     assert frames.std() > 10

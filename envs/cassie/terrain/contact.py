@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from envs.cassie.terrain.config import AWAY
-from envs.cassie.terrain.surface import height, nearest_step, normal, support_normal, undulation
+from envs.cassie.terrain.surface import nearest_step, support_normal, undulation
 from envs.cassie.terrain.terrain import Terrain
 
 
@@ -28,11 +28,6 @@ class Plane(NamedTuple):
 
     position: Float[Array, "*planes 3"]
     orientation: Float[Array, "*planes 4"]
-
-
-def tangent_plane(terrain: Terrain, xy: Float[Array, "2"]) -> Plane:
-    """The tangent of the height function at (x, y), smooth risers included: not what a foot should meet on stairs."""
-    return Plane(jnp.append(xy, height(terrain, xy)), upright(normal(terrain, xy)))
 
 
 def contact_planes(

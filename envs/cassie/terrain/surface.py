@@ -44,14 +44,10 @@ def gradient(terrain: Terrain, xy: Float[Array, "2"]) -> Float[Array, "2"]:
     return jax.grad(height, argnums=1)(terrain, xy)
 
 
-def normal(terrain: Terrain, xy: Float[Array, "2"]) -> Float[Array, "3"]:
-    """Unit normal of the ground, upward: (-∂h/∂x, -∂h/∂y, 1) normalised."""
-    return _upward(gradient(terrain, xy))
-
-
 def support_normal(terrain: Terrain, xy: Float[Array, "2"]) -> Float[Array, "3"]:
     """Unit normal of what a sole can stand on: that of the treads also where a riser is."""
-    return _upward(jax.grad(undulation, argnums=1)(terrain, xy))
+    upward = jnp.append(-jax.grad(undulation, argnums=1)(terrain, xy), 1.0)
+    return upward / jnp.linalg.norm(upward)
 
 
 class Step(NamedTuple):
@@ -102,11 +98,6 @@ def scan_points(behind: float = 0.4, ahead: float = 0.6, aside: float = 0.3, spa
     x = np.linspace(-behind, ahead, round((behind + ahead) / spacing) + 1)
     y = np.linspace(-aside, aside, round(2 * aside / spacing) + 1)
     return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
-
-
-def _upward(slope: Float[Array, "2"]) -> Float[Array, "3"]:
-    upward = jnp.append(-slope, 1.0)
-    return upward / jnp.linalg.norm(upward)
 
 
 def _bench(s: Float[Array, ""]) -> Float[Array, ""]:

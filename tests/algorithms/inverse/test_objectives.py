@@ -12,9 +12,9 @@ import pytest
 from algorithms.inverse.f_irl import LIMIT, PULLS, stretch_covariance
 from algorithms.inverse.iq_learn import iq_loss
 from algorithms.inverse.objectives import AIRL, GAIL, IPMD
-from algorithms.inverse.trajectories import enumerate_trajectories, f_irl_gradient, trajectory_distribution
 from l2t.config import NetworkConfig
 from l2t.rewards.model import RewardModel
+from tests.support.all_trajectories import enumerate_trajectories, f_irl_gradient, trajectory_distribution
 from tests.support.trajectories import random_trajectory
 
 NETWORK = NetworkConfig((8,), "tanh")

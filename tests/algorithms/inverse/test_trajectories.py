@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp, rel_entr
 
-from algorithms.inverse.trajectories import (
+from envs.tabular.families import garnet
+from l2t.errors import ConfigurationError
+from tests.support.all_trajectories import (
     enumerate_trajectories,
     f_divergence,
     f_irl_gradient,
     trajectory_distribution,
 )
-from envs.tabular.families import garnet
-from l2t.errors import ConfigurationError
 
 T, ALPHA = 4, 0.7
 STOCHASTIC = garnet(3, 2, 2, teleport=0.1, seed=3)

@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from algorithms.build import build
-from algorithms.inverse.build import SaturatedExpertWarning, UnidentifiedScaleWarning, VariableHorizonWarning
+from algorithms.config import SPMDConfig, SPMDVRTDConfig
+from algorithms.inverse.build import (
+    SaturatedExpertWarning,
+    UnidentifiedScaleWarning,
+    UnpaidEntropyWarning,
+    VariableHorizonWarning,
+)
 from algorithms.inverse.config import (
     AIRLConfig,
     CloningConfig,
@@ -113,6 +119,31 @@ def test_a_temperature_that_follows_the_reward_is_told_once() -> None:
             said = [str(w.message) for w in caught if issubclass(w.category, UnidentifiedScaleWarning)]
             assert len(said) == told
             assert all(f" {path}.temperature=" in message for message in said)
+
+
+def test_airl_without_a_price_of_entropy_is_told_that_it_imitates_means_alone() -> None:
+    def airl(optimizer: Any) -> AIRLConfig:
+        return AIRLConfig("x", optimizer=optimizer, reward=REWARD)
+
+    priced = replace(SPMD, entropy=1.0)
+    by_vrtd = SPMDVRTDConfig(actor=SPMDConfig(trace_decay=0.9))
+    fixed = replace(REPLAY, temperature=1.0)
+    cases = [
+        (airl(SPMD), 1),
+        (LearnToTeachConfig(teacher=airl(SPMD), student=StudentConfig(minibatches=4)), 1),
+        (airl(by_vrtd), 1),
+        (airl(priced), 0),
+        (airl(replace(by_vrtd, actor=replace(by_vrtd.actor, entropy=1.0))), 0),
+        (airl(fixed), 0),
+        (IPMDConfig("x", optimizer=SPMD, reward=REWARD), 0),
+    ]
+    for config, told in cases:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            build(config, build_context())
+        said = [str(w.message) for w in caught if issubclass(w.category, UnpaidEntropyWarning)]
+        assert len(said) == told
+        assert all("algorithm.optimizer.entropy=1" in message for message in said)
 
 
 def test_an_expert_at_the_faces_of_the_box_is_told_to_those_who_ask_for_its_likelihood() -> None:
