@@ -230,7 +230,7 @@ class VRTD:
     ) -> tuple[Float[Array, " d"], PyTree]:
         """The mean offset from the anchor over the later part of the inner iterates."""
         skip = self.config.skip or 1
-        step_size = self.config.step_size / features.largest_norm
+        step_size = self.config.step_size / features.squared_norm
         if time is not None:
             step_size = step_size / time
 
