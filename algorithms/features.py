@@ -24,7 +24,7 @@ class Features(Protocol):
         ...
 
     @property
-    def largest_norm(self) -> Float[Array, ""]:
+    def squared_norm(self) -> Float[Array, ""]:
         """max_x ‖ψ(x)‖², or its mean where that is the better scale of a step."""
         ...
 
@@ -66,7 +66,7 @@ class OneHot:
         return self.size
 
     @property
-    def largest_norm(self) -> Float[Array, ""]:
+    def squared_norm(self) -> Float[Array, ""]:
         """1: rows are unit vectors."""
         return jnp.ones(())
 
@@ -142,7 +142,7 @@ class TableFeatures:
         return self.table.shape[1]
 
     @property
-    def largest_norm(self) -> Float[Array, ""]:
+    def squared_norm(self) -> Float[Array, ""]:
         """The largest ‖Ψ_x‖² of any row."""
         return jnp.square(self.table).sum(1).max()
 
@@ -208,7 +208,7 @@ class FourierFeatures:
         return self.phase.shape[0]
 
     @property
-    def largest_norm(self) -> Float[Array, ""]:
+    def squared_norm(self) -> Float[Array, ""]:
         """1: what ‖ψ(x)‖² is on average over the draw; no x exceeds 2."""
         return jnp.ones(())
 

@@ -20,10 +20,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from algorithms.inverse.objectives import GAIL, KEPT, Features
+from algorithms.inverse.objectives import GAIL, KEPT, Features, features_of_inputs, pay_of_inputs
 from l2t.rewards.model import RewardModel
-from l2t.rl.normaliser import Normaliser
-from l2t.rl.types import Metrics, Transitions
+from l2t.rl.types import Metrics
 
 LIMIT = 10.0
 """Bound on the log-ratio."""
@@ -48,18 +47,13 @@ class FIRL:
     divergence: str
     gradient_penalty: float
     asks_policy = False
+    features = features_of_inputs
+    pay = pay_of_inputs
 
     @property
     def models(self) -> Mapping[str, RewardModel]:
         """r and y."""
         return {KEPT: self.model, "ratio": self.ratio}
-
-    def features(
-        self, normalisers: Mapping[str, Normaliser], steps: Transitions, log_prob: Float[Array, " *batch"]
-    ) -> Features:
-        """x, for both."""
-        del log_prob
-        return {"x": normalisers[KEPT](self.model.stack(steps))}
 
     def loss(
         self, weights: PyTree, policy: Features, expert: Features, key: Key[Array, ""]
@@ -67,10 +61,6 @@ class FIRL:
         """The density ratio's."""
         classifier = GAIL(self.ratio, self.gradient_penalty)
         return classifier.loss({KEPT: weights["ratio"]}, policy, expert, key)
-
-    def pay(self, weights: PyTree, features: Features) -> Float[Array, " *batch"]:
-        """r."""
-        return self.model.apply(weights[KEPT], features["x"])
 
     def stretch_loss(self, weights: PyTree, policy: Features) -> Float[Array, ""]:
         """-(1/T) cov_τ(Σ h, Σ r), whose gradient in r is that of the divergence; leaves are `[time, env, ...]`."""

@@ -78,6 +78,28 @@ class Objective(Protocol):
         ...
 
 
+class OfInputs(Protocol):
+    """An objective whose reward is a function of x alone."""
+
+    @property
+    def model(self) -> RewardModel:
+        """The reward."""
+        ...
+
+
+def features_of_inputs(
+    self: OfInputs, normalisers: Mapping[str, Normaliser], steps: Transitions, log_prob: Float[Array, " *batch"]
+) -> Features:
+    """x; `Objective.features` of those."""
+    del log_prob
+    return {"x": normalisers[KEPT](self.model.stack(steps))}
+
+
+def pay_of_inputs(self: OfInputs, weights: PyTree, features: Features) -> Float[Array, " *batch"]:
+    """r(x); `Objective.pay` of those."""
+    return self.model.apply(weights[KEPT], features["x"])
+
+
 @dataclass(frozen=True)
 class IPMD:
     """See the module's docstring.
@@ -92,18 +114,13 @@ class IPMD:
     penalty: float
     gradient_penalty: float
     asks_policy = False
+    features = features_of_inputs
+    pay = pay_of_inputs
 
     @property
     def models(self) -> Mapping[str, RewardModel]:
         """r alone."""
         return {KEPT: self.model}
-
-    def features(
-        self, normalisers: Mapping[str, Normaliser], steps: Transitions, log_prob: Float[Array, " *batch"]
-    ) -> Features:
-        """x."""
-        del log_prob
-        return {"x": normalisers[KEPT](self.model.stack(steps))}
 
     def loss(
         self, weights: PyTree, policy: Features, expert: Features, key: Key[Array, ""]
@@ -119,10 +136,6 @@ class IPMD:
         metrics = {"loss/reward": gap + self.penalty * size, "learned_reward/accuracy": right}
         return gap + self.penalty * size + steepness, metrics
 
-    def pay(self, weights: PyTree, features: Features) -> Float[Array, " *batch"]:
-        """r."""
-        return self.model.apply(weights[KEPT], features["x"])
-
 
 @dataclass(frozen=True)
 class GAIL:
@@ -136,18 +149,13 @@ class GAIL:
     model: RewardModel
     gradient_penalty: float
     asks_policy = False
+    features = features_of_inputs
+    pay = pay_of_inputs
 
     @property
     def models(self) -> Mapping[str, RewardModel]:
         """The discriminator."""
         return {KEPT: self.model}
-
-    def features(
-        self, normalisers: Mapping[str, Normaliser], steps: Transitions, log_prob: Float[Array, " *batch"]
-    ) -> Features:
-        """x."""
-        del log_prob
-        return {"x": normalisers[KEPT](self.model.stack(steps))}
 
     def loss(
         self, weights: PyTree, policy: Features, expert: Features, key: Key[Array, ""]
@@ -159,10 +167,6 @@ class GAIL:
             lambda x: self.model.raw(weights[KEPT], x), policy["x"], expert["x"], key, self.gradient_penalty
         )
         return loss + steepness, metrics
-
-    def pay(self, weights: PyTree, features: Features) -> Float[Array, " *batch"]:
-        """softplus(y)."""
-        return self.model.apply(weights[KEPT], features["x"])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int, Key
 
@@ -24,6 +23,7 @@ from algorithms.policy_evaluation.problem import (
     BLOCK,
     Estimate,
     Problem,
+    drawn_by,
     geometric_blocks,
     run_segments,
     without_constant,
@@ -80,11 +80,7 @@ class LSTD:
     def __init__(self, config: LSTDConfig, samples: int) -> None:
         self.config = config
         self.segments = geometric_blocks(samples)
-
-    @property
-    def samples(self) -> Int[np.ndarray, " points"]:
-        """Transitions drawn before each estimate."""
-        return BLOCK * np.cumsum(self.segments)
+        self.samples = drawn_by(self.segments)
 
     def run(self, problem: Problem, key: Key[Array, ""]) -> Estimate:
         """The curve of estimates."""
@@ -125,11 +121,7 @@ class MonteCarlo:
     def __init__(self, config: MonteCarloConfig, samples: int) -> None:
         self.config = config
         self.segments = geometric_blocks(samples)
-
-    @property
-    def samples(self) -> Int[np.ndarray, " points"]:
-        """Transitions drawn before each estimate."""
-        return BLOCK * np.cumsum(self.segments)
+        self.samples = drawn_by(self.segments)
 
     def run(self, problem: Problem, key: Key[Array, ""]) -> Estimate:
         """The curve of estimates."""

@@ -112,6 +112,11 @@ def geometric_blocks(samples: int, points: int = POINTS, first: int = 2) -> list
     return np.diff(ends, prepend=0).tolist()
 
 
+def drawn_by(segments: Sequence[int]) -> Int[np.ndarray, " points"]:
+    """Transitions drawn by the end of each segment."""
+    return BLOCK * np.cumsum(segments)
+
+
 def over_blocks(
     update: Callable[[Carry, PairTransitions], Carry],
     source: Source,

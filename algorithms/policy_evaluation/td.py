@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jaxtyping import Array, Int, Key, PyTree
 
@@ -23,6 +22,7 @@ from algorithms.policy_evaluation.problem import (
     BLOCK,
     Estimate,
     Problem,
+    drawn_by,
     geometric_blocks,
     run_segments,
     without_constant,
@@ -51,11 +51,7 @@ class TD:
     def __init__(self, config: TDConfig, samples: int) -> None:
         self.config = config
         self.segments = geometric_blocks(samples)
-
-    @property
-    def samples(self) -> Int[np.ndarray, " points"]:
-        """Transitions drawn before each estimate."""
-        return BLOCK * np.cumsum(self.segments)
+        self.samples = drawn_by(self.segments)
 
     def run(self, problem: Problem, key: Key[Array, ""]) -> Estimate:
         """The curve of estimates."""
@@ -67,7 +63,7 @@ class TD:
             (theta, rate), total = (state[0].theta, state[0].reward_rate), state[1]
             pair, reward, next_pair, size = jax.tree.map(lambda x: x[None], inputs)
             delta = reward - rate + features.value(theta, next_pair) - features.value(theta, pair)
-            theta = theta + size[0] / features.largest_norm * features.weighted_sum(delta, pair)
+            theta = theta + size[0] / features.squared_norm * features.weighted_sum(delta, pair)
             now = Estimate(theta, rate + jnp.minimum(config.rate_step * size[0], 1.0) * (reward[0] - rate))
             return (now, jax.tree.map(jnp.add, total, now)), None
 

@@ -22,12 +22,13 @@ Choices of this project, where the paper leaves constants open: T_k is a share o
 single transitions stay stable under, if they are about a mixing time apart; `average_epochs` weights the outputs of the
 epochs by powers of their N_k, so that the transitions of all late epochs count towards the last digit.
 
-On a chain that lingers ĝ is applied at every step, and what answers it, g(θ_t, ξ) - g(θ̃, ξ), at one place only: θ goes
-some η τ/2 times as far as it should, and where that is above 2 each anchor is worse than the last. Therefore, unless
-`skip` is a number, each epoch measures the correlation time τ of the stream in its N_k transitions and those before
-(`mixing`), and divides η by it. Every transition is used: to take each τ-th with the whole η moves θ as far, and on a
-chain with a period shows it always the same states. As θ then needs more transitions to get there, T_k/N_k grows with
-τ, up to 1; N_k + T_k and the budget stay.
+A chain that mixes slowly stays near one place for a while. Every step there applies all of ĝ, but the term that
+corrects it, g(θ_t, ξ) - g(θ̃, ξ), acts only at that place: θ goes some η τ/2 times as far as it should, and where that
+is above 2 each anchor is worse than the last. Therefore, unless `skip` is a number, each epoch measures the
+correlation time τ of the stream in its N_k transitions and those before (`mixing`), and divides η by it. Every
+transition is used: to take each τ-th with the whole η moves θ as far, and on a chain with a period shows it always the
+same states. As θ then needs more transitions to get there, T_k/N_k grows with τ, up to 1; N_k + T_k and the budget
+stay.
 
 Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Markov decision processes", arXiv 2205.05800.
 """
@@ -230,7 +231,7 @@ class VRTD:
     ) -> tuple[Float[Array, " d"], PyTree]:
         """The mean offset from the anchor over the later part of the inner iterates."""
         skip = self.config.skip or 1
-        step_size = self.config.step_size / features.largest_norm
+        step_size = self.config.step_size / features.squared_norm
         if time is not None:
             step_size = step_size / time
 

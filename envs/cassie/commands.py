@@ -20,8 +20,8 @@ class Command:
         aim: what the velocity is on its way to.
         heading: where the robot should look by now: the integral of the turn rate, in rad.
         left: seconds until the next aim.
-        stepping_left: seconds until the robot shall stand: once it has stopped, half a cycle of the gait to a whole one
-            more, to where both feet stand.
+        stepping_left: seconds for which the robot shall go on stepping. They run down once the velocity is 0: half a
+            cycle of the gait to a whole one, until both feet stand.
     """
 
     velocity: Float[Array, "3"]

@@ -36,8 +36,8 @@ from l2t.rl.types import EnvironmentSpec, EnvironmentState
 class MujocoEnvironment:
     """A task in `jax.numpy`, one instance; callers vmap it.
 
-    Observation groups are those that the task shows, exact, but for `student`: that is made by `view` of what the task
-    shows to the student, or to the teacher where it makes no difference between the two.
+    Observation groups are those that the task shows, exact, except for `student`: `view` makes that from the task's
+    `student` group, or from `teacher` where the task has no `student`.
 
     A step whose physics fails ends the episode: `terminated` and `unstable`, no reward, and the last state once more.
 

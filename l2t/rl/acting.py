@@ -19,10 +19,10 @@ from l2t.rl.types import Environment
 class LoadedPolicy:
     """The policy of a role of a run: observations in, actions of the task out, for one robot or a batch.
 
-    It plays the mode of its distribution, the mean of a Gaussian, or with a seed `sampled` a draw of each call's own,
-    which `reset` leaves to go on. What it remembers, and its previous action, are kept between calls; `reset` forgets
-    them. It is told observations alone, and so cannot turn the previous action, at which
-    only policies with a memory look, where the environment `TurnsActions`.
+    It plays the mode of its distribution (the mean of a Gaussian), or with a seed `sampled` a new draw at each call;
+    `reset` does not start these draws again. Its memory and its previous action are kept between calls, and forgotten
+    by `reset`. Where the environment `TurnsActions`, the previous action should be turned as well. That cannot be done
+    from observations alone, and matters only to policies with a memory.
 
     Attributes:
         environment: the task, as the run has it.

@@ -1,4 +1,4 @@
-"""Numbers that an iteration may have or not: an episode's return before one has ended, the loss of no update.
+"""Numbers that some iterations have and others do not: the return of ended episodes, the loss of updates.
 
 One convention for all of them. A metric that is an array counts, whatever it says: NaN among the losses is a
 divergence. One that is `Measured` counts where it is known, and elsewhere is left out of the rows.

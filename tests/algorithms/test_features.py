@@ -43,12 +43,12 @@ def test_the_operations_are_sums_over_rows(features, count) -> None:
 
 
 @pytest.mark.parametrize("features", [OneHot(12), random_features(12, 5), radial_features(6, 2, 3)])
-def test_the_constant_gives_every_pair_the_same_and_the_largest_norm_bounds_all(features) -> None:
+def test_the_constant_gives_every_pair_the_same_and_the_squared_norm_bounds_all(features) -> None:
     rows = _rows(features, np.arange(12))
     same = rows @ np.asarray(features.constant, np.float64)
     np.testing.assert_allclose(same, same[0], atol=1e-6)
     assert np.linalg.norm(features.constant) == pytest.approx(1.0, abs=1e-6)
-    assert float(features.largest_norm) == pytest.approx((rows**2).sum(1).max(), rel=1e-6)
+    assert float(features.squared_norm) == pytest.approx((rows**2).sum(1).max(), rel=1e-6)
 
 
 def test_a_span_without_the_constants_says_so() -> None:
