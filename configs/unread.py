@@ -20,6 +20,12 @@ from l2t.errors import ConfigurationError
 _CHARGED = SPMDConfig | SPMDVRTDConfig | AverageRewardReplayConfig
 _KEYS = r"\+{0,2}(env\.(?:(reset_cost)|student_\w+|noise(?:\.\w+)?)=.*)"
 
+_UNCHARGED = "no learner of {} is charged for a reset, as those of an average reward are: leave it out."
+_UNSEEN = (
+    "nobody in {} looks at the observation group student: leave it out, or let a learner look at it, such as the "
+    "student of algorithm=l2t."
+)
+
 
 def unread(config: ExperimentConfig, typed: Sequence[str]) -> dict[str, str]:
     """Of a run, by key: what to tell of an override without effect. A run that is resumed has none, nor has a study.
@@ -37,14 +43,9 @@ def unread(config: ExperimentConfig, typed: Sequence[str]) -> dict[str, str]:
     found = {}
     for match in filter(None, (re.fullmatch(_KEYS, text, re.S) for text in typed)):
         text, cost = match[1], match[2] is not None
-        why = (
-            f"no learner of {config.algorithm.name} is charged for a reset, as one of the average reward is: leave it out."
-            if cost
-            else f"nobody in {config.algorithm.name} looks at the observation group student: leave it out, or let a "
-            "learner look at it, such as the student of algorithm=l2t."
-        )
         if not (charged if cost else shown):
-            found[text.partition("=")[0]] = f"{text} would change nothing: {why}"
+            why = _UNCHARGED if cost else _UNSEEN
+            found[text.partition("=")[0]] = f"{text} would change nothing: {why.format(config.algorithm.name)}"
     return found
 
 
