@@ -27,6 +27,7 @@ from algorithms.inverse.iq_learn import IQLearn
 from algorithms.ppo import PPO
 from algorithms.replay.config import ReplayConfig
 from algorithms.replay.learner import ReplayActorCritic
+from algorithms.reset_cost import free_resets
 from algorithms.spmd import SPMD
 from algorithms.spmd_vrtd import SPMDVRTD
 from algorithms.teaching.config import DistillationConfig, LearnToTeachConfig, StudentConfig
@@ -150,7 +151,8 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
     _check_parts(config.teacher, num_steps * (context.num_envs - student_envs), "algorithm.teacher")
     if isinstance(config.teacher, ReplayConfig):
         check_idle("algorithm.student", config.student, ("rl_clip",), "no ratio is clipped with a teacher that replays")
-    reward, student, warnings = context.reward, _student(config.student, context, num_steps), {}
+    reward, student = context.reward, _student(config.student, context, num_steps)
+    warnings = free_resets(config.teacher, context.environment.spec.reset_cost, "algorithm.teacher")
     if isinstance(config.teacher, InverseConfig):
         _check_task_reward(context)
         if isinstance(config.teacher, AIRLConfig) and (
@@ -246,7 +248,10 @@ def _solo(config: TeacherConfig, context: BuildContext, path: str = "algorithm")
     _check_parts(config, config.num_steps * context.num_envs, path)
     agent = Solo(learner(config, context), config.observation, context.num_envs)
     experience = experience_of(config, context, path)
-    return Loop(context.environment, agent, context.num_envs, config.num_steps, context.reward, experience)
+    warnings = free_resets(config, context.environment.spec.reset_cost)
+    return Loop(
+        context.environment, agent, context.num_envs, config.num_steps, context.reward, experience, warnings=warnings
+    )
 
 
 def _student(config: StudentConfig, context: BuildContext, num_steps: int) -> Student:

@@ -16,6 +16,9 @@ import optax
 from flax import struct
 from jaxtyping import Array, Bool, Float, PyTree
 
+from algorithms.config import SPMDConfig, SPMDVRTDConfig
+from algorithms.replay.config import AverageRewardReplayConfig
+
 AVERAGING = 0.1
 """Step of the exponential average of the share of resets, once a batch of weight 1."""
 
@@ -50,3 +53,24 @@ class ResetCost:
         rate = self.rate + averaging * (terminated.mean() - self.rate)
         change, optimiser = adam.update(allowed - rate, self.optimiser)
         return ResetCost(jnp.maximum(self.cost + jnp.asarray(change), 0.0), rate, optimiser)
+
+
+def free_resets(config: object, reset_cost: float, path: str = "algorithm") -> dict[str, str]:
+    """What a learner without a discount has to tell of episodes that end where that costs nothing; see
+    `Algorithm.warnings`.
+
+    Args:
+        config: of the learner; one that discounts has nothing to tell, nor has one whose cost adapts.
+        reset_cost: of the task.
+        path: where the configuration is on the command line.
+    """
+    averages = isinstance(config, SPMDConfig | SPMDVRTDConfig | AverageRewardReplayConfig)
+    if not averages or reset_cost > 0.0 or getattr(config, "adapt_reset_cost", False):
+        return {}
+    adapts = "" if isinstance(config, SPMDVRTDConfig) else f", or {path}.adapt_reset_cost=true"
+    return {
+        "train/terminations": "episodes end early, and a reset costs nothing: without a discount a fall is then a mere "
+        "detour through the start states, and may be learnt on purpose. Say what an end costs, in reward units, with "
+        f"env.reset_cost (reset_cost in the spec of an environment of your own){adapts}; where an end is the aim, "
+        "leave it as it is."
+    }

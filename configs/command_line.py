@@ -44,6 +44,7 @@ from configs.resuming import resume_overrides
 from configs.schema import KEYS, ExperimentConfig, check_directory
 from configs.source import group_options, list_groups_quickly
 from configs.together import check_together
+from configs.unread import check_read_somewhere, unread
 from l2t.errors import ConfigurationError
 
 
@@ -76,8 +77,12 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         return [*flags, *redirect_presets(typed, partial(compose_config, config_name=name))]
     overrides = completed(typed, name, parsed.multirun)
     values, paths = plain_values(typed), dict[str, str]()
+    jobs = []
     for candidate in combinations(overrides) if parsed.multirun else [overrides]:
-        paths |= _checked(candidate, values, name, parsed.multirun)
+        found, without_effect = _checked(candidate, values, name, parsed.multirun)
+        paths |= found
+        jobs.append(without_effect)
+    check_read_somewhere(jobs)
     overrides = with_absolute_paths(overrides, typed, paths)
     if values.get("resume") is None:
         overrides += _from_files(paths, overrides)
@@ -121,8 +126,9 @@ def with_absolute_paths(overrides: Sequence[str], typed: Sequence[str], keys: It
 
 def _checked(
     overrides: Sequence[str], values: Mapping[str, object], config_name: str, multirun: bool
-) -> dict[str, str]:
-    """Raise unless a job of these overrides can run; give its keys that hold paths, with their values."""
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Raise unless a job of these overrides can run; give its keys that hold paths, with their values, and those that
+    it does not look at, with what to tell of them."""
     # A name for the directory may be made of what only a starting job knows, such as ${now:%H} or ${hydra:job.num}.
     candidate = [text for text in overrides if not text.startswith("run_dir=")]
     composed, config = checked_config(candidate, config_name)
@@ -130,7 +136,7 @@ def _checked(
     if values.get("resume") is None:  # what a run has swallowed need not be where it was
         sweep = values.get("run_dir") or values.get("hydra.sweep.dir")
         check_read(composed, ExperimentConfig, Path(str(sweep)) if multirun and sweep else None)
-    return path_fields(composed, ExperimentConfig)
+    return path_fields(composed, ExperimentConfig), unread(config, candidate)
 
 
 def checked_config(overrides: Sequence[str], config_name: str = "train") -> tuple[DictConfig, ExperimentConfig]:

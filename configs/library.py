@@ -26,6 +26,7 @@ from configs.record import changed, described
 from configs.resuming import check_spacing, made_of_dataclasses, stored_config
 from configs.schema import ExperimentConfig
 from configs.together import check_together
+from configs.unread import check_read_somewhere, unread
 from l2t.config import check_choice, check_path
 from l2t.errors import ConfigurationError
 from l2t.run.claim import claimed
@@ -96,6 +97,7 @@ def train(config: ExperimentConfig | Sequence[str], run_dir: str | Path | None =
             f"{composed.study.name} is a study, which does not train: scripts/train.py experiment=... computes it."
         )
     check_together(composed, overrides or ())
+    check_read_somewhere([unread(composed, overrides or ())])
     if composed.resume is not None:
         if run_dir is not None and Path(run_dir).absolute() != Path(composed.resume).absolute():
             raise ConfigurationError("resume= continues a run where it is: leave out run_dir.")

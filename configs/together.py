@@ -5,15 +5,15 @@ A run that is read back is not asked: what it did, it did.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from algorithms.config import ActorCriticConfig, SPMDVRTDConfig
 from algorithms.replay.config import ReplayConfig
 from algorithms.teaching.config import LearnToTeachConfig, StudentConfig
+from configs.parts import ours, parts_of
 from configs.schema import ExperimentConfig
 from envs.cassie.config import CassieConfig
 from envs.physics.config import PhysicsConfig
@@ -33,7 +33,7 @@ def check_together(config: ExperimentConfig, typed: Sequence[str] = ()) -> None:
     """
     if config.study is not None or config.resume is not None:
         return
-    parts = dict(_parts("algorithm", config.algorithm))
+    parts = dict(parts_of("algorithm", config.algorithm))
     for path, part in parts.items():
         if isinstance(part, ReplayConfig):
             _check_warm_up(path, part, config)
@@ -82,7 +82,7 @@ def _check_share(path: str, part: LearnToTeachConfig, num_envs: int) -> None:
 
 def _check_network(config: ExperimentConfig, parts: Mapping[str, Any], typed: Sequence[str]) -> None:
     """The group `network` is for learners that have no networks of their own."""
-    known = all(type(part).__module__.startswith(("algorithms.", "l2t.")) for part in parts.values())
+    known = all(map(ours, parts.values()))
     if not known or any(isinstance(part, ActorCriticConfig | SPMDVRTDConfig) for part in parts.values()):
         return
     asked = [text for text in typed if re.match(r"\+{0,2}network[.=]", text)]
@@ -103,11 +103,3 @@ def _check_warm_up(path: str, part: ReplayConfig, config: ExperimentConfig) -> N
         f"total_steps={config.total_steps:,} is no more than {path}.warm_up={part.warm_up:,}{rounded}: nothing would "
         f"be learnt; give more total_steps, or a smaller {path}.warm_up."
     )
-
-
-def _parts(path: str, config: Any) -> Iterator[tuple[str, Any]]:
-    """A dataclass and all that stand in its fields, by key."""
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        yield path, config
-        for field in dataclasses.fields(config):
-            yield from _parts(f"{path}.{field.name}", getattr(config, field.name))

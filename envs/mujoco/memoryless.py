@@ -75,7 +75,7 @@ class Memoryless:
             ConfigurationError: some have none, as MJCF has it by default: what is -1 to 1 of an unlimited motor?
         """
         low, high = model.actuator_ctrlrange.T
-        if still := [_motor(model, int(index)) for index in np.flatnonzero(low >= high)]:
+        if still := [_motor(model, index) for index in np.flatnonzero(low >= high).tolist()]:
             raise ConfigurationError(
                 f"{', '.join(still)} could not be moved: without a ctrlrange, actions from -1 to 1 stand for nothing. "
                 'Give each actuator one in the MJCF, such as ctrlrange="-1 1".'

@@ -268,7 +268,7 @@ def test_every_value_of_a_sweep_is_checked_before_the_first_job(tmp_path, monkey
         ),
         (["experiment=glob(attribution_*)", "network.hidden=[8]"], "network.hidden=choice([8])"),
         (["seed=0,1", "network.hidden=[8]"], "network.hidden=[8]"),
-        (["algorithm=spmd,ppo", "env.student_stack=7"], "env.student_stack=7"),
+        (["algorithm=spmd,ppo", "env.slope=7"], "env.slope=7"),
         (["experiment=l2t_hopper,l2t_ant", "num_envs=32"], "num_envs=32"),
     ],
 )

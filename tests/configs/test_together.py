@@ -115,6 +115,22 @@ def test_a_run_that_is_read_back_is_not_asked():
             ["experiment=cassie_student", "algorithm.student.memory=gru", "algorithm.student.replay=0"],
             "env.student_stack",
         ),
+        (
+            ["algorithm=ppo", "env=hopper", "env.reset_cost=30"],
+            "env.reset_cost=30 would change nothing: no learner of ppo is charged for a reset",
+        ),
+        (["algorithm=sac", "env.reset_cost=0"], "env.reset_cost=0 would change nothing"),
+        (["-m", "algorithm=sac,ppo", "env.reset_cost=1,2"], "env.reset_cost=1 would change nothing"),
+        (["algorithm=l2t", "algorithm.teacher=ppo", "env.reset_cost=30"], "no learner of l2t is charged for a reset"),
+        (["algorithm=ipmd", "algorithm.demonstrations=.", "algorithm.optimizer=ppo", "env.reset_cost=3"], "of ipmd is"),
+        (["algorithm=bc", "algorithm.demonstrations=.", "env.reset_cost=3"], "of bc is charged"),
+        (
+            ["algorithm=spmd", "env.student_noise=0.1"],
+            "env.student_noise=0.1 would change nothing: nobody in spmd looks at the observation group student",
+        ),
+        (["algorithm=spmd_vrtd", "++env.student_stack=2"], "env.student_stack=2 would change nothing"),
+        (["algorithm=rvi_sac", "env.student_previous_action=true"], "env.student_previous_action=true would change"),
+        (["experiment=cassie_commands", "env.noise.gyro=0.1"], "env.noise.gyro=0.1 would change nothing"),
     ],
 )
 def test_what_nobody_would_look_at_is_refused(given, told, monkeypatch):
@@ -144,6 +160,25 @@ def test_what_nobody_would_look_at_is_refused(given, told, monkeypatch):
             *("experiment=cassie_flat", "algorithm.student.memory=gru", "algorithm.student.replay=0"),
             "env.mirrored=false",
         ],
+        ["algorithm=spmd", "env=hopper", "env.reset_cost=30"],
+        ["algorithm=spmd_vrtd", "env.reset_cost=30"],
+        ["algorithm=rvi_sac", "env.reset_cost=30"],
+        ["algorithm=ipmd", "algorithm.demonstrations=.", "env.reset_cost=0"],
+        ["algorithm=l2t", "algorithm.teacher=spmd_replay", "env.reset_cost=30"],
+        [  # the student has a reward and a critic of its own, which is charged
+            *("algorithm=l2t", "algorithm.teacher=ipmd", "algorithm.teacher.demonstrations=."),
+            *("algorithm.teacher.optimizer=ppo", "algorithm.student.rl_coefficient=0.1", "env.reset_cost=3"),
+        ],
+        ["-m", "algorithm=ppo,spmd", "env.reset_cost=30,40"],  # one of the two looks at it
+        ["-m", "algorithm=spmd,l2t", "env.student_stack=2"],
+        ["-m", "experiment=spmd_beside_ppo", "env.reset_cost=30"],
+        ["-m", "experiment=glob(attribution_*)"],  # costs of the experiments' own
+        ["algorithm=l2t", "env.student_noise=0.1", "env.student_stack=2"],
+        ["algorithm=distillation", "algorithm.teacher_run=.", "env.student_stack=2"],
+        ["algorithm=ppo", "algorithm.observation=student", "env.student_noise=0.1"],
+        ["algorithm=spmd", "algorithm.critic_observation=student", "env.student_noise=0.1"],
+        ["algorithm=spmd_vrtd", "algorithm.actor.observation=student", "env.student_noise=0.1"],
+        ["algorithm=sac", "algorithm.observation=student", "env.student_stack=2"],
     ],
 )
 def test_what_somebody_looks_at_is_taken(given, monkeypatch):
