@@ -17,7 +17,7 @@ Source: Li, Wu and Lan, "Stochastic first-order methods for average-reward Marko
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from l2t.config import check_count
 from l2t.errors import ConfigurationError
 from l2t.report.statistics import Interval
 from l2t.report.study import SeedCurves, StudyContext, StudyResult, Table, interval_text, scientific
+from scripts.studies.cases import chosen
 
 _GROUPS = 5
 """The plot shows the bias of this many groups of seeds."""
@@ -79,25 +80,26 @@ class EvaluationBias:
         cases: by label.
         num_seeds: independent runs, a multiple of 5.
         epochs: of each.
+        only: labels of the cases to compute; none for all.
     """
 
     name: str
     cases: Mapping[str, Any]
     num_seeds: int = 1000
     epochs: int = 12
+    only: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_count("study.num_seeds", self.num_seeds, 2 * _GROUPS)
         check_count("study.epochs", self.epochs, 3)
         if self.num_seeds % _GROUPS:
             raise ConfigurationError(f"study.num_seeds={self.num_seeds} must be a multiple of {_GROUPS}.")
-        if not self.cases:
-            raise ConfigurationError("study.cases must name at least one.")
+        chosen(self.cases, self.only)
 
     def run(self, context: StudyContext) -> StudyResult:
         """Run every case."""
         curves, rows, tables = [], [], []
-        for label, case in self.cases.items():
+        for label, case in chosen(self.cases, self.only).items():
             context.notice(f"{label}: {self.num_seeds} seeds of {self.epochs} epochs in one program ...")
             found = self._measure(case, context.seed)
             context.notice(f"{label}: factor {found.factor.estimate:.2f} an epoch over {found.fitted} epochs")

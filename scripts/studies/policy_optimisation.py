@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from l2t.config import check_choice, check_count, check_range
 from l2t.errors import ConfigurationError
 from l2t.report.statistics import Interval
 from l2t.report.study import SeedCurves, StudyContext, StudyResult, Table, fitted_slope, interval_text, scientific
+from scripts.studies.cases import chosen
 
 if TYPE_CHECKING:
     from algorithms.mirror_descent.schedules import Schedule
@@ -125,22 +126,25 @@ class PolicyOptimisation:
         cases: by label.
         critics: configurations of `scripts.studies.critics`, by label.
         num_seeds: runs of each.
+        only: labels of the cases to compute; none for all.
     """
 
     name: str
     cases: Mapping[str, Any]
     critics: Mapping[str, Any]
     num_seeds: int = 20
+    only: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_count("study.num_seeds", self.num_seeds)
-        if not self.cases or not self.critics:
-            raise ConfigurationError("study.cases and study.critics must each name at least one.")
+        chosen(self.cases, self.only)
+        if not self.critics:
+            raise ConfigurationError("study.critics must name at least one.")
 
     def run(self, context: StudyContext) -> StudyResult:
         """Run every critic in every case."""
         curves, rows, notes = [], [], []
-        for label, case in self.cases.items():
+        for label, case in chosen(self.cases, self.only).items():
             for name, critic in self.critics.items():
                 amount = f"{self.num_seeds} seeds of {case.iterations:,} iterations"
                 context.notice(f"{label}: {name}: {amount} in one program ...")

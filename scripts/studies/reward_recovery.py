@@ -8,7 +8,7 @@ true reward under the uniform policy, which counts nothing that no policy can te
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,6 +32,7 @@ from l2t.report.study import (
     mean_with_band,
     scientific,
 )
+from scripts.studies.cases import chosen
 
 if TYPE_CHECKING:
     from algorithms.inverse.tabular_ipmd import Recovery
@@ -70,6 +71,7 @@ class RewardRecovery:
         fewest, most: transitions that are demonstrated, at least and at most.
         points: numbers of transitions between them, geometrically spaced.
         fit_from: slopes are fitted from here to the end.
+        only: labels of the cases to compute; none for all.
     """
 
     name: str
@@ -80,14 +82,16 @@ class RewardRecovery:
     most: int = 100_000
     points: int = 10
     fit_from: int = 4000
+    only: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for count in ("num_seeds", "points", "fit_from"):
             check_count(f"study.{count}", getattr(self, count))
         check_count("study.fewest", self.fewest, 10)
         check_count("study.most", self.most, self.fewest)
-        if not self.cases or not self.methods:
-            raise ConfigurationError("study.cases and study.methods must each name at least one.")
+        chosen(self.cases, self.only)
+        if not self.methods:
+            raise ConfigurationError("study.methods must name at least one.")
         for label, method in self.methods.items():
             if not isinstance(method, TabularIPMDConfig | TabularIQLearnConfig | CountingConfig):
                 raise ConfigurationError(
@@ -106,7 +110,7 @@ class RewardRecovery:
         import jax
 
         curves, rows, held_out, notes = [], [], [], []
-        for label, case in self.cases.items():
+        for label, case in chosen(self.cases, self.only).items():
             context.notice(f"{label}: {self.num_seeds} paths of {self.most:,} transitions of the expert ...")
             expert, pairs = self._demonstrations(case, context.seed)
             entropy = -float((expert * np.log(expert)).sum(1).mean())

@@ -12,6 +12,7 @@ from l2t.errors import ConfigurationError
 from l2t.report.runs import read_run
 from l2t.report.statistics import wilson_interval
 from l2t.report.study import StudyContext, StudyResult, Table, interval_text
+from scripts.studies.cases import chosen
 from scripts.studies.gait import Walk, measure, played
 
 EVERYWHERE = ("env.episode_length=1000", "env.curriculum=false")
@@ -48,6 +49,7 @@ class Walking:
         roles: whose policies; those that the run has.
         episodes: of each case, each with a seed of its own.
         changes: to the environment in every case, after the case's own.
+        only: labels of the cases to compute; none for all.
     """
 
     policy_run: str = field(metadata=read_from("the run directory of a policy"))
@@ -56,12 +58,12 @@ class Walking:
     roles: Sequence[str] = ("teacher", "student")
     episodes: int = 256
     changes: Sequence[str] = ()
+    only: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy_run, str) or not self.policy_run:
             raise ConfigurationError("study.policy_run is empty; give study.policy_run=<run directory of a policy>.")
-        if not self.cases:
-            raise ConfigurationError("study.cases must name at least one.")
+        chosen(self.cases, self.only)
         check_count("study.episodes", self.episodes, 2)
 
     def run(self, context: StudyContext) -> StudyResult:
@@ -71,7 +73,7 @@ class Walking:
             L2TError: the run cannot be read, or its environment is not Cassie's.
         """
         rows, ground, gaits, falls = [], [], [], []
-        for label, changes in self.cases.items():
+        for label, changes in chosen(self.cases, self.only).items():
             run = walker(context, self.policy_run, [*changes, *self.changes])
             for role in (role for role in run.algorithm.roles if role in self.roles):
                 context.notice(f"{label}, {role}: {self.episodes} episodes ...")
