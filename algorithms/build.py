@@ -172,7 +172,7 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         student=student,
         num_envs=context.num_envs,
         student_envs=student_envs,
-        handed_over=context.iterations(num_steps) if config.by_degrees else 0,
+        handed_over=context.iterations(num_steps) if config.student_share_schedule == "linear" else 0,
         penalty=config.student_penalty,
         influence=config.student_influence,
         replays=config.student.replay > 0,

@@ -107,8 +107,6 @@ class LearnToTeachConfig:
             does what the student can follow.
         student_influence: β of β (μ_S(o) - μ_T(s)), which is added to the teacher's actions while experience is
             collected, so that the teacher learns what helps against its student's errors; 0 leaves them alone.
-        student_influence_schedule: `linear`: β grows from 0 to `student_influence` at `total_steps`, for an early
-            student only disturbs; or `constant`.
         disturbance: of the actions of whoever drives, which leads where a student's mistakes would.
     """
 
@@ -117,8 +115,7 @@ class LearnToTeachConfig:
     student_share: float = 0.0
     student_share_schedule: str = field(default="constant", metadata=FIXED)
     student_penalty: float = 0.0
-    student_influence: float = field(default=0.0, metadata=FIXED)
-    student_influence_schedule: str = field(default="linear", metadata=FIXED)
+    student_influence: float = 0.0
     disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
 
     name = "l2t"
@@ -130,9 +127,6 @@ class LearnToTeachConfig:
         check_choice("algorithm.student_share_schedule", self.student_share_schedule, SCHEDULES)
         if self.student_share == 0.0:
             check_idle("algorithm", self, ("student_share_schedule",), "algorithm.student_share=0")
-        check_choice("algorithm.student_influence_schedule", self.student_influence_schedule, SCHEDULES)
-        if self.student_influence == 0.0:
-            check_idle("algorithm", self, ("student_influence_schedule",), "algorithm.student_influence=0")
         if self.student_influence > 0.0 and self.student_share > 0.0:
             raise ConfigurationError(
                 "algorithm.student_influence is the student's hand in what the teacher does, algorithm.student_share "
@@ -147,12 +141,6 @@ class LearnToTeachConfig:
             raise ConfigurationError(
                 "imitation=nll copies the actions taken, and with student_share some are the student's: use mse or kl."
             )
-
-    @property
-    def by_degrees(self) -> bool:
-        """Whether the student is given what it is given one after the other."""
-        share = self.student_share > 0.0 and self.student_share_schedule == "linear"
-        return share or (self.student_influence > 0.0 and self.student_influence_schedule == "linear")
 
 
 @dataclass(frozen=True)

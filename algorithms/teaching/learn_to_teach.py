@@ -25,7 +25,7 @@ from typing import Protocol
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from algorithms.teaching.distillation import FrozenTeacher
 from l2t.rl.distributions import Distribution, Steered, choose
@@ -78,8 +78,8 @@ class LearnToTeach:
         student: the student learner.
         num_envs: environments of a batch.
         student_envs: how many of them, the first ones, are the student's to drive. The teacher learns from the rest.
-        handed_over: iterations after which the student drives all of those, or has all of its influence; before, it is
-            given them by degrees, in proportion. 0: from the first iteration on.
+        handed_over: iterations after which the student drives all of those; before, it is given one after the other, in
+            proportion. 0: from the first iteration on.
         penalty: λ.
         influence: β.
         replays: whether what is replayed is the student's to learn from, labelled by the teacher as it is now.
@@ -111,7 +111,7 @@ class LearnToTeach:
         """The teacher, its actions with the student's hand in them, or both, each in its share of the environments."""
         teacher = self.teacher.policy(state.teacher)
         if self.influence > 0.0:
-            return Influenced(teacher, self.student.behaviour(state.student), self._progress(state) * self.influence)
+            return Influenced(teacher, self.student.behaviour(state.student), self.influence)
         if self.student_envs == 0:
             return teacher
         return SharedDriving(teacher, self.student.behaviour(state.student), self._driven(state))
@@ -154,11 +154,8 @@ class LearnToTeach:
         """How many environments the student drives."""
         if state.iteration is None:
             return self.student_envs
-        return jnp.round(self._progress(state) * self.student_envs).astype(jnp.int32)
-
-    def _progress(self, state: LearnToTeachState) -> float | Float[Array, ""]:
-        """How much of what it is given the student has by now, from 0 to 1."""
-        return 1.0 if state.iteration is None else jnp.minimum(state.iteration / self.handed_over, 1.0)
+        progress = jnp.minimum(state.iteration / self.handed_over, 1.0)
+        return jnp.round(progress * self.student_envs).astype(jnp.int32)
 
     def _informed(self, state: LearnToTeachState, trajectory: Trajectory) -> tuple[Trajectory, Metrics]:
         """The batch with λ (log π_T(a|s) - log π_S(a|o)) taken off its reward."""
@@ -199,7 +196,7 @@ class Influenced:
 
     teacher: Policy
     student: Policy
-    influence: float | Float[Array, ""]
+    influence: float
 
     def initial(self, instances: int) -> Memory:
         """Both memories."""

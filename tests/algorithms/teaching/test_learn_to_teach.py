@@ -226,20 +226,14 @@ def test_a_teacher_that_is_paid_for_it_does_what_its_student_can_follow() -> Non
     assert abs(shares[1]) < 0.2
 
 
-@pytest.mark.parametrize(("memory", "schedule"), [("none", "constant"), ("gru", "constant"), ("none", "linear")])
-def test_a_student_with_influence_leads_what_is_done_and_leaves_alone_what_is_learnt_from(
-    memory: str, schedule: str
-) -> None:
+@pytest.mark.parametrize("memory", ["none", "gru"])
+def test_a_student_with_influence_leads_what_is_done_and_leaves_alone_what_is_learnt_from(memory: str) -> None:
     student = StudentConfig(network=NetworkConfig((8,)), minibatches=4, memory=memory, memory_size=4, memory_chunk=8)
     context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
-    config = LearnToTeachConfig(
-        teacher=SPMDConfig(**SLOW_STEPS), student=student, student_influence=0.6, student_influence_schedule=schedule
-    )
+    config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student, student_influence=0.6)
     agent = build(config, context).agent
     vector = VectorEnvironment(signal_following(), 16)
-    state, influence = agent.init(jax.random.split(jax.random.key(3))), 0.6
-    if schedule == "linear":  # 30 of ceil(10,000 / 16²) = 40 iterations
-        state, influence = replace(state, iteration=jnp.int32(30)), 0.45
+    state = agent.init(jax.random.split(jax.random.key(3)))
     # Apart enough for clips to matter: the teacher's mean leaves [-1, 1], the student's does not.
     mean = state.teacher.models.actor.weights["mean"]["params"]["Dense_1"]
     mean["bias"] = jnp.full(1, 1.3)
@@ -251,7 +245,7 @@ def test_a_student_with_influence_leads_what_is_done_and_leaves_alone_what_is_le
         memories, theirs = ours.step(memories, observation, batch.first[t])
         mine = agent.teacher.policy(state.teacher).distribution(observation)
         meant = np.clip(batch.action[t], -1.0, 1.0)
-        done.append(np.clip(meant + influence * (np.clip(theirs.mean, -1, 1) - np.clip(mine.mean, -1, 1)), -1.0, 1.0))
+        done.append(np.clip(meant + 0.6 * (np.clip(theirs.mean, -1, 1) - np.clip(mine.mean, -1, 1)), -1.0, 1.0))
         density.append(
             scipy.stats.norm.logpdf(batch.action[t, :, 0], mine.mean[:, 0], np.exp(np.asarray(mine.log_std))[0])
         )
