@@ -155,14 +155,10 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
     warnings = free_resets(config.teacher, context.environment.spec.reset_cost, "algorithm.teacher")
     if isinstance(config.teacher, InverseConfig):
         _check_task_reward(context)
-        if isinstance(config.teacher, AIRLConfig) and (
-            config.disturbance.scale > 0.0 or config.student_influence > 0.0
-        ):
-            name = "disturbance.scale" if config.disturbance.scale > 0.0 else "student_influence"
+        if isinstance(config.teacher, AIRLConfig) and config.disturbance.scale > 0.0:
             raise ConfigurationError(
-                f"algorithm.{name}: AIRL weighs what was done by how likely the teacher was to do it, which an action "
-                f"that is not as it was meant does not tell. Leave algorithm.{name} at 0, or use another teacher, such "
-                "as algorithm.teacher=ipmd."
+                "algorithm.disturbance: AIRL weighs what was done by how likely the teacher was to do it, which a "
+                "disturbed action does not tell. Leave algorithm.disturbance.scale at 0, or use algorithm.teacher=ipmd."
             )
         reward, warnings = learned_reward(config.teacher, context, "algorithm.teacher"), WARNINGS_OF_TEACHER
         if config.student.rl_coefficient > 0.0:
@@ -174,7 +170,6 @@ def _(config: LearnToTeachConfig, context: BuildContext) -> Algorithm:
         student_envs=student_envs,
         handed_over=context.iterations(num_steps) if config.student_share_schedule == "linear" else 0,
         penalty=config.student_penalty,
-        influence=config.student_influence,
         replays=config.student.replay > 0,
     )
     context = replace(context, reward=reward)

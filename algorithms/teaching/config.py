@@ -105,8 +105,6 @@ class LearnToTeachConfig:
             `total_steps`. The teacher learns from the others only, from the beginning.
         student_penalty: λ of λ (log π_T - log π_S) of each action, which is taken off the teacher's reward, so that it
             does what the student can follow.
-        student_influence: β of β (μ_S(o) - μ_T(s)), which is added to the teacher's actions while experience is
-            collected, so that the teacher learns what helps against its student's errors; 0 leaves them alone.
         disturbance: of the actions of whoever drives, which leads where a student's mistakes would.
     """
 
@@ -115,28 +113,16 @@ class LearnToTeachConfig:
     student_share: float = 0.0
     student_share_schedule: str = field(default="constant", metadata=FIXED)
     student_penalty: float = 0.0
-    student_influence: float = 0.0
     disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
 
     name = "l2t"
 
     def __post_init__(self) -> None:
         check_range("algorithm.student_penalty", self.student_penalty, 0.0)
-        check_range("algorithm.student_influence", self.student_influence, 0.0, 1.0, open_high=True)
         check_range("algorithm.student_share", self.student_share, 0.0, 1.0, open_high=True)
         check_choice("algorithm.student_share_schedule", self.student_share_schedule, SCHEDULES)
         if self.student_share == 0.0:
             check_idle("algorithm", self, ("student_share_schedule",), "algorithm.student_share=0")
-        if self.student_influence > 0.0 and self.student_share > 0.0:
-            raise ConfigurationError(
-                "algorithm.student_influence is the student's hand in what the teacher does, algorithm.student_share "
-                "gives it environments of its own: use one of the two."
-            )
-        if self.student_influence > 0.0 and self.student.rl_coefficient > 0.0:
-            raise ConfigurationError(
-                "algorithm.student.rl_coefficient: what is known is the worth of actions that both have a hand in, and "
-                "not of the student's own. Use it without algorithm.student_influence."
-            )
         if self.student_share > 0.0 and self.student.imitation == "nll":
             raise ConfigurationError(
                 "imitation=nll copies the actions taken, and with student_share some are the student's: use mse or kl."

@@ -5,10 +5,6 @@ same transitions, in the same iteration, so the student costs no environment ste
 `student_envs` of the environments to drive, from the beginning or one after the other: there the teacher labels what
 the student does, and it learns from the rest.
 
-Its student can have a hand in what the teacher does: where that means a, clip(a) + β (clip(μ_S(o)) - clip(μ_T(s))) is
-done. So experience comes from near where the student would be, and the teacher, which learns from what it meant, learns
-what helps against its student's errors: where doing a* is best, it means μ_S + (a* - μ_S) / (1 - β).
-
 A teacher can be asked to do what its student can follow: it is paid r - λ (log π_T(a|s) - log π_S(a|o)), the student as
 it stands, whose mean is r - λ KL(π_T(·|s) || π_S(·|o)). The divergence itself in its place would say which states to
 seek and not what to do there: it is the same whatever the action.
@@ -28,7 +24,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from algorithms.teaching.distillation import FrozenTeacher
-from l2t.rl.distributions import Distribution, Steered, choose
+from l2t.rl.distributions import Distribution, choose
 from l2t.rl.learner import Judgement, Teacher
 from l2t.rl.policy import Memory, Policy, along, ask
 from l2t.rl.types import Metrics, Observation, Trajectory
@@ -81,7 +77,6 @@ class LearnToTeach:
         handed_over: iterations after which the student drives all of those; before, it is given one after the other, in
             proportion. 0: from the first iteration on.
         penalty: λ.
-        influence: β.
         replays: whether what is replayed is the student's to learn from, labelled by the teacher as it is now.
     """
 
@@ -91,7 +86,6 @@ class LearnToTeach:
     student_envs: int = 0
     handed_over: int = 0
     penalty: float = 0.0
-    influence: float = 0.0
     replays: bool = False
 
     learners = 2
@@ -108,10 +102,8 @@ class LearnToTeach:
         return LearnToTeachState(self.teacher.init(keys[0]), self.student.init(keys[1]), iteration)
 
     def behaviour(self, state: LearnToTeachState) -> Policy:
-        """The teacher, its actions with the student's hand in them, or both, each in its share of the environments."""
+        """The teacher, or both, each in its share of the environments."""
         teacher = self.teacher.policy(state.teacher)
-        if self.influence > 0.0:
-            return Influenced(teacher, self.student.behaviour(state.student), self.influence)
         if self.student_envs == 0:
             return teacher
         return SharedDriving(teacher, self.student.behaviour(state.student), self._driven(state))
@@ -128,9 +120,7 @@ class LearnToTeach:
         self, state: LearnToTeachState, trajectory: Trajectory, keys: Sequence[Key[Array, ""]]
     ) -> tuple[LearnToTeachState, Metrics]:
         """Teacher and student learn from the same batch."""
-        paid, told = self._informed(state, trajectory) if self.penalty > 0.0 else (trajectory, {})
-        if self.influence > 0.0 and trajectory.executed is not None:
-            told["train/student_offset"] = jnp.abs(trajectory.executed - jnp.clip(trajectory.action, -1.0, 1.0)).mean()
+        paid, gap = self._informed(state, trajectory) if self.penalty > 0.0 else (trajectory, {})
         # Labels and advantages are those of the teacher that collected the batch, not of the one it becomes.
         judgement = self.teacher.judge(state.teacher, paid)
         if self.replays:
@@ -139,7 +129,7 @@ class LearnToTeach:
         teacher, teacher_metrics = self.teacher.learn(state.teacher, own, keys[0])
         student, student_metrics = self.student.learn(state.student, trajectory, judgement, keys[1])
         iteration = None if state.iteration is None else state.iteration + 1
-        return LearnToTeachState(teacher, student, iteration), teacher_metrics | student_metrics | told
+        return LearnToTeachState(teacher, student, iteration), teacher_metrics | student_metrics | gap
 
     def learner_states(self, state: LearnToTeachState) -> dict[str, PyTree]:
         """Of those who learn: a frozen teacher is no learner."""
@@ -188,23 +178,3 @@ class SharedDriving:
         student_memory, student = self.student.step(memory[1], observation, first)
         drives = jnp.arange(first.shape[0]) < self.student_envs
         return (teacher_memory, student_memory), choose(drives, student, teacher)
-
-
-@dataclass(frozen=True)
-class Influenced:
-    """The teacher's policy, of whose actions β times what its student would do otherwise becomes a part."""
-
-    teacher: Policy
-    student: Policy
-    influence: float
-
-    def initial(self, instances: int) -> Memory:
-        """Both memories."""
-        return self.teacher.initial(instances), self.student.initial(instances)
-
-    def step(self, memory: Memory, observation: Observation, first: Bool[Array, " env"]) -> tuple[Memory, Distribution]:
-        """What the teacher means, β (clip(μ_S) - clip(μ_T)) off."""
-        teacher_memory, teacher = self.teacher.step(memory[0], observation, first)
-        student_memory, student = self.student.step(memory[1], observation, first)
-        apart = jnp.clip(student.mode(), -1.0, 1.0) - jnp.clip(teacher.mode(), -1.0, 1.0)
-        return (teacher_memory, student_memory), Steered(teacher, self.influence * apart)

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from l2t.rl.distributions import Steered
 from l2t.rl.measured import Measured
 from l2t.rl.policy import Memory, Policy
 from l2t.rl.types import Metrics, Trajectory
@@ -33,8 +32,7 @@ def collect(
         observation, first = state.observation, state.first
         memory, distribution = policy.step(memory, observation, first)
         action = distribution.sample(key)
-        offset = distribution.offset if isinstance(distribution, Steered) else None
-        state, outcome = vector.step(state, action, offset)
+        state, outcome = vector.step(state, action)
         transition = Trajectory(
             observation=observation,
             first=first,
@@ -45,7 +43,7 @@ def collect(
             terminated=outcome.terminated,
             truncated=outcome.truncated,
             final_observation={},
-            executed=None if offset is None and state.disturbance is None else outcome.executed,
+            executed=None if state.disturbance is None else outcome.executed,
         )
         measured = {name: _mean(value, ~outcome.unstable) for name, value in outcome.metrics.items()}
         return (state, memory), (transition, measured, outcome.unstable.mean())

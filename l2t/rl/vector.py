@@ -110,19 +110,9 @@ class VectorEnvironment:
         disturbance = None if self.disturbance.scale == 0.0 else self._disturbed(aside(key), action, persistence=0.0)
         return VectorState(state, jnp.ones(self.num_envs, bool), action, statistics, key, disturbance)
 
-    def step(
-        self, state: VectorState, action: Float[Array, "env action"], offset: Float[Array, "env action"] | None = None
-    ) -> tuple[VectorState, Outcome]:
-        """Advance every instance; those that ended start a new episode.
-
-        Args:
-            state: before the step.
-            action: what is meant.
-            offset: what whoever else has a hand in it adds, before any disturbance.
-        """
+    def step(self, state: VectorState, action: Float[Array, "env action"]) -> tuple[VectorState, Outcome]:
+        """Advance every instance; those that ended start a new episode."""
         action, disturbance = jnp.clip(action, -1.0, 1.0), state.disturbance
-        if offset is not None:
-            action = jnp.clip(action + offset, -1.0, 1.0)
         if disturbance is not None:
             disturbance = self._disturbed(aside(state.key), disturbance, self.disturbance.persistence)
             action = jnp.clip(action + disturbance, -1.0, 1.0)

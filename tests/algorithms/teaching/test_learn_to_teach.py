@@ -226,63 +226,6 @@ def test_a_teacher_that_is_paid_for_it_does_what_its_student_can_follow() -> Non
     assert abs(shares[1]) < 0.2
 
 
-@pytest.mark.parametrize("memory", ["none", "gru"])
-def test_a_student_with_influence_leads_what_is_done_and_leaves_alone_what_is_learnt_from(memory: str) -> None:
-    student = StudentConfig(network=NetworkConfig((8,)), minibatches=4, memory=memory, memory_size=4, memory_chunk=8)
-    context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
-    config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student, student_influence=0.6)
-    agent = build(config, context).agent
-    vector = VectorEnvironment(signal_following(), 16)
-    state = agent.init(jax.random.split(jax.random.key(3)))
-    # Apart enough for clips to matter: the teacher's mean leaves [-1, 1], the student's does not.
-    mean = state.teacher.models.actor.weights["mean"]["params"]["Dense_1"]
-    mean["bias"] = jnp.full(1, 1.3)
-    _, batch, _ = collect(vector, agent.behaviour(state), vector.init(jax.random.key(0)), jax.random.key(1), 16)
-    ours = agent.student.behaviour(state.student)
-    memories, done, density = ours.initial(16), [], []
-    for t in range(16):
-        observation = jax.tree.map(lambda x, t=t: x[t], batch.observation)
-        memories, theirs = ours.step(memories, observation, batch.first[t])
-        mine = agent.teacher.policy(state.teacher).distribution(observation)
-        meant = np.clip(batch.action[t], -1.0, 1.0)
-        done.append(np.clip(meant + 0.6 * (np.clip(theirs.mean, -1, 1) - np.clip(mine.mean, -1, 1)), -1.0, 1.0))
-        density.append(
-            scipy.stats.norm.logpdf(batch.action[t, :, 0], mine.mean[:, 0], np.exp(np.asarray(mine.log_std))[0])
-        )
-    np.testing.assert_allclose(batch.executed, done, atol=1e-5)
-    np.testing.assert_allclose(batch.log_prob, density, atol=1e-4)
-    _, metrics = jax.jit(agent.learn)(state, batch, jax.random.split(jax.random.key(2)))
-    apart = np.abs(np.array(done) - np.clip(batch.action, -1.0, 1.0)).mean()
-    assert float(metrics["train/student_offset"]) == pytest.approx(apart, rel=1e-4)
-    assert apart > 0.2
-
-
-def test_a_teacher_makes_up_for_what_its_student_leaves_out() -> None:
-    """x + ½y is best, and the student never sees y: where it has half of the say, the teacher means x + y."""
-    student = StudentConfig(epochs=4, minibatches=4, learning_rate=3e-3, network=NetworkConfig((16,)))
-    config = LearnToTeachConfig(teacher=SPMDConfig(**SLOW_STEPS), student=student, student_influence=0.5)
-    algorithm, state, _ = train(config, signal_following(), 300)
-    signals = np.array([[0.0, 0.6], [0.0, -0.6], [0.6, 0.0], [-0.6, 0.0]], np.float32)
-    on_y, on_x = (np.diff(pair[::-1])[0] / 1.2 for pair in actions(algorithm, state, "teacher", signals).reshape(2, 2))
-    assert on_x == pytest.approx(1.0, abs=0.2)
-    assert on_y == pytest.approx(1.0, abs=0.2)
-    x = np.array([[-0.6], [0.0], [0.6]], np.float32)
-    np.testing.assert_allclose(actions(algorithm, state, "student", x), x[:, 0], atol=0.2)
-
-
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        ({"student_share": 0.2}, "use one of the two"),
-        ({"student": StudentConfig(rl_coefficient=0.5)}, "without algorithm.student_influence"),
-        ({"student_influence": 1.0}, r"student_influence=1.0 is out of range"),
-    ],
-)
-def test_influence_that_cannot_be_is_refused(options: dict[str, Any], match: str) -> None:
-    with pytest.raises(ConfigurationError, match=match):
-        LearnToTeachConfig(**{"student_influence": 0.5} | options)
-
-
 def test_a_penalty_on_what_is_replayed_is_refused() -> None:
     context = BuildContext(signal_following(), 16, 10_000, NetworkConfig((16,)))
     config = LearnToTeachConfig(
