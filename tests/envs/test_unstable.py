@@ -166,7 +166,7 @@ def test_a_run_whose_physics_keeps_failing_stops_with_one_line_and_leaves_nothin
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(lines) == 1, done.stderr
     assert "The physics failed in " in lines[0]
-    assert "% of the transitions of iteration 1 (environment step 512, seed 0)" in lines[0]
+    assert "% of the transitions of iteration 1 (environment step 512, seeds 0 and 1)" in lines[0]
     assert not list(working.iterdir())
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
 
